@@ -1,0 +1,1 @@
+"""Pipelines: one package each, plain functions over tables. None of them imports an orchestrator."""

@@ -1,0 +1,60 @@
+"""The contract of fact_flights: types, ranges, nullability, uniqueness, and how many rows a day may have.
+
+A row that breaks a rule goes to the quarantine table with the rule's name as its reason.
+"""
+
+from __future__ import annotations
+
+import dataframely as dy
+import polars as pl
+
+# A day has had 634 to 1,014 flights; far outside of that the file is not a day of flights.
+MIN_ROWS_PER_DAY = 300
+MAX_ROWS_PER_DAY = 2_000
+
+CLOCK_TIME = r"^\d{2}:\d{2}$"
+LOCAL_TIME_ZONE = "America/New_York"
+
+
+class Flight(dy.Schema):
+    """One row per flight out of New York. Delays in minutes, distance in miles, instants in UTC."""
+
+    source_row = dy.Int64()
+    flight_key = dy.String(primary_key=True)
+    flight_date = dy.Date(nullable=True)
+    carrier = dy.String(regex=r"^[0-9A-Z]{2}$")
+    flight_number = dy.Int32(min=1, max=9999)
+    tail_number = dy.String(nullable=True, regex=r"^[0-9A-Z]{5,6}$")
+    origin = dy.String(regex=r"^(EWR|JFK|LGA)$")
+    destination = dy.String(regex=r"^[A-Z]{3}$")
+    scheduled_departure_utc = dy.Datetime()
+    departure_utc = dy.Datetime(nullable=True)
+    scheduled_departure_local = dy.String(regex=CLOCK_TIME)
+    departure_local = dy.String(nullable=True, regex=CLOCK_TIME)
+    scheduled_arrival_local = dy.String(regex=CLOCK_TIME)
+    arrival_local = dy.String(nullable=True, regex=CLOCK_TIME)
+    dep_delay_min = dy.Int32(nullable=True, min=-120, max=2000)
+    arr_delay_min = dy.Int32(nullable=True, min=-180, max=2000)
+    air_time_min = dy.Int32(nullable=True, min=1, max=1200)
+    distance_mi = dy.Int32(min=1, max=12_000)
+    cancelled = dy.Bool()
+    unreadable = dy.String(nullable=True)
+
+    @dy.rule()
+    def every_value_was_readable(cls) -> pl.Expr:
+        return cls.unreadable.col.is_null()
+
+    @dy.rule()
+    def flight_is_of_this_day(cls) -> pl.Expr:
+        return cls.flight_date.col.is_not_null()
+
+    @dy.rule()
+    def utc_and_local_departure_agree(cls) -> pl.Expr:
+        local = cls.scheduled_departure_utc.col.dt.replace_time_zone("UTC").dt.convert_time_zone(LOCAL_TIME_ZONE)
+        return (local.dt.date() == cls.flight_date.col) & (
+            local.dt.strftime("%H:%M") == cls.scheduled_departure_local.col
+        )
+
+    @dy.rule()
+    def departed_flights_have_a_delay_and_cancelled_ones_none(cls) -> pl.Expr:
+        return cls.cancelled.col == cls.dep_delay_min.col.is_null()

@@ -1,0 +1,222 @@
+"""The steps of flights_daily, in order: wait for input, extract, transform, check, publish.
+
+This is the one place with I/O. Each orchestrator calls these functions and adds only what is its own: schedule,
+retries, time-outs. A step hands nothing over but its staging table, so steps may run in different processes.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...platform import config, warehouse
+from ...platform.errors import ContractError, InputError, InputNotReady
+from ...platform.steps import step
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    import polars as pl
+    import pyarrow as pa
+    from ibis.backends.sql import SQLBackend
+
+PIPELINE = "flights_daily"
+PARTITION_COLUMN = "flight_date"
+PUBLISHED_TABLES = ("fact_flights", "daily_carrier_performance", "daily_route_volume")
+QUARANTINE = "fact_flights_quarantine"
+READ_ROWS_AT_ONCE = 100_000
+CHECK_ROWS_AT_ONCE = 250_000
+LONGEST_LINE = 2_000
+
+
+def landing_folder(day: date) -> Path:
+    return config.load().landing / day.isoformat()
+
+
+def input_ready(day: date) -> bool:
+    """Whether the day's input is complete: its folder holds ``_SUCCESS``."""
+    return (landing_folder(day) / "_SUCCESS").exists()
+
+
+def wait_for_input(day: date) -> None:
+    """Return when the day's input is complete.
+
+    Raises InputNotReady after ``input_wait.timeout_seconds``. An engine that can wait without holding a worker asks
+    `input_ready` by itself, and calls this when the answer is yes.
+    """
+    wait = config.load().input_wait
+    with step(PIPELINE, "wait_for_input", day) as report:
+        deadline = time.monotonic() + wait.timeout_seconds
+        while not input_ready(day):
+            if time.monotonic() >= deadline:
+                raise InputNotReady(f"no input: {_shown(landing_folder(day) / '_SUCCESS')} has not arrived")
+            time.sleep(min(wait.poll_seconds, max(0.0, deadline - time.monotonic())))
+        report.detail = _shown(landing_folder(day))
+
+
+def extract(day: date) -> dict[str, int]:
+    """Load the day's file as text into staging; a line that has not the right number of fields is set aside.
+
+    Returns rows by kind: read (lines of the file), quarantined. Raises InputError when the file is missing, empty, not
+    UTF-8 text or has another header.
+    """
+    source = landing_folder(day) / "flights.csv"
+    with step(PIPELINE, "extract", day) as report, warehouse.connect() as con:
+        _check_header(source)
+        rows = _load_text(con, source, day)
+        broken = warehouse.staged(con, _name(day, "broken")).count().execute()
+        report.rows = {"read": rows + broken, "quarantined": broken}
+    return report.rows
+
+
+def transform(day: date) -> dict[str, int]:
+    """Type the extracted text. Returns rows by kind: typed."""
+    from . import transform as business  # noqa: PLC0415  loads Ibis, which takes seconds
+
+    with step(PIPELINE, "transform", day) as report, warehouse.connect() as con:
+        typed = business.fact_flights(warehouse.staged(con, _name(day, "raw")), day)
+        staged = warehouse.stage(con, _name(day, "typed"), typed)
+        report.rows = {"typed": int(staged.count().execute())}
+    return report.rows
+
+
+def check(day: date) -> dict[str, int]:
+    """Check the typed rows against the contract and set aside those that break it.
+
+    Returns rows by kind: kept, quarantined. Raises ContractError when more than ``quality.max_quarantined_share`` of the
+    rows would go to quarantine, or the number kept is outside the contract's bounds.
+    """
+    with step(PIPELINE, "check", day) as report, warehouse.connect() as con:
+        typed = warehouse.staged(con, _name(day, "typed"))
+        warehouse.stage(con, _name(day, "rejected"), _rejected(typed))
+        total = int(typed.count().execute())
+        rejected = warehouse.staged(con, _name(day, "rejected"))
+        broken_lines = int(warehouse.staged(con, _name(day, "broken")).count().execute())
+        bad = int(rejected.count().execute())
+        report.rows = {"kept": total - bad, "quarantined": bad + broken_lines}
+        _enforce(report.rows, rejected)
+    return report.rows
+
+
+def publish(day: date) -> dict[str, int]:
+    """Replace the day's partition in every published table and in the quarantine, in one transaction.
+
+    Returns the rows in each table's new partition. Doing it again changes nothing.
+    """
+    from . import transform as business  # noqa: PLC0415
+
+    with step(PIPELINE, "publish", day) as report, warehouse.connect() as con:
+        raw, typed, rejected, broken = (
+            warehouse.staged(con, _name(day, part)) for part in ("raw", "typed", "rejected", "broken")
+        )
+        kept = typed.anti_join(rejected, "source_row").drop("source_row", "unreadable")
+        tables = {
+            "fact_flights": kept,
+            "daily_carrier_performance": business.daily_carrier_performance(kept),
+            "daily_route_volume": business.daily_route_volume(kept),
+            QUARANTINE: business.quarantine(raw, rejected, broken, day),
+        }
+        rows = warehouse.replace_partition(con, PARTITION_COLUMN, day, tables)
+        report.rows = {name: rows[name] for name in PUBLISHED_TABLES}
+        warehouse.drop_staged(con, *(_name(day, part) for part in ("raw", "typed", "rejected", "broken")))
+    return report.rows
+
+
+def _name(day: date, part: str) -> str:
+    return warehouse.staging_name(PIPELINE, day, part)
+
+
+def _shown(path: Path) -> str:
+    root = config.load().root
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
+
+
+def _check_header(source: Path) -> None:
+    from .transform import SOURCE_COLUMNS  # noqa: PLC0415
+
+    if not source.is_file():
+        raise InputError(f"{_shown(source)} is missing although _SUCCESS is there")
+    try:
+        with source.open(encoding="utf-8") as file:
+            header = file.readline(LONGEST_LINE).strip()
+    except UnicodeDecodeError:
+        raise InputError(f"{_shown(source)} is not UTF-8 text") from None
+    if not header:
+        raise InputError(f"{_shown(source)} is empty")
+    found = header.split(",")
+    if found != list(SOURCE_COLUMNS):
+        missing = [name for name in SOURCE_COLUMNS if name not in found]
+        unknown = [name for name in found if name not in SOURCE_COLUMNS]
+        told = [f"{word}: {', '.join(names)[:200]}" for word, names in (("missing", missing), ("unknown", unknown)) if names]
+        raise InputError(f"{_shown(source)} has another header ({'; '.join(told) or 'columns in another order'})")
+
+
+def _load_text(con: SQLBackend, source: Path, day: date) -> int:
+    """Stage the file's lines as text (``raw``) and those that cannot be split into fields (``broken``); count the former."""
+    import duckdb  # noqa: PLC0415
+
+    from .transform import SOURCE_COLUMNS  # noqa: PLC0415
+
+    settings = config.load().warehouse
+    columns = ", ".join(f"'{name}': 'VARCHAR'" for name in SOURCE_COLUMNS)
+    # DuckDB reads the file whatever the warehouse is: it streams, and it keeps the lines it could not split.
+    with duckdb.connect(config={"memory_limit": settings.memory_limit, "threads": settings.threads}) as reader:
+        try:
+            lines = reader.execute(
+                "SELECT row_number() OVER () AS source_row, * FROM read_csv(?, auto_detect = false, header = true, "
+                f"delim = ',', quote = '', escape = '', columns = {{{columns}}}, store_rejects = true, rejects_limit = 0)",
+                [str(source)],
+            ).fetch_record_batch(READ_ROWS_AT_ONCE)
+            raw = warehouse.stage(con, _name(day, "raw"), lines)
+        except (duckdb.InvalidInputException, duckdb.IOException) as error:
+            raise InputError(f"{_shown(source)} cannot be read as CSV: {str(error).splitlines()[0]}") from None
+        broken = reader.execute(
+            "SELECT line::BIGINT AS source_row, min(error_message) AS reason, min(csv_line) AS record "
+            "FROM reject_errors GROUP BY line ORDER BY line"
+        ).fetch_record_batch(READ_ROWS_AT_ONCE)
+        warehouse.stage(con, _name(day, "broken"), broken)
+    return int(raw.count().execute())
+
+
+def _rejected(typed: ir.Table) -> pa.RecordBatchReader:
+    """(source_row, reason) of the rows that break the contract."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    schema = pa.schema({"source_row": pa.int64(), "reason": pa.string()})
+    pieces = warehouse.batches(typed, "flight_number", CHECK_ROWS_AT_ONCE)
+    # Collected before they are written: a DuckDB connection cannot read for one statement while it runs another.
+    found = [batch for piece in pieces for batch in _broken_rules(piece).to_arrow().cast(schema).to_batches()]
+    return pa.RecordBatchReader.from_batches(schema, found)
+
+
+def _broken_rules(piece: pa.Table) -> pl.DataFrame:
+    import polars as pl  # noqa: PLC0415
+
+    from .contract import Flight  # noqa: PLC0415
+
+    _, failures = Flight.filter(pl.from_arrow(piece), cast=True)
+    details = failures.details()
+    rules = [name for name in details.columns if name not in piece.column_names]
+    broken = [pl.when(pl.col(name) == "invalid").then(pl.lit(name.replace("|", ": "))) for name in rules]
+    return details.select("source_row", reason=pl.concat_str(broken, separator=", ", ignore_nulls=True))
+
+
+def _enforce(rows: dict[str, int], rejected: ir.Table) -> None:
+    from .contract import MAX_ROWS_PER_DAY, MIN_ROWS_PER_DAY  # noqa: PLC0415
+
+    kept, quarantined = rows["kept"], rows["quarantined"]
+    allowed = config.load().quality.max_quarantined_share
+    share = quarantined / (kept + quarantined) if quarantined else 0.0
+    if share > allowed:
+        worst = rejected.reason.topk(1).execute()
+        told = f", most often: {worst.iloc[0, 0]}" if len(worst) else ""
+        raise ContractError(
+            f"{quarantined:,} of {kept + quarantined:,} rows break the contract "
+            f"({share:.1%}, at most {allowed:.1%} allowed){told}; nothing was published"
+        )
+    if not MIN_ROWS_PER_DAY <= kept <= MAX_ROWS_PER_DAY:
+        raise ContractError(
+            f"{kept:,} rows, the contract asks for {MIN_ROWS_PER_DAY:,} to {MAX_ROWS_PER_DAY:,} a day; "
+            "nothing was published"
+        )

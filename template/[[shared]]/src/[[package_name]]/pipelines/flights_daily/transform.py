@@ -1,0 +1,155 @@
+"""Business logic of flights_daily: tables in, tables out, on whatever backend holds them.
+
+No orchestrator, no clock, no environment and no I/O in here: the day and the tables are handed in.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import ibis
+from ibis import _
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import ibis.expr.types as ir
+
+NOT_AVAILABLE = "NA"
+SOURCE_COLUMNS = (
+    "year month day dep_time sched_dep_time dep_delay arr_time sched_arr_time arr_delay carrier flight "
+    "tailnum origin dest air_time distance hour minute time_hour"
+).split()
+
+NUMBERS = ("year", "month", "day", "flight", "minute", "dep_delay", "arr_delay", "air_time", "distance")
+CLOCK_TIMES = ("dep_time", "sched_dep_time", "arr_time", "sched_arr_time")
+
+# At most nine digits: what matches is sure to fit a 32-bit integer, on every backend.
+WHOLE_NUMBER = r"^-?[0-9]{1,9}$"
+UTC_TIME_OF_DAY = r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$"
+CLOCK_TIME = r"^([01]?[0-9]|2[0-3])?[0-5]?[0-9]$|^2400$"
+
+
+def _given(text: ir.StringColumn) -> ir.StringColumn:
+    return text.nullif(NOT_AVAILABLE)
+
+
+def _whole_number(text: ir.StringColumn) -> ir.IntegerColumn:
+    # The cast stands inside the case, so that a value that is no number gives null and not an error.
+    return ibis.cases((text.re_search(WHOLE_NUMBER), text.cast("int32")))
+
+
+def _clock_time(text: ir.StringColumn) -> ir.StringColumn:
+    digits = text.lpad(4, "0")
+    return ibis.cases((text.re_search(CLOCK_TIME), digits.left(2) + ":" + digits.right(2)))
+
+
+def _utc_instant(text: ir.StringColumn, flight_date: date) -> ir.TimestampColumn:
+    # West of Greenwich a local day ends on the next day in UTC; any other date is wrong, or none at all.
+    days = [flight_date.isoformat(), (flight_date + timedelta(days=1)).isoformat()]
+    valid = text.left(10).isin(days) & (text.length() == 20) & text.re_search(UTC_TIME_OF_DAY)
+    return ibis.cases((valid, text.left(19).cast("timestamp")))
+
+
+def fact_flights(raw: ir.Table, flight_date: date) -> ir.Table:
+    """Typed flights with UTC instants, one row per flight of the source file.
+
+    raw: text columns as in ``SOURCE_COLUMNS`` ("NA" is missing) and ``source_row``, the row's number in the file.
+    flight_date: the partition, the local date of scheduled departure.
+    Returns the columns of ``contract.Flight``. Delays and air time in minutes, distance in miles, instants in UTC
+    without zone, clock times local to their airport. ``flight_date`` is null in a row of another day,
+    ``unreadable`` lists values that could not be typed.
+    """
+    typed = {name: _whole_number(_given(raw[name])) for name in NUMBERS}
+    typed |= {name: _clock_time(_given(raw[name])) for name in CLOCK_TIMES}
+    typed |= {"time_hour": _utc_instant(raw.time_hour, flight_date)}
+    read = raw.mutate(**{f"{name}_value": value for name, value in typed.items()})
+    flights = read.mutate(
+        scheduled_departure_utc=_.time_hour_value + _.minute_value.as_interval("m"),
+        of_this_day=(_.year_value == flight_date.year)
+        & (_.month_value == flight_date.month)
+        & (_.day_value == flight_date.day),
+        unreadable=_unreadable(read, typed.keys()),
+    )
+    return flights.select(
+        source_row=_.source_row,
+        flight_key=_.carrier
+        + "-"
+        + _.flight
+        + "-"
+        + _.origin
+        + "-"
+        + _.scheduled_departure_utc.strftime("%Y%m%dT%H%M"),
+        flight_date=ibis.cases((_.of_this_day, ibis.literal(flight_date))),
+        carrier=_given(_.carrier),
+        flight_number=_.flight_value,
+        tail_number=_given(_.tailnum),
+        origin=_given(_.origin),
+        destination=_given(_.dest),
+        scheduled_departure_utc=_.scheduled_departure_utc,
+        departure_utc=_.scheduled_departure_utc + _.dep_delay_value.as_interval("m"),
+        scheduled_departure_local=_.sched_dep_time_value,
+        departure_local=_.dep_time_value,
+        scheduled_arrival_local=_.sched_arr_time_value,
+        arrival_local=_.arr_time_value,
+        dep_delay_min=_.dep_delay_value,
+        arr_delay_min=_.arr_delay_value,
+        air_time_min=_.air_time_value,
+        distance_mi=_.distance_value,
+        cancelled=_given(_.dep_time).isnull(),
+        unreadable=_.unreadable,
+    )
+
+
+def _unreadable(read: ir.Table, names: Iterable[str]) -> ir.StringColumn:
+    """Names of the columns whose text is there but could not be typed, null where there are none."""
+    found = ibis.literal("")
+    for name in names:
+        found = found + ibis.ifelse((read[name] != NOT_AVAILABLE) & read[f"{name}_value"].isnull(), f"{name} ", "")
+    return found.nullif("")
+
+
+def daily_carrier_performance(flights: ir.Table) -> ir.Table:
+    """Delay and cancellation figures, one row per day and carrier.
+
+    flights: rows of ``fact_flights``; delays in minutes, null where the flight did not depart or not arrive.
+    Returns flight_date, carrier, flights, cancelled, departed, and mean and 90th percentile (interpolated) of
+    departure and arrival delay in minutes, null for a carrier with no such flight that day.
+    """
+    return flights.group_by("flight_date", "carrier").agg(
+        flights=_.count(),
+        cancelled=_.cancelled.sum().cast("int64"),
+        departed=(~_.cancelled).sum().cast("int64"),
+        mean_dep_delay_min=_.dep_delay_min.mean(),
+        p90_dep_delay_min=_.dep_delay_min.quantile(0.9),
+        mean_arr_delay_min=_.arr_delay_min.mean(),
+        p90_arr_delay_min=_.arr_delay_min.quantile(0.9),
+    )
+
+
+def daily_route_volume(flights: ir.Table) -> ir.Table:
+    """Traffic per day and route.
+
+    flights: rows of ``fact_flights``.
+    Returns flight_date, origin, destination, flights, cancelled, distance_mi (of the route, in miles).
+    """
+    return flights.group_by("flight_date", "origin", "destination").agg(
+        flights=_.count(),
+        cancelled=_.cancelled.sum().cast("int64"),
+        distance_mi=_.distance_mi.max(),
+    )
+
+
+def quarantine(raw: ir.Table, rejected: ir.Table, broken: ir.Table, flight_date: date) -> ir.Table:
+    """Rows that were not published, with the reason and the text they came as.
+
+    raw: as for `fact_flights`. rejected: source_row, reason. broken: source_row (here the line), reason, record.
+    Returns flight_date, source_row, reason, record.
+    """
+    text = raw[SOURCE_COLUMNS[0]].fill_null("")
+    for name in SOURCE_COLUMNS[1:]:
+        text = text + "," + raw[name].fill_null("")
+    failed = raw.select("source_row", record=text).join(rejected, "source_row")
+    rows = failed.select("source_row", "reason", "record").union(broken.select("source_row", "reason", "record"))
+    return rows.mutate(flight_date=ibis.literal(flight_date)).select("flight_date", "source_row", "reason", "record")

@@ -1,0 +1,1 @@
+"""Platform code, owned by the platform team and kept current by `copier update`: configuration, logging, warehouse."""

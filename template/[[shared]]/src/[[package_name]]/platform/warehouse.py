@@ -1,0 +1,217 @@
+"""The warehouse: where tables are, behind one URL. A DuckDB file by default, PostgreSQL by changing that URL.
+
+Work between steps lies in the schema ``staging``, one table per partition and step; published tables stand in the
+default schema and are only ever replaced a partition at a time, in one transaction.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from . import config, secrets
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    import pyarrow as pa
+    from ibis.backends.sql import SQLBackend
+
+STAGING = "staging"
+LOCK_POLL_SECONDS = 0.05
+
+
+class WarehouseError(Exception):
+    """The warehouse cannot be reached or has no room; trying again may help."""
+
+
+def describe(settings: config.Settings) -> str:
+    """Where the warehouse is, without any credential."""
+    parts = urlsplit(settings.warehouse.url)
+    if parts.scheme == "duckdb":
+        path = _duckdb_path(settings)
+        return str(path.relative_to(settings.root) if path.is_relative_to(settings.root) else path)
+    return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
+
+
+@contextmanager
+def connect(settings: config.Settings | None = None) -> Iterator[SQLBackend]:
+    """An Ibis connection to the warehouse, closed afterwards; each statement commits unless in `transaction`.
+
+    Raises WarehouseError when it cannot be reached, or a DuckDB file stays locked by another process for longer than
+    ``warehouse.lock_timeout_seconds``.
+    """
+    settings = settings or config.load()
+    scheme = urlsplit(settings.warehouse.url).scheme
+    if scheme not in OPENERS:
+        raise config.ConfigError(f"warehouse.url starts with {scheme!r}: use one of {', '.join(OPENERS)}")
+    con = OPENERS[scheme](settings)
+    try:
+        yield con
+    finally:
+        con.disconnect()
+
+
+def _duckdb_path(settings: config.Settings) -> Path:
+    return settings.root / settings.warehouse.url.removeprefix("duckdb://")
+
+
+def _open_duckdb(settings: config.Settings) -> SQLBackend:
+    import duckdb  # noqa: PLC0415  these imports take seconds, and definitions load without them
+    import ibis  # noqa: PLC0415
+
+    path = _duckdb_path(settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + settings.warehouse.lock_timeout_seconds
+    while True:
+        try:
+            return ibis.duckdb.connect(
+                path,
+                memory_limit=settings.warehouse.memory_limit,
+                threads=settings.warehouse.threads,
+                temp_directory=str(path.with_suffix(".tmp")),
+            )
+        except duckdb.IOException as error:
+            # One process at a time may have a DuckDB file open for writing: take turns.
+            if "lock" not in str(error):
+                raise WarehouseError(f"cannot open {describe(settings)}: {error}") from error
+            if time.monotonic() > deadline:
+                raise WarehouseError(
+                    f"{describe(settings)} stayed locked by another process for "
+                    f"{settings.warehouse.lock_timeout_seconds:g} s: close it, or use PostgreSQL for parallel runs"
+                ) from None
+            time.sleep(LOCK_POLL_SECONDS)
+
+
+def _open_postgresql(settings: config.Settings) -> SQLBackend:
+    import ibis  # noqa: PLC0415
+    import psycopg  # noqa: PLC0415
+
+    parts = urlsplit(settings.warehouse.url)
+    password = secrets.resolve(settings.warehouse.password, settings.secrets) or parts.password
+    try:
+        con = ibis.postgres.connect(
+            host=parts.hostname or "localhost",
+            port=parts.port or 5432,
+            user=parts.username,
+            password=password,
+            database=parts.path.lstrip("/"),
+        )
+    except psycopg.OperationalError as error:
+        raise WarehouseError(f"cannot reach {describe(settings)}: {str(error).splitlines()[0]}") from None
+    return con
+
+
+OPENERS = {"duckdb": _open_duckdb, "postgresql": _open_postgresql}
+
+
+@contextmanager
+def transaction(con: SQLBackend, lock: str) -> Iterator[None]:
+    """All statements in the body, or none. lock: a name; two bodies with the same one do not run at once."""
+    run(con, "BEGIN")
+    try:
+        if con.name == "postgres":
+            run(con, f"SELECT pg_advisory_xact_lock(hashtextextended('{lock}', 0))")
+        yield
+        run(con, "COMMIT")
+    except BaseException:
+        _roll_back(con)
+        raise
+
+
+def _roll_back(con: SQLBackend) -> None:
+    try:
+        run(con, "ROLLBACK")
+    except Exception:  # noqa: BLE001  a failed commit has ended the transaction already; the first error is the one to show
+        return
+
+
+def run(con: SQLBackend, sql: str) -> None:
+    """Execute one statement that returns nothing."""
+    con.con.execute(sql)
+
+
+def staging_name(pipeline: str, day: date, step: str) -> str:
+    return f"{pipeline}_{day:%Y%m%d}_{step}"
+
+
+def staged(con: SQLBackend, name: str) -> ir.Table:
+    return con.table(name, database=STAGING)
+
+
+def has_staged(con: SQLBackend, name: str) -> bool:
+    return name in con.list_tables(database=STAGING)
+
+
+def stage(con: SQLBackend, name: str, rows: ir.Table | pa.RecordBatchReader) -> ir.Table:
+    """Replace a staging table with rows: an expression over the same warehouse, or a stream of Arrow batches."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    run(con, f"CREATE SCHEMA IF NOT EXISTS {STAGING}")
+    drop_staged(con, name)
+    if isinstance(rows, pa.RecordBatchReader):
+        LOADERS[con.name](con, name, rows)
+    else:
+        run(con, f'CREATE TABLE {STAGING}."{name}" AS {con.compile(rows)}')
+    return staged(con, name)
+
+
+def drop_staged(con: SQLBackend, *names: str) -> None:
+    for name in names:
+        run(con, f'DROP TABLE IF EXISTS {STAGING}."{name}"')
+
+
+def _load_duckdb(con: SQLBackend, name: str, rows: pa.RecordBatchReader) -> None:
+    con.con.register("incoming", rows)
+    run(con, f'CREATE TABLE {STAGING}."{name}" AS SELECT * FROM incoming')
+    con.con.unregister("incoming")
+
+
+def _load_postgres(con: SQLBackend, name: str, rows: pa.RecordBatchReader) -> None:
+    import ibis  # noqa: PLC0415
+
+    con.create_table(name, schema=ibis.Schema.from_pyarrow(rows.schema), database=STAGING)
+    with con.con.cursor() as cursor, cursor.copy(f'COPY {STAGING}."{name}" FROM STDIN') as copy:
+        for batch in rows:
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                copy.write_row(row)
+
+
+LOADERS = {"duckdb": _load_duckdb, "postgres": _load_postgres}
+
+
+def replace_partition(con: SQLBackend, column: str, day: date, tables: Mapping[str, ir.Table]) -> dict[str, int]:
+    """Replace the rows of one day in each table, all in one transaction; a missing table is created.
+
+    column: the partition column, which every table has. Returns the number of rows in the new partition by table.
+    """
+    existing = set(con.list_tables())
+    with transaction(con, lock=" ".join(sorted(tables))):
+        for name, rows in tables.items():
+            if name not in existing:
+                _create_like(con, name, rows)
+            run(con, f"DELETE FROM \"{name}\" WHERE {column} = DATE '{day.isoformat()}'")
+            columns = ", ".join(f'"{label}"' for label in rows.columns)
+            run(con, f'INSERT INTO "{name}" ({columns}) {con.compile(rows)}')
+    return {name: count_rows(con.table(name), column, day) for name in tables}
+
+
+def _create_like(con: SQLBackend, name: str, rows: ir.Table) -> None:
+    # In the same transaction as the rows, and with all columns nullable: the contract checks, the table stores.
+    run(con, f'CREATE TABLE IF NOT EXISTS "{name}" AS SELECT * FROM ({con.compile(rows)}) AS t WHERE false')
+
+
+def count_rows(table: ir.Table, column: str, day: date) -> int:
+    return int(table.filter(table[column] == day).count().execute())
+
+
+def batches(table: ir.Table, bucket_column: str, max_rows: int) -> Iterable[pa.Table]:
+    """The table in pieces of about ``max_rows``; rows with the same value of the (integer) column share a piece."""
+    pieces = -(-int(table.count().execute()) // max_rows) or 1
+    for piece in range(pieces):
+        bucket = table[bucket_column].fill_null(0) % pieces == piece
+        yield (table if pieces == 1 else table.filter(bucket)).to_pyarrow()
