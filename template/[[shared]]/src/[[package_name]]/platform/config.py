@@ -156,7 +156,7 @@ def load() -> Settings:
         key = ".".join(str(part) for part in first["loc"])
         variable = ENV_PREFIX + key.replace(".", "__").upper()
         raise ConfigError(
-            f"{key}: {first['msg'].lower()}; change it in config/{environment()}.toml or config/base.toml, or {variable}"
+            f"{key}: {first['msg'].lower()}; see config/{environment()}.toml, config/base.toml or {variable}"
         ) from None
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import TextIO
 
 import structlog
 
@@ -17,11 +18,15 @@ def get_logger() -> structlog.stdlib.BoundLogger:
     return structlog.get_logger("pipelines")
 
 
-def configure(settings: config.Settings | None = None) -> None:
-    """Set structlog up for this process as ``[logging]`` says, unless the engine has done so."""
+def configure(settings: config.Settings | None = None, file: TextIO | None = None) -> None:
+    """Set structlog up for this process as ``[logging]`` says, unless that was done before.
+
+    file: where lines go, standard error by default.
+    """
     if structlog.is_configured():
         return
     chosen = (settings or config.load()).logging
+    file = file or sys.stderr
     readable = chosen.format == "console"
     structlog.configure(
         processors=[
@@ -29,8 +34,8 @@ def configure(settings: config.Settings | None = None) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *([] if readable else [structlog.processors.dict_tracebacks]),
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if readable else structlog.processors.JSONRenderer(),
+            structlog.dev.ConsoleRenderer(colors=file.isatty()) if readable else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(chosen.level)),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=file),
     )

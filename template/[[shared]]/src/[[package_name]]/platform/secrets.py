@@ -26,12 +26,13 @@ def resolve(value: str, secrets: Secrets) -> str:
     name = value.removeprefix(REFERENCE)
     try:
         found = BACKENDS[secrets.backend](name, secrets.location)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  each vendor's client has errors of its own
         raise SecretError(
             f"cannot read {value} from {secrets.backend}: {type(error).__name__}; check the name and the permission"
         ) from None
     if not found:
-        raise SecretError(f"{value} is empty in {secrets.backend}: {WHERE[secrets.backend].format(name=_variable(name))}")
+        remedy = REMEDIES[secrets.backend].format(name=_variable(name))
+        raise SecretError(f"{value} is empty in {secrets.backend}: {remedy}")
     return found
 
 
@@ -44,28 +45,28 @@ def _environment(name: str, location: str) -> str:
 
 
 def _aws_secrets_manager(name: str, location: str) -> str:
-    import boto3  # noqa: PLC0415  only where this backend is used
+    import boto3  # only where this backend is used
 
     client = boto3.client("secretsmanager", **({"region_name": location} if location else {}))
     return client.get_secret_value(SecretId=name)["SecretString"]
 
 
 def _google_secret_manager(name: str, location: str) -> str:
-    from google.cloud import secretmanager  # noqa: PLC0415
+    from google.cloud import secretmanager
 
     path = f"projects/{location}/secrets/{name}/versions/latest"
     return secretmanager.SecretManagerServiceClient().access_secret_version(name=path).payload.data.decode()
 
 
 def _azure_key_vault(name: str, location: str) -> str:
-    from azure.identity import DefaultAzureCredential  # noqa: PLC0415
-    from azure.keyvault.secrets import SecretClient  # noqa: PLC0415
+    from azure.identity import DefaultAzureCredential
+    from azure.keyvault.secrets import SecretClient
 
     return SecretClient(vault_url=location, credential=DefaultAzureCredential()).get_secret(name).value
 
 
 def _hashicorp_vault(name: str, location: str) -> str:
-    import hvac  # noqa: PLC0415
+    import hvac
 
     # Address and token come from VAULT_ADDR and VAULT_TOKEN, as for every Vault client.
     data = hvac.Client().secrets.kv.v2.read_secret_version(
@@ -81,7 +82,7 @@ BACKENDS = {
     "azure_key_vault": _azure_key_vault,
     "hashicorp_vault": _hashicorp_vault,
 }
-WHERE = {
+REMEDIES = {
     "environment": "set the variable {name}",
     "aws_secrets_manager": "store a value in AWS Secrets Manager",
     "google_secret_manager": "add a version in Google Secret Manager",

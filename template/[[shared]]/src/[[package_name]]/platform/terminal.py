@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from rich.console import Console
 from rich.table import Table
 
-from . import config, steps, warehouse
+from . import config, logging, steps, warehouse
 from .errors import InputNotReady, PermanentError
 
 
@@ -24,7 +24,7 @@ def parse_days(description: str, argv: Sequence[str] | None = None) -> list[date
     options = parser.parse_args(argv)
     first, last = options.first or options.date, options.last or options.date
     if first is None or last is None or last < first:
-        parser.error("give --date, or --from and --to with the first day not after the last")
+        parser.error("give --date, or --from and --to, the first day not after the last")
     return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
 
 
@@ -36,49 +36,73 @@ def _day(text: str) -> date:
 
 
 def run_days(pipeline: str, engine: str, days: Sequence[date], run: Callable[[date], bool]) -> int:
-    """Run each day with ``run`` (true when it succeeded), show progress and the closing table; the exit code."""
-    out = Console(stderr=False, highlight=False, soft_wrap=True)
+    """Run each day with ``run`` (true when it succeeded), show progress and the closing table.
+
+    The log lines of the steps go to ``var/<env>/run.log``. Returns the exit code: 0, 1 when a day failed, 2 when the
+    configuration cannot be used.
+    """
+    try:
+        settings = config.load()
+    except config.ConfigError as error:
+        return _fail(str(error), code=2)
+    out = Console(highlight=False, soft_wrap=True)
     reports: list[steps.StepReport] = []
 
     def show(report: steps.StepReport) -> None:
         reports.append(report)
         colour = "red" if report.failed else "default"
-        out.print(f"  {report.step.replace('_', ' '):<16}{report.seconds:6.1f} s   {_told(report)}", style=colour)
+        out.print(f"  {_words(report.step):<16}{report.seconds:6.1f} s   {_told(report)}", style=colour)
 
+    settings.state.mkdir(parents=True, exist_ok=True)
+    log_file = settings.state / "run.log"
+    failed: dict[date, str] = {}
     steps.watchers.append(show)
-    failed = []
     try:
-        settings = config.load()
-        for day in days:
-            out.print(f"{pipeline} {day} on {engine} ({settings.env})", style="bold")
-            if not _succeeded(run, day):
-                failed.append(day)
-    except config.ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        with log_file.open("a", encoding="utf-8") as log:
+            logging.configure(settings, file=log)
+            for day in days:
+                out.print(f"{pipeline} {day} on {engine} ({settings.env})", style="bold")
+                reason = _reason_of_failure(run, day)
+                if reason is not None:
+                    told = [report.detail for report in reports if report.partition == day and report.failed]
+                    failed[day] = (told or [reason or f"see {engine}'s log"])[-1]
     finally:
         steps.watchers.remove(show)
+    out.print()
     out.print(_table(reports))
+    out.print("rows by day; time per step in seconds", style="dim")
     out.print(f"warehouse: {warehouse.describe(settings)}    next: make up")
-    for day in failed:
-        reason = next((r.detail for r in reversed(reports) if r.partition == day and r.failed), f"see {engine}'s log")
-        print(f"error: {pipeline} {day} failed: {reason}", file=sys.stderr)
+    for day, reason in failed.items():
+        _fail(f"{pipeline} {day}: {reason}", code=1)
     return 1 if failed else 0
 
 
-def _succeeded(run: Callable[[date], bool], day: date) -> bool:
+def _fail(message: str, code: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return code
+
+
+def _reason_of_failure(run: Callable[[date], bool], day: date) -> str | None:
+    """Why the day failed, None when it did not; empty when only the engine knows."""
     try:
-        return run(day)
-    except (PermanentError, InputNotReady):
-        return False
+        return None if run(day) else ""
+    except (PermanentError, InputNotReady, warehouse.WarehouseError, config.ConfigError) as error:
+        return str(error)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _told(report: steps.StepReport) -> str:
-    rows = ", ".join(f"{name.replace('_', ' ') if name in WORDS else name} {count:,}" for name, count in report.rows.items())
-    return " ".join(part for part in (rows, report.detail) if part)
+    rows = ", ".join(
+        f"{count:,} {name}" if name in KINDS else f"{name} {count:,}" for name, count in report.rows.items()
+    )
+    return "; ".join(part for part in (rows, report.detail) if part)
 
 
-WORDS = ("read", "typed", "kept", "quarantined")
+# Kinds of rows; every other name is a table's.
+KINDS = ("read", "typed", "kept", "quarantined")
 
 
 def _table(reports: Sequence[steps.StepReport]) -> Table:
@@ -86,17 +110,17 @@ def _table(reports: Sequence[steps.StepReport]) -> Table:
     for report in reports:
         by_day[report.partition][report.step] = report
     names = list(dict.fromkeys(report.step for report in reports))
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("day")
-    for title in ("read", "published", "quarantined", *(f"{name.replace('_', ' ')} s" for name in names)):
-        table.add_column(title, justify="right")
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column("day", no_wrap=True)
+    for title in ("read", "published", "quarantined", *(name.split("_")[0] for name in names)):
+        table.add_column(title, justify="right", no_wrap=True)
     for day, done in by_day.items():
         rows = {name: count for report in done.values() for name, count in report.rows.items()}
-        published = rows.get("fact_flights")
+        published = done["publish"].rows if "publish" in done and not done["publish"].failed else {}
         table.add_row(
             day.isoformat(),
             f"{rows.get('read', 0):,}",
-            "-" if published is None else f"{published:,}",
+            f"{next(iter(published.values())):,}" if published else "-",
             f"{rows.get('quarantined', 0):,}",
             *(f"{done[name].seconds:.1f}" if name in done else "-" for name in names),
         )

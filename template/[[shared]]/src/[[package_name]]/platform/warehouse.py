@@ -61,8 +61,8 @@ def _duckdb_path(settings: config.Settings) -> Path:
 
 
 def _open_duckdb(settings: config.Settings) -> SQLBackend:
-    import duckdb  # noqa: PLC0415  these imports take seconds, and definitions load without them
-    import ibis  # noqa: PLC0415
+    import duckdb  # these imports take seconds, and definitions load without them
+    import ibis
 
     path = _duckdb_path(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,8 +88,8 @@ def _open_duckdb(settings: config.Settings) -> SQLBackend:
 
 
 def _open_postgresql(settings: config.Settings) -> SQLBackend:
-    import ibis  # noqa: PLC0415
-    import psycopg  # noqa: PLC0415
+    import ibis
+    import psycopg
 
     parts = urlsplit(settings.warehouse.url)
     password = secrets.resolve(settings.warehouse.password, settings.secrets) or parts.password
@@ -149,7 +149,7 @@ def has_staged(con: SQLBackend, name: str) -> bool:
 
 def stage(con: SQLBackend, name: str, rows: ir.Table | pa.RecordBatchReader) -> ir.Table:
     """Replace a staging table with rows: an expression over the same warehouse, or a stream of Arrow batches."""
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa
 
     run(con, f"CREATE SCHEMA IF NOT EXISTS {STAGING}")
     drop_staged(con, name)
@@ -172,7 +172,7 @@ def _load_duckdb(con: SQLBackend, name: str, rows: pa.RecordBatchReader) -> None
 
 
 def _load_postgres(con: SQLBackend, name: str, rows: pa.RecordBatchReader) -> None:
-    import ibis  # noqa: PLC0415
+    import ibis
 
     con.create_table(name, schema=ibis.Schema.from_pyarrow(rows.schema), database=STAGING)
     with con.con.cursor() as cursor, cursor.copy(f'COPY {STAGING}."{name}" FROM STDIN') as copy:

@@ -72,7 +72,7 @@ def extract(day: date) -> dict[str, int]:
 
 def transform(day: date) -> dict[str, int]:
     """Type the extracted text. Returns rows by kind: typed."""
-    from . import transform as business  # noqa: PLC0415  loads Ibis, which takes seconds
+    from . import transform as business  # loads Ibis, which takes seconds
 
     with step(PIPELINE, "transform", day) as report, warehouse.connect() as con:
         typed = business.fact_flights(warehouse.staged(con, _name(day, "raw")), day)
@@ -84,8 +84,8 @@ def transform(day: date) -> dict[str, int]:
 def check(day: date) -> dict[str, int]:
     """Check the typed rows against the contract and set aside those that break it.
 
-    Returns rows by kind: kept, quarantined. Raises ContractError when more than ``quality.max_quarantined_share`` of the
-    rows would go to quarantine, or the number kept is outside the contract's bounds.
+    Returns rows by kind: kept, quarantined. Raises ContractError when more than ``quality.max_quarantined_share`` of
+    the rows would go to quarantine, or the number kept is outside the contract's bounds.
     """
     with step(PIPELINE, "check", day) as report, warehouse.connect() as con:
         typed = warehouse.staged(con, _name(day, "typed"))
@@ -104,7 +104,7 @@ def publish(day: date) -> dict[str, int]:
 
     Returns the rows in each table's new partition. Doing it again changes nothing.
     """
-    from . import transform as business  # noqa: PLC0415
+    from . import transform as business
 
     with step(PIPELINE, "publish", day) as report, warehouse.connect() as con:
         raw, typed, rejected, broken = (
@@ -133,7 +133,7 @@ def _shown(path: Path) -> str:
 
 
 def _check_header(source: Path) -> None:
-    from .transform import SOURCE_COLUMNS  # noqa: PLC0415
+    from .transform import SOURCE_COLUMNS
 
     if not source.is_file():
         raise InputError(f"{_shown(source)} is missing although _SUCCESS is there")
@@ -148,15 +148,16 @@ def _check_header(source: Path) -> None:
     if found != list(SOURCE_COLUMNS):
         missing = [name for name in SOURCE_COLUMNS if name not in found]
         unknown = [name for name in found if name not in SOURCE_COLUMNS]
-        told = [f"{word}: {', '.join(names)[:200]}" for word, names in (("missing", missing), ("unknown", unknown)) if names]
+        differences = {"missing": missing, "unknown": unknown}
+        told = [f"{word}: {', '.join(names)[:200]}" for word, names in differences.items() if names]
         raise InputError(f"{_shown(source)} has another header ({'; '.join(told) or 'columns in another order'})")
 
 
 def _load_text(con: SQLBackend, source: Path, day: date) -> int:
-    """Stage the file's lines as text (``raw``) and those that cannot be split into fields (``broken``); count the former."""
-    import duckdb  # noqa: PLC0415
+    """Stage the file's lines as text (``raw``), and those that cannot be split (``broken``); count the former."""
+    import duckdb
 
-    from .transform import SOURCE_COLUMNS  # noqa: PLC0415
+    from .transform import SOURCE_COLUMNS
 
     settings = config.load().warehouse
     columns = ", ".join(f"'{name}': 'VARCHAR'" for name in SOURCE_COLUMNS)
@@ -165,23 +166,24 @@ def _load_text(con: SQLBackend, source: Path, day: date) -> int:
         try:
             lines = reader.execute(
                 "SELECT row_number() OVER () AS source_row, * FROM read_csv(?, auto_detect = false, header = true, "
-                f"delim = ',', quote = '', escape = '', columns = {{{columns}}}, store_rejects = true, rejects_limit = 0)",
+                "delim = ',', quote = '', escape = '', store_rejects = true, rejects_limit = 0, "
+                f"columns = {{{columns}}})",
                 [str(source)],
-            ).fetch_record_batch(READ_ROWS_AT_ONCE)
+            ).to_arrow_reader(READ_ROWS_AT_ONCE)
             raw = warehouse.stage(con, _name(day, "raw"), lines)
         except (duckdb.InvalidInputException, duckdb.IOException) as error:
             raise InputError(f"{_shown(source)} cannot be read as CSV: {str(error).splitlines()[0]}") from None
         broken = reader.execute(
             "SELECT line::BIGINT AS source_row, min(error_message) AS reason, min(csv_line) AS record "
             "FROM reject_errors GROUP BY line ORDER BY line"
-        ).fetch_record_batch(READ_ROWS_AT_ONCE)
+        ).to_arrow_reader(READ_ROWS_AT_ONCE)
         warehouse.stage(con, _name(day, "broken"), broken)
     return int(raw.count().execute())
 
 
 def _rejected(typed: ir.Table) -> pa.RecordBatchReader:
     """(source_row, reason) of the rows that break the contract."""
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa
 
     schema = pa.schema({"source_row": pa.int64(), "reason": pa.string()})
     pieces = warehouse.batches(typed, "flight_number", CHECK_ROWS_AT_ONCE)
@@ -191,9 +193,9 @@ def _rejected(typed: ir.Table) -> pa.RecordBatchReader:
 
 
 def _broken_rules(piece: pa.Table) -> pl.DataFrame:
-    import polars as pl  # noqa: PLC0415
+    import polars as pl
 
-    from .contract import Flight  # noqa: PLC0415
+    from .contract import Flight
 
     _, failures = Flight.filter(pl.from_arrow(piece), cast=True)
     details = failures.details()
@@ -203,7 +205,7 @@ def _broken_rules(piece: pa.Table) -> pl.DataFrame:
 
 
 def _enforce(rows: dict[str, int], rejected: ir.Table) -> None:
-    from .contract import MAX_ROWS_PER_DAY, MIN_ROWS_PER_DAY  # noqa: PLC0415
+    from .contract import MAX_ROWS_PER_DAY, MIN_ROWS_PER_DAY
 
     kept, quarantined = rows["kept"], rows["quarantined"]
     allowed = config.load().quality.max_quarantined_share

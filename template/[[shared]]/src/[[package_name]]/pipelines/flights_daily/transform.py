@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 NOT_AVAILABLE = "NA"
+# fmt: off
 SOURCE_COLUMNS = (
-    "year month day dep_time sched_dep_time dep_delay arr_time sched_arr_time arr_delay carrier flight "
-    "tailnum origin dest air_time distance hour minute time_hour"
-).split()
+    "year", "month", "day", "dep_time", "sched_dep_time", "dep_delay", "arr_time", "sched_arr_time", "arr_delay",
+    "carrier", "flight", "tailnum", "origin", "dest", "air_time", "distance", "hour", "minute", "time_hour",
+)
+# fmt: on
 
 NUMBERS = ("year", "month", "day", "flight", "minute", "dep_delay", "arr_delay", "air_time", "distance")
 CLOCK_TIMES = ("dep_time", "sched_dep_time", "arr_time", "sched_arr_time")
@@ -72,15 +74,10 @@ def fact_flights(raw: ir.Table, flight_date: date) -> ir.Table:
         & (_.day_value == flight_date.day),
         unreadable=_unreadable(read, typed.keys()),
     )
+    departs = flights.sched_dep_time.lpad(4, "0")
     return flights.select(
         source_row=_.source_row,
-        flight_key=_.carrier
-        + "-"
-        + _.flight
-        + "-"
-        + _.origin
-        + "-"
-        + _.scheduled_departure_utc.strftime("%Y%m%dT%H%M"),
+        flight_key=ibis.literal(f"{flight_date:%Y%m%d}-") + _.carrier + "-" + _.flight + "-" + _.origin + "-" + departs,
         flight_date=ibis.cases((_.of_this_day, ibis.literal(flight_date))),
         carrier=_given(_.carrier),
         flight_number=_.flight_value,
@@ -121,9 +118,9 @@ def daily_carrier_performance(flights: ir.Table) -> ir.Table:
         flights=_.count(),
         cancelled=_.cancelled.sum().cast("int64"),
         departed=(~_.cancelled).sum().cast("int64"),
-        mean_dep_delay_min=_.dep_delay_min.mean(),
+        mean_dep_delay_min=_.dep_delay_min.cast("float64").mean(),
         p90_dep_delay_min=_.dep_delay_min.quantile(0.9),
-        mean_arr_delay_min=_.arr_delay_min.mean(),
+        mean_arr_delay_min=_.arr_delay_min.cast("float64").mean(),
         p90_arr_delay_min=_.arr_delay_min.quantile(0.9),
     )
 

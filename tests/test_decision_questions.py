@@ -1,0 +1,200 @@
+"""The decision in the questionnaire: what Copier asks, refuses, records and says."""
+
+import json
+import shutil
+import subprocess
+import warnings
+from pathlib import Path
+
+import pytest
+import yaml
+from copier import run_copy, run_update
+
+ROOT = Path(__file__).parent.parent
+COPIER_YML = """\
+_subdirectory: template
+_envops:
+  block_start_string: "[%"
+  block_end_string: "%]"
+  variable_start_string: "[["
+  variable_end_string: "]]"
+  comment_start_string: "[#"
+  comment_end_string: "#]"
+  undefined: jinja2.StrictUndefined
+_message_after_copy: "[% from 'decision/messages.jinja' import after_copy with context %][[ after_copy() ]]"
+---
+!include questions/decision.yml
+---
+!include questions/orchestrator.yml
+"""
+RESULT = """\
+[%- from 'decision/messages.jinja' import help, choices with context -%]
+[[ {'orchestrators': orchestrators, 'decision': decision, 'help': help(), 'choices': choices() | from_yaml} | to_json ]]
+"""
+DISABLED = "it runs on Google Cloud alone, and that is not your one cloud (rule gcp-workflows-on-gcp-only)"
+
+
+@pytest.fixture
+def template(tmp_path):
+    """The two question files and what they read, as a template of their own."""
+    root = tmp_path / "template-repo"
+    (root / "template").mkdir(parents=True)
+    shutil.copytree(ROOT / "decision", root / "decision")
+    (root / "questions").mkdir()
+    for name in ("decision.yml", "orchestrator.yml"):
+        shutil.copy(ROOT / "questions" / name, root / "questions" / name)
+    (root / "copier.yml").write_text(COPIER_YML)
+    (root / "template/result.json.jinja").write_text(RESULT)
+    (root / "template/[[ _copier_conf.answers_file ]].jinja").write_text("[[ _copier_answers | to_nice_yaml ]]")
+    return root
+
+
+@pytest.fixture
+def copy(template, tmp_path):
+    """Copies with some answers; returns what the template saw and what was recorded."""
+
+    def copy(quiet=True, **data):
+        known = [*yaml.safe_load((ROOT / "questions/decision.yml").read_text())]
+        known += yaml.safe_load((ROOT / "questions/orchestrator.yml").read_text())
+        assert data.keys() <= set(known)
+        project = tmp_path / "my project"
+        run_copy(str(template), project, data=data, defaults=True, quiet=quiet)
+        result = json.loads((project / "result.json").read_text())
+        return result | {"recorded": yaml.safe_load((project / ".copier-answers.yml").read_text())}
+
+    return copy
+
+
+def test_defaults_alone_take_the_recommendation(copy):
+    result = copy()
+    assert result["recorded"]["orchestrator"] == result["decision"]["recommended"] == "dagster"
+    assert result["recorded"]["recommended_orchestrator"] == "dagster"
+    assert result["orchestrators"] == ["dagster"]
+    assert "decision" not in result["recorded"]
+
+
+@pytest.mark.parametrize("system", ["airflow", "dagster", "prefect"])
+def test_each_template_can_be_named_with_otherwise_default_answers(copy, system):
+    assert copy(orchestrator=system)["orchestrators"] == [system]
+
+
+def test_mixed_shapes_render_the_members_of_the_hybrid(copy):
+    result = copy(pipeline_shape="mixed", also_orchestrators=["dagster"])
+    assert result["recorded"]["orchestrator"] == "hybrid"
+    assert result["recorded"]["member_orchestrators"] == ["airflow", "dagster", "prefect"]
+    assert result["orchestrators"] == ["airflow", "dagster", "prefect"]
+
+
+def test_further_orchestrators_follow_without_repetition(copy):
+    assert copy(orchestrator="prefect", also_orchestrators="[prefect, airflow]")["orchestrators"] == [
+        "prefect",
+        "airflow",
+    ]
+
+
+def test_choices_are_ranked_scored_and_disabled_with_their_reason(copy):
+    choices = copy()["choices"]
+    ids = [choice["value"] for _, choice in choices]
+    assert ids[:3] == ["dagster", "prefect", "step_functions"]
+    labels = {choice["value"]: label for label, choice in choices}
+    assert labels["dagster"].split() == ["Dagster", "3.83"]
+    assert {choice["value"]: choice["validator"] for _, choice in choices}["gcp_workflows"] == DISABLED
+
+
+@pytest.mark.parametrize("shape", ["batch_etl", "approval", "mixed", "service_glue"])
+def test_help_reads_well_at_80_columns(copy, shape):
+    lines = copy(pipeline_shape=shape)["help"].splitlines()
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
+    assert "Your answers point to" in text and "Mind:" in text and "!" not in text
+    assert ("Runner-up" in text) == (shape != "approval")
+
+
+REFUSED = [
+    ({"pipeline_shape": "nonsense"}, ["pipeline_shape", "nonsense"]),
+    ({"team_size": "7"}, ["team_size", "7"]),
+    ({"platform_engineers": "maybe"}, ["platform_engineers", "maybe"]),
+    ({"needs": ["nonsense"]}, ["needs", "nonsense"]),
+    ({"needs": "dbt"}, ["needs", "dbt", "not a list"]),
+    ({"needs": "[dbt"}, ["needs", "not a list"]),
+    ({"also_orchestrators": "airflow"}, ["also_orchestrators", "not a list"]),
+    ({"also_orchestrators": ["temporal"]}, ["also_orchestrators", "temporal"]),
+    ({"vpc": "isolated", "hosting": "managed"}, ["hosting", "vpc is isolated"]),
+    ({"needs": ["lineage", "freshness", "durable_execution"]}, ["needs", "Nothing fits: "]),
+    ({"orchestrator": "nonsense"}, ["orchestrator", "nonsense"]),
+    ({"orchestrator": "gcp_workflows"}, ["orchestrator", DISABLED]),
+    ({"orchestrator": "step_functions"}, ["orchestrator", "no template"]),
+    (
+        {"orchestrator": "airflow", "vpc": "isolated", "team_size": "under_5"},
+        ["orchestrator", "self-hosted-airflow-is-too-much-for-a-small-start"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("data", "phrases"), REFUSED)
+def test_a_wrong_answer_is_refused_in_one_sentence_that_names_it(copy, tmp_path, data, phrases):
+    with pytest.raises(Exception) as refusal:
+        copy(**data)
+    sentence = str(refusal.value)
+    assert all(phrase in sentence for phrase in phrases)
+    assert "\n" not in sentence
+    assert not (tmp_path / "my project").exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "phrases"),
+    [
+        ({}, ["Orchestrator: Dagster (Dagster+ Serverless)", "Why: On data lineage"]),
+        ({"orchestrator": "airflow"}, ["Apache Airflow (Amazon MWAA)", "you chose it; the rules recommend Dagster"]),
+        ({"pipeline_shape": "approval"}, ["Why: the best with a template; Temporal (Temporal Cloud) is recommended"]),
+        ({"pipeline_shape": "mixed"}, ["Orchestrator: Hybrid", "Why: Each shape"]),
+    ],
+)
+def test_message_names_the_choice_the_reason_and_two_commands(copy, capsys, data, phrases):
+    copy(quiet=False, **data)
+    message = capsys.readouterr().err
+    message = message[message.index("Orchestrator: ") :]
+    assert all(phrase in message for phrase in phrases)
+    assert max(map(len, message.splitlines()[:-3])) <= 80
+    *_, following, enter, run = message.splitlines()
+    assert (following, run) == ("Next:", "  make run")
+    assert enter.startswith("  cd '") and enter.endswith("my project'")
+    assert "!" not in message
+
+
+def git(where, *arguments):
+    subprocess.run(["git", *arguments], cwd=where, check=True, capture_output=True, timeout=60)
+
+
+@pytest.mark.parametrize(("chosen", "shape"), [("airflow", "batch_etl"), ("hybrid", "mixed")])
+def test_a_later_rule_moves_no_existing_project(template, tmp_path, monkeypatch, chosen, shape):
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "test")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "test")
+    project = tmp_path / "project"
+    git(tmp_path, "init", "-q", template)
+    git(template, "add", ".")
+    git(template, "commit", "-qm", "1")
+    git(template, "tag", "v1.0.0")
+    data = {"orchestrator": chosen, "pipeline_shape": shape, "needs": ["sensors"]}
+    run_copy(str(template), project, data=data, defaults=True, quiet=True)
+    before = json.loads((project / "result.json").read_text())["orchestrators"]
+    git(tmp_path, "init", "-q", project)
+    git(project, "add", ".")
+    git(project, "commit", "-qm", "1")
+
+    rules = template / "decision/rules.yml"
+    later = {"id": "later", "exclude": ["airflow", "dagster"], "because": "it is out", "source": "section 4"}
+    rules.write_text(rules.read_text() + "\n" + yaml.safe_dump([later]))
+    git(template, "commit", "-qam", "2")
+    git(template, "tag", "v2.0.0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        run_update(project, defaults=True, overwrite=True, quiet=True)
+
+    result = json.loads((project / "result.json").read_text())
+    recorded = yaml.safe_load((project / ".copier-answers.yml").read_text())
+    assert result["decision"]["recommended"] == "prefect"
+    assert recorded["_commit"] == "v2.0.0"
+    assert recorded["orchestrator"] == chosen
+    assert result["orchestrators"] == before
