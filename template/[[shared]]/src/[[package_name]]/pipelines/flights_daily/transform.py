@@ -74,10 +74,9 @@ def fact_flights(raw: ir.Table, flight_date: date) -> ir.Table:
         & (_.day_value == flight_date.day),
         unreadable=_unreadable(read, typed.keys()),
     )
-    departs = flights.sched_dep_time.lpad(4, "0")
     return flights.select(
         source_row=_.source_row,
-        flight_key=ibis.literal(f"{flight_date:%Y%m%d}-") + _.carrier + "-" + _.flight + "-" + _.origin + "-" + departs,
+        flight_key=_flight_key(flights, flight_date),
         flight_date=ibis.cases((_.of_this_day, ibis.literal(flight_date))),
         carrier=_given(_.carrier),
         flight_number=_.flight_value,
@@ -97,6 +96,11 @@ def fact_flights(raw: ir.Table, flight_date: date) -> ir.Table:
         cancelled=_given(_.dep_time).isnull(),
         unreadable=_.unreadable,
     )
+
+
+def _flight_key(flights: ir.Table, flight_date: date) -> ir.StringColumn:
+    departs = flights.sched_dep_time.lpad(4, "0")
+    return f"{flight_date:%Y%m%d}-" + flights.carrier + "-" + flights.flight + "-" + flights.origin + "-" + departs
 
 
 def _unreadable(read: ir.Table, names: Iterable[str]) -> ir.StringColumn:
