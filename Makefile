@@ -1,0 +1,39 @@
+# make demo: a project from default answers, and a day of real data through it. make test: the tests.
+
+PYTHON ?= python3
+BIN := $(CURDIR)/.venv/bin
+DEMO := build/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast lint benchmarks constraints
+
+help: ## list these targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 16
+
+.venv/.installed: pyproject.toml
+	@echo "installing Copier and the test tools into .venv"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group dev
+	@touch $@
+
+demo: .venv/.installed ## render a project with default answers and run its pipeline on real data
+	@rm -rf $(DEMO)
+	@$(BIN)/copier copy --quiet --defaults --vcs-ref HEAD $(CURDIR) $(DEMO) 2>&1 | grep -v -i -E 'dirty|^ *warn' || true
+	@$(MAKE) --no-print-directory -C $(DEMO) run DATE=2013-01-02 UV=$(BIN)/uv
+
+test: .venv/.installed ## all tests, the rendered projects' own included
+	@$(BIN)/python -m pytest
+
+test-fast: .venv/.installed ## the tests that need no rendered project to be set up
+	@$(BIN)/python -m pytest -m "not project"
+
+lint: .venv/.installed ## ruff on this repository's own code
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+benchmarks: .venv/.installed ## print and write the ratios of docs/benchmarks.md
+	@for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
+
+constraints: .venv/.installed ## resolve template/*/constraints.txt anew
+	@$(BIN)/python tools/refresh_constraints.py

@@ -1,0 +1,180 @@
+"""What is rendered: exact file sets for every combination, and files that tools can read."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from allpairspy import AllPairs
+from conftest import QUESTIONS, ROOT
+
+ORCHESTRATORS = ("airflow", "dagster", "prefect")
+SETS = [names for size in (1, 2, 3) for names in itertools.combinations(ORCHESTRATORS, size)]
+ENVIRONMENTS = [list(names) for size in (0, 1, 2) for names in itertools.combinations(("staging", "prod"), size)]
+CI_PROVIDERS = list(QUESTIONS["ci_provider"]["choices"].values())
+# What decides which files there are, besides the name of the package.
+FILE_COMBINATIONS = list(itertools.product(SETS, ENVIRONMENTS, CI_PROVIDERS))
+SUFFIX = ".jinja"
+
+
+def answers_for(names: tuple[str, ...]) -> dict:
+    return {"orchestrator": names[0], "also_orchestrators": list(names[1:])}
+
+
+def files_in(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def template_files(folder: str, package: str = "flight_marts") -> set[str]:
+    """Paths that a folder of the template stands for in a project; files of single environments left out."""
+    excluded = {"manifest.yml", "questions.yml", "constraints.txt"}
+    found = files_in(ROOT / "template" / folder) - excluded
+    found = {name for name in found if "__pycache__" not in name and "_toml]]" not in name}
+    return {name.replace("[[package_name]]", package).removesuffix(SUFFIX) for name in found}
+
+
+def expected_files(names: tuple[str, ...], environments: list[str], ci_provider: str) -> set[str]:
+    folders = ["[[shared]]", *(f"[[{name}]]" for name in names)]
+    folders += [f"[[{ci_provider}]]"] if ci_provider != "none" else []
+    found = set().union(*(template_files(folder) for folder in folders))
+    return found | {".copier-answers.yml"} | {f"config/{name}.toml" for name in environments}
+
+
+@pytest.mark.parametrize("names", SETS, ids="+".join)
+def test_file_sets_are_exact_for_every_combination(render, names):
+    for environments, ci_provider in itertools.product(ENVIRONMENTS, CI_PROVIDERS):
+        project = render(**answers_for(names), environments=environments, ci_provider=ci_provider)
+        assert files_in(project) == expected_files(names, environments, ci_provider), (environments, ci_provider)
+
+
+def test_no_two_folders_write_the_same_path():
+    folders = [path.name for path in (ROOT / "template").iterdir() if path.is_dir()]
+    paths = [path for folder in folders for path in template_files(folder)]
+    assert sorted(paths) == sorted(set(paths))
+
+
+def test_hybrid_renders_its_members(render):
+    assert files_in(render(orchestrator="hybrid")) == files_in(render(**answers_for(ORCHESTRATORS)))
+
+
+CONTENT = {
+    "names": SETS,
+    **{
+        name: list(QUESTIONS[name]["choices"].values())
+        for name in ("warehouse", "secrets_backend", "alert_channel", "ci_provider")
+    },
+    "schedule": ["0 6 * * *", "*/30 4-6 1,15 * 1-5"],
+    "timezone": ["UTC", "America/New_York"],
+    "package_name": ["flight_marts", "x", "p" + "q" * 49],
+    "description": ["Daily figures", "It's Größe, naïve & more; 100 (of it): all #1"],
+    "owning_team": ["data-team", "Team A.1"],
+    "environments": ENVIRONMENTS,
+}
+CONTENT_SAMPLE = [dict(zip(CONTENT, row, strict=True)) for row in AllPairs(list(CONTENT.values()))]
+
+
+@pytest.fixture(scope="session")
+def sample(render) -> list[Path]:
+    """Projects in which every pair of answers that changes contents appears."""
+    rendered = []
+    for row in CONTENT_SAMPLE:
+        answers = dict(row)
+        rendered.append(render(**answers_for(answers.pop("names")), **answers))
+    return rendered
+
+
+def texts(projects: list[Path]):
+    for project in projects:
+        for path in sorted(project.rglob("*")):
+            if path.is_file() and path.suffix != ".csv":
+                yield path, path.read_text(encoding="utf-8")
+
+
+LEFTOVER = re.compile(r"\[% |\[%-| %\]|-%\]|\[# |\[#-| #\]|-#\]|\[\[ |\[\[-| \]\]|-\]\]")
+
+
+def test_no_delimiter_is_left(sample):
+    for path, text in texts(sample):
+        assert not LEFTOVER.search(text), path
+        assert not LEFTOVER.search(path.as_posix()), path
+
+
+PARSERS = {
+    ".py": ast.parse,
+    ".toml": tomllib.loads,
+    ".yml": lambda text: list(yaml.safe_load_all(text)),
+    ".yaml": lambda text: list(yaml.safe_load_all(text)),
+    ".json": json.loads,
+}
+
+
+def test_every_structured_file_parses(sample):
+    seen = set()
+    for path, text in texts(sample):
+        if path.suffix in PARSERS:
+            PARSERS[path.suffix](text)
+            seen.add(path.suffix)
+    assert {".py", ".toml", ".yml", ".yaml"} <= seen
+
+
+def test_every_file_is_formatted_and_clean_for_ruff(sample, tmp_path):
+    # Each project keeps its own settings; one call over all of them is much quicker than one each.
+    for number, project in enumerate(sample):
+        shutil.copytree(project, tmp_path / str(number), ignore=shutil.ignore_patterns("data"))
+    for command in (["check", "--output-format=concise"], ["format", "--check"]):
+        ruff = [sys.executable, "-m", "ruff", *command, "--no-cache", "."]
+        done = subprocess.run(ruff, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_makefile_lists_the_promised_targets(sample):
+    for project in sample:
+        made = subprocess.run(["make", "help"], cwd=project, capture_output=True, text=True)
+        assert made.returncode == 0, made.stderr
+        listed = {line.split()[0] for line in made.stdout.splitlines()[1:]}
+        assert {"setup", "run", "test", "lint", "backfill", "up", "down"} <= listed
+
+
+REFUSED_BY_WINDOWS = re.compile(r'[<>:"|?*\\]|[ .]$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)', re.IGNORECASE)
+
+
+def test_names_are_fit_for_windows(sample):
+    names = {part for project in sample for name in files_in(project) for part in name.split("/")}
+    names |= {part for name in files_in(ROOT / "template") for part in name.split("/")}
+    refused = sorted(name for name in names if REFUSED_BY_WINDOWS.search(name) and name != "[[ _copier_conf.answers_file ]]")
+    assert not refused
+
+
+def test_answers_hold_what_other_tools_read(render):
+    answers = yaml.safe_load((render() / ".copier-answers.yml").read_text())
+    promised = (
+        "project_name package_name pipeline_shape team_size platform_engineers pipeline_count current_orchestrator vpc "
+        "hosting cloud needs mental_model orchestrator also_orchestrators"
+    ).split()
+    assert not [name for name in promised if name not in answers]
+    assert answers["_commit"].startswith("v")
+
+
+def test_every_question_says_why_it_is_asked():
+    asked = {name: question for name, question in QUESTIONS.items() if question.get("when", True) is not False}
+    silent = [name for name, question in asked.items() if "help" not in question and question.get("ask", True)]
+    assert not silent
+
+
+def test_a_second_render_is_identical(template, render, tmp_path):
+    import copier
+
+    copier.run_copy(str(template), tmp_path / "again", defaults=True, quiet=True)
+    first = render()
+    assert files_in(tmp_path / "again") == files_in(first)
+    for name in files_in(first):
+        assert (tmp_path / "again" / name).read_bytes() == (first / name).read_bytes(), name
