@@ -1,0 +1,104 @@
+"""Answers a user can get wrong: refused with one clear sentence that names the question, and nothing is written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import QUESTIONS
+
+NAMES = {
+    "empty": "",
+    "space": "my project",
+    "path separator": "a/b",
+    "parent folder": "..",
+    "backslash": "a\\b",
+    "single quote": "a'b",
+    "double quote": 'a"b',
+    "template text": "[[ 7*7 ]]",
+    "other template text": "{{ 7*7 }}",
+    "shell text": "$(touch owned)",
+    "second command": "a;b",
+    "newline": "a\nb",
+    "accent": "größe",
+    "other script": "数据",
+    "upper case": "Flights",
+    "digit first": "1flight",
+    "300 characters": "x" * 300,
+    "keyword": "class",
+    "standard library": "json",
+    "library in use": "airflow",
+    "folder of the project": "tests",
+    "device on Windows": "con",
+}
+LAST_LINE_STARTS = "ValueError: Validation error for question "
+
+
+def refused(template: Path, target: Path, **answers: str) -> str:
+    """The last line of a refused copy, after asserting that it was one and wrote nothing."""
+    assert not answers.keys() - QUESTIONS.keys()
+    data = [part for name, value in answers.items() for part in ("--data", f"{name}={value}")]
+    command = [sys.executable, "-m", "copier", "copy", "--defaults", *data, str(template), str(target)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0, f"accepted {answers}"
+    assert not target.exists()
+    return done.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("question", ["project_name", "package_name"])
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES.keys())
+def test_unusable_names_are_refused(template, tmp_path, question, name):
+    told = refused(template, tmp_path / "project", **{question: name})
+    assert question in told
+    assert len(told) < 400
+
+
+@pytest.mark.parametrize(
+    ("question", "value", "told"),
+    [
+        ("schedule", "0 6 * *", "has 4 fields, a cron schedule has five"),
+        ("schedule", "every day", "a cron schedule has five"),
+        ("schedule", "60 6 * * *", "the minute is \"60\""),
+        ("schedule", "0 24 * * *", "the hour is \"24\""),
+        ("schedule", "0 6 0 * *", "the day of the month is \"0\""),
+        ("schedule", "0 6 * 13 *", "the month is \"13\""),
+        ("schedule", "0 6 * * mon", "the day of the week is \"mon\""),
+        ("schedule", "0 6 * * */0", "the day of the week"),
+        ("schedule", "0 6 * * $(id)", "the day of the week"),
+        ("timezone", "Mars/Olympus", "is no time zone of the IANA database"),
+        ("timezone", "", "is no time zone"),
+        ("timezone", "../../etc/passwd", "is no time zone"),
+        ("description", "", "it is empty"),
+        ("description", 'say "hi"', "without quotation marks"),
+        ("description", "[[ 7*7 ]]", "without quotation marks, backslashes, brackets"),
+        ("owning_team", "a;b", "is not usable"),
+        ("owner_contact", "nobody", "is no e-mail address"),
+    ],
+)
+def test_other_malformed_answers_are_refused(template, tmp_path, question, value, told):
+    line = refused(template, tmp_path / "project", **{question: value})
+    assert question in line
+    assert told in line
+
+
+CHOICES = sorted(
+    name
+    for name, question in QUESTIONS.items()
+    if "choices" in question and question.get("when") is not False and question.get("ask", True)
+)
+
+
+@pytest.mark.parametrize("question", CHOICES)
+def test_an_unknown_choice_is_refused(template, tmp_path, question):
+    value = "[nonsense]" if QUESTIONS[question].get("multiselect") else "nonsense"
+    told = refused(template, tmp_path / "project", **{question: value})
+    assert question in told
+
+
+@pytest.mark.parametrize(
+    "schedule", ["0 6 * * *", "*/15 0-6/2 1,15 */3 1-5", "59 23 31 12 7"], ids=["daily", "steps", "limits"]
+)
+def test_good_schedules_are_accepted(render, schedule):
+    assert f'cron = "{schedule}"' in (render(schedule=schedule) / "config" / "base.toml").read_text()
