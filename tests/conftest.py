@@ -48,8 +48,6 @@ def questions() -> dict[str, dict]:
     """All questions by name, hidden ones too."""
     found: dict[str, dict] = {}
     for path in [*sorted((ROOT / "questions").glob("*.yml")), *sorted((ROOT / "template").glob("*/questions.yml"))]:
-        if path.stem in ("time_zones", "reserved_names"):
-            continue
         found |= yaml.safe_load(path.read_text())
     return found
 
