@@ -5,7 +5,7 @@ BIN := $(CURDIR)/.venv/bin
 DEMO := build/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint benchmarks constraints
+.PHONY: help demo test test-fast lint decision-page benchmarks constraints
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 16
@@ -31,6 +31,10 @@ test-fast: .venv/.installed ## the tests that need no rendered project to be set
 lint: .venv/.installed ## ruff on this repository's own code
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/python tools/write_decision_page.py --check
+
+decision-page: .venv/.installed ## write docs/decision.md from decision/
+	@$(BIN)/python tools/write_decision_page.py
 
 benchmarks: .venv/.installed ## print and write the ratios of docs/benchmarks.md
 	@for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
