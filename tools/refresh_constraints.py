@@ -44,8 +44,10 @@ def _project_with_every_client(ids: list[str], folder: Path) -> Path:
         copier.run_copy(str(ROOT), project, data=answers, defaults=True, quiet=True, vcs_ref="HEAD")
         text = (project / "pyproject.toml").read_text()
         dependencies |= set(tomllib.loads(text)["project"]["dependencies"])
-    text = re.sub(r"constraint-dependencies = \[.*?\n\]", "constraint-dependencies = []", text, flags=re.DOTALL)
-    text = re.sub(r"^dependencies = \[.*?\n\]", f"dependencies = {json.dumps(sorted(dependencies))}", text, 1, re.S | re.M)
+    for key, value in {"constraint-dependencies": [], "dependencies": sorted(dependencies)}.items():
+        text = re.sub(
+            rf"^{key} = \[.*?\n\]", f"{key} = {json.dumps(value)}", text, count=1, flags=re.DOTALL | re.MULTILINE
+        )
     (project / "pyproject.toml").write_text(text)
     return project
 

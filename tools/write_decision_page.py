@@ -48,8 +48,7 @@ def _scores(catalogue: dict) -> list[str]:
         rows.append([system["name"], "yes" if system["template"] else "not yet", *map(str, scores), f"{total:.2f}"])
     weights = ["weight", "", *(f"{dimension['weight']} %" for dimension in dimensions), ""]
     combined = [
-        f"{system['name']}: {_members(system)}; "
-        f"scored as its best member less {system['overhead']}."
+        f"{system['name']}: {_members(system)}; scored as its best member less {system['overhead']}."
         for system in catalogue["systems"]
         if "members" in system
     ]
@@ -83,12 +82,19 @@ def _rules(rules: list[dict]) -> list[str]:
     lines = ["## Rules", ""]
     for effect in EFFECTS:
         rows = [
-            [f"`{rule['id']}`", _condition(rule.get("when", {})), _target(rule[effect]), rule["because"], rule["source"]]
+            [
+                f"`{rule['id']}`",
+                _condition(rule.get("when", {})),
+                _target(rule[effect]),
+                rule["because"],
+                rule["source"],
+            ]
             for rule in rules
             if effect in rule
         ]
         if rows:
-            lines += [f"### {effect.replace('_', ' ')}", "", *_table(["rule", "when", "what", "because", "guide"], rows)]
+            head = ["rule", "when", "what", "because", "guide"]
+            lines += [f"### {effect.replace('_', ' ')}", "", *_table(head, rows)]
     return lines
 
 
