@@ -1,0 +1,196 @@
+"""Rendered projects, set up and run as their README says: on each orchestrator, and on all three together."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pytest
+from conftest import free_port
+from test_rendering import ORCHESTRATORS, answers_for
+
+pytestmark = pytest.mark.project
+ALL = "+".join(ORCHESTRATORS)
+DAY = "2013-01-02"
+UV = str(Path(sys.executable).with_name("uv"))
+SET_UP_SECONDS, RUN_SECONDS, TEST_SECONDS, STOP_SECONDS = 600, 180, 600, 120
+
+
+@dataclass
+class Project:
+    """A rendered project that `make setup` has installed."""
+
+    folder: Path
+    orchestrators: tuple[str, ...]
+
+    def make(self, *arguments: str, timeout: float, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Type `make`, in the environment of a fresh login."""
+        kept = {
+            name: os.environ[name] for name in ("PATH", "HOME", "UV_CACHE_DIR", "SSL_CERT_FILE") if name in os.environ
+        }
+        environment = {**kept, "COLUMNS": "80", **variables}
+        command = ["make", "--no-print-directory", f"UV={UV}", *arguments]
+        return subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+        )
+
+
+@pytest.fixture(scope="module", params=[*ORCHESTRATORS, ALL])
+def project(request, render) -> Project:
+    """One project per orchestrator, and one with all of them."""
+    names = tuple(request.param.split("+"))
+    made = Project(render(**answers_for(names)), names)
+    done = made.make("setup", timeout=SET_UP_SECONDS)
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+INDEPENDENT = f"""
+    WITH flights AS (
+        SELECT carrier, origin, dest, dep_time = 'NA' AS cancelled,
+            nullif(dep_delay, 'NA')::INT AS dep_delay, nullif(arr_delay, 'NA')::INT AS arr_delay
+        FROM read_csv('data/landing/{DAY}/flights.csv', all_varchar = true, auto_type_candidates = ['VARCHAR'])
+    )
+"""
+QUERIES = {
+    "fact_flights": (
+        "SELECT count(*), count(*) FILTER (cancelled), sum(dep_delay), sum(arr_delay) FROM flights",
+        "SELECT count(*), count(*) FILTER (cancelled), sum(dep_delay_min), sum(arr_delay_min) FROM fact_flights",
+    ),
+    "daily_carrier_performance": (
+        "SELECT carrier, count(*), count(*) FILTER (cancelled), count(*) FILTER (NOT cancelled), avg(dep_delay), "
+        "quantile_cont(dep_delay, 0.9), avg(arr_delay), quantile_cont(arr_delay, 0.9) FROM flights GROUP BY 1 ORDER BY 1",
+        "SELECT carrier, flights, cancelled, departed, mean_dep_delay_min, p90_dep_delay_min, mean_arr_delay_min, "
+        "p90_arr_delay_min FROM daily_carrier_performance ORDER BY 1",
+    ),
+    "daily_route_volume": (
+        "SELECT origin, dest, count(*), count(*) FILTER (cancelled) FROM flights GROUP BY 1, 2 ORDER BY 1, 2",
+        "SELECT origin, destination, flights, cancelled FROM daily_route_volume ORDER BY 1, 2",
+    ),
+}
+
+
+def assert_published_equals_the_file(folder: Path) -> None:
+    with duckdb.connect(folder / "var" / "dev" / "warehouse.duckdb", read_only=True) as con:
+        for table, (independent, published) in QUERIES.items():
+            source = INDEPENDENT.replace("data/landing", str(folder / "data" / "landing"))
+            want = con.execute(source + independent).fetchall()
+            got = con.execute(
+                published.replace(f"FROM {table}", f"FROM {table} WHERE flight_date = '{DAY}'")
+            ).fetchall()
+            assert len(got) == len(want), table
+            for got_row, want_row in zip(got, want, strict=True):
+                assert got_row == pytest.approx(want_row), table
+
+
+def test_a_day_is_published_twice_with_the_figures_of_the_file(project):
+    for name in project.orchestrators:
+        for _ in range(2):
+            done = project.make("run", f"DATE={DAY}", f"ORCHESTRATOR={name}", timeout=RUN_SECONDS)
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert_published_equals_the_file(project.folder)
+            lines = done.stdout.splitlines()
+            assert lines[0].startswith(f"flights_daily {DAY} on "), lines
+            assert [line.split()[0] for line in lines if line.startswith("  ")][:5] == [
+                *("wait", "extract", "transform", "check", "publish")
+            ], lines
+            assert any("943" in line and line.startswith(DAY) for line in lines), lines
+            assert "var/dev/warehouse.duckdb" in lines[-1]
+            assert not done.stderr.strip(), done.stderr
+
+
+def test_a_missing_day_ends_in_one_sentence(project):
+    for name in project.orchestrators:
+        done = project.make(
+            *("run", "DATE=2013-02-01", f"ORCHESTRATOR={name}"),
+            timeout=RUN_SECONDS,
+            APP_INPUT_WAIT__TIMEOUT_SECONDS="0",
+        )
+        assert done.returncode != 0
+        assert "Traceback" not in done.stdout + done.stderr
+        told = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+        assert len(told) == 1, done.stderr
+        assert "data/landing/2013-02-01/_SUCCESS has not arrived" in told[0]
+
+
+def test_an_unknown_environment_or_orchestrator_is_told(project):
+    for wrong, told in (("ENV=moon", "use one of"), ("ORCHESTRATOR=moon", "moon is not in this project")):
+        done = project.make("run", wrong, timeout=RUN_SECONDS)
+        assert done.returncode != 0
+        assert told in done.stderr
+
+
+def test_its_own_tests_pass(project):
+    done = project.make("test", timeout=TEST_SECONDS * len(project.orchestrators))
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert done.stdout.count(" passed") == len(project.orchestrators)
+
+
+def test_its_own_checks_pass(project):
+    done = project.make("lint", timeout=TEST_SECONDS)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def test_business_code_that_imports_an_orchestrator_fails_the_checks(project):
+    business = next(project.folder.glob("src/*/pipelines/flights_daily/transform.py"))
+    before = business.read_text()
+    business.write_text(
+        before.replace("import ibis\n", f"import {project.orchestrators[-1]}  # noqa: F401\nimport ibis\n", 1)
+    )
+    try:
+        done = project.make("lint", timeout=TEST_SECONDS)
+    finally:
+        business.write_text(before)
+    assert done.returncode != 0
+    assert "BROKEN" in done.stdout
+
+
+def test_the_server_comes_up_and_goes_down_without_leaving_a_process(project):
+    for name in project.orchestrators:
+        port = f"{name.upper()}_PORT={free_port()}"
+        up = project.make("up", f"ORCHESTRATOR={name}", port, timeout=RUN_SECONDS + STOP_SECONDS)
+        try:
+            assert up.returncode == 0, up.stdout + up.stderr
+            assert f"{name} is up" in up.stdout
+            again = project.make("up", f"ORCHESTRATOR={name}", port, timeout=RUN_SECONDS)
+            assert "is up already" in again.stderr
+        finally:
+            down = project.make("down", f"ORCHESTRATOR={name}", port, timeout=STOP_SECONDS)
+        assert down.returncode == 0, down.stdout + down.stderr
+        assert not processes_of(project.folder)
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of the processes that work in this folder or name it."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if str(folder) in command or (entry / "cwd").resolve().is_relative_to(folder):
+                    found.append(command)
+        except OSError:
+            continue  # it ended meanwhile
+    return found
+
+
+def test_the_same_tests_pass_on_postgresql(project, postgresql):
+    done = project.make("test", timeout=TEST_SECONDS * len(project.orchestrators), TEST_WAREHOUSE_URL=postgresql)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def test_one_value_publishes_to_postgresql(project, postgresql):
+    import psycopg
+
+    name = project.orchestrators[-1]
+    with psycopg.connect(postgresql, autocommit=True) as con:
+        con.execute("DROP TABLE IF EXISTS fact_flights")
+        done = project.make(
+            *("run", f"DATE={DAY}", f"ORCHESTRATOR={name}"), timeout=RUN_SECONDS, APP_WAREHOUSE__URL=postgresql
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert con.execute("SELECT count(*) FROM fact_flights").fetchone() == (943,)
