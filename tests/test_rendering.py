@@ -56,6 +56,12 @@ def test_file_sets_are_exact_for_every_combination(render, names):
         assert files_in(project) == expected_files(names, environments, ci_provider), (environments, ci_provider)
 
 
+def test_defaults_alone_make_a_good_project(copie, template):
+    made = copie.copy(template_dir=template)
+    assert made.exit_code == 0, made.exception
+    assert files_in(made.project_dir) == expected_files(("dagster",), ["staging", "prod"], "github")
+
+
 def test_no_two_folders_write_the_same_path():
     folders = [path.name for path in (ROOT / "template").iterdir() if path.is_dir()]
     paths = [path for folder in folders for path in template_files(folder)]

@@ -1,0 +1,77 @@
+"""The questionnaire as a person meets it: at a terminal of 80 columns, with Enter for every default."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import pexpect
+import pytest
+import yaml
+from conftest import QUESTIONS, ROOT
+from test_rendering import files_in
+
+TOPICS = ("project", "decision", "orchestrator", "production", "pipeline")
+ENTER, DOWN = "\r", "\x1b[B"
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]")
+
+
+@pytest.fixture
+def at_terminal(template, tmp_path):
+    """Answer the questionnaire by keys, Enter unless told otherwise: ``at_terminal(pipeline_shape=DOWN + ENTER)``.
+
+    ``skipped`` names the question that these answers make needless; it is an error when it is asked after all. Returns the answers file's content and the text of the screen.
+    """
+
+    def answer(skipped: str = "", **keys: str) -> tuple[dict, str]:
+        assert not keys.keys() - QUESTIONS.keys()
+        target = tmp_path / "project"
+        command = [sys.executable, "-m", "copier", "copy", str(template), str(target)]
+        shown = ""
+        with pexpect.spawn(command[0], command[1:], dimensions=(50, 80), encoding="utf-8", timeout=60) as screen:
+            for name in asked(skipped):
+                screen.expect_exact(first_line_of_help(name))
+                shown += screen.before + screen.after
+                screen.send(keys.get(name, ENTER))
+            screen.expect(pexpect.EOF)
+            shown += screen.before
+        assert screen.wait() == 0, shown[-2000:]
+        return yaml.safe_load((target / ".copier-answers.yml").read_text()), ESCAPES.sub("", shown)
+
+    return answer
+
+
+def first_line_of_help(name: str) -> str:
+    return "Which orchestrator?" if name == "orchestrator" else QUESTIONS[name]["help"].splitlines()[0]
+
+
+def asked(skipped: str) -> list[str]:
+    """The questions in the order asked; those without a `help` of their own never are."""
+    topics = [yaml.safe_load((ROOT / "questions" / f"{topic}.yml").read_text()) for topic in TOPICS]
+    named = {name: question for topic in topics for name, question in topic.items() if "help" in question}
+    assert skipped in {"", *named}
+    return [name for name in named if name != skipped]
+
+
+def test_enter_at_every_question_gives_the_project_of_the_defaults(at_terminal, render, tmp_path):
+    answers, screen = at_terminal()
+    expected = yaml.safe_load((render() / ".copier-answers.yml").read_text())
+    assert {**answers, "_src_path": ""} == {**expected, "_src_path": ""}
+    assert files_in(tmp_path / "project") == files_in(render())
+    for line in ("Your answers point to Dagster", "Runner-up: Prefect", "Orchestrator: Dagster", "make run"):
+        assert line in screen
+
+
+def test_a_system_without_template_is_shown_but_cannot_be_chosen(at_terminal):
+    answers, screen = at_terminal(skipped="mental_model", pipeline_shape=DOWN * 3 + ENTER)
+    assert answers["pipeline_shape"] == "approval"
+    assert answers["orchestrator"] in ("airflow", "dagster", "prefect")
+    assert "Your answers point to Temporal" in screen
+    assert "it has no template here yet" in " ".join(screen.split())
+
+
+def test_an_isolated_network_is_not_asked_for_hosting(at_terminal):
+    answers, screen = at_terminal(skipped="hosting", vpc=DOWN * 2 + ENTER)
+    assert answers["vpc"] == "isolated"
+    assert "hosting" not in answers
+    assert QUESTIONS["hosting"]["help"].splitlines()[0] not in screen
