@@ -6,6 +6,7 @@ load at the same time.
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import subprocess
@@ -13,8 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 START_SECONDS = 120
@@ -27,40 +27,47 @@ class ServerError(Exception):
     """The server did not start; the message names its log."""
 
 
-@contextmanager
-def temporary_server(home: Path) -> Iterator[Callable[[], str]]:
-    """A server that keeps its runs in ``home``, and stops after the body.
+class TemporaryServer:
+    """A server that keeps its runs in ``home`` and stops when this process ends.
 
-    Gives a function that waits until the server answers and returns the address of its API; import what else takes
-    time before calling it.
+    Not sooner: Prefect sends its last events and log lines from threads that the interpreter ends only then, and
+    without a server they would try again for a minute.
     """
-    home.mkdir(parents=True, exist_ok=True)
-    port = _free_port()
-    url = f"http://127.0.0.1:{port}/api"
-    command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
-    options = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error"]
-    environment = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
-    environment |= TEMPORARY | {"PREFECT_HOME": str(home)}
-    log = home / "temporary-server.log"
-    with log.open("w") as output:
-        # In a session of its own, so that Ctrl-C lets the run end properly before its server does.
-        server = subprocess.Popen(
-            [*command, *options],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        yield lambda: _started(server, url, log)
-    finally:
-        server.terminate()
+
+    def __init__(self, home: Path) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        port = _free_port()
+        self.url = f"http://127.0.0.1:{port}/api"
+        self.log = home / "temporary-server.log"
+        command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
+        options = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error"]
+        environment = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
+        with self.log.open("w") as output:
+            # In a session of its own, so that Ctrl-C lets the run end properly before its server does.
+            self.process = subprocess.Popen(
+                [*command, *options],
+                env=environment | TEMPORARY | {"PREFECT_HOME": str(home)},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        atexit.register(self._stop)
+
+    def wait(self) -> None:
+        """Return when the server answers; import what else takes time before calling this."""
         try:
-            server.wait(STOP_SECONDS)
+            wait_until_up(self.url, ended=lambda: self.process.poll() is not None)
+        except ServerError:
+            raise ServerError(f"Prefect's temporary server did not start, see {self.log}") from None
+
+    def _stop(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+            self.process.kill()
+            self.process.wait()
 
 
 def answers(url: str) -> bool:
@@ -72,13 +79,13 @@ def answers(url: str) -> bool:
         return False
 
 
-def _started(server: subprocess.Popen, url: str, log: Path) -> str:
+def wait_until_up(url: str, ended: Callable[[], bool] = lambda: False) -> None:
+    """Return when the API answers. Raises ServerError after two minutes, or when ``ended`` says that it never will."""
     deadline = time.monotonic() + START_SECONDS
     while not answers(url):
-        if server.poll() is not None or time.monotonic() > deadline:
-            raise ServerError(f"Prefect's temporary server did not start, see {log}")
+        if ended() or time.monotonic() > deadline:
+            raise ServerError(f"no Prefect server answers at {url}")
         time.sleep(0.1)
-    return url
 
 
 def _free_port() -> int:

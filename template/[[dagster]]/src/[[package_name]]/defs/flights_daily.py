@@ -1,0 +1,100 @@
+"""flights_daily on Dagster: assets by day, a check that blocks publishing, and what requests a day's run."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+
+from ..pipelines.flights_daily import steps
+from ..platform import config
+from ..platform.errors import ContractError
+from . import arrivals
+from .retries import retry_policy
+from .warehouse import ROW_COUNT, Warehouse
+
+SETTINGS = config.load()
+DAILY = dg.DailyPartitionsDefinition(start_date="2013-01-01", timezone=SETTINGS.schedule.timezone)
+STEP = {"retry_policy": retry_policy(SETTINGS.retries), "pool": "warehouse"}
+ASSETS = {"partitions_def": DAILY, "group_name": steps.PIPELINE, **STEP}
+CONTRACT = dg.AssetCheckSpec("contract", asset="typed_flights", blocking=True, partitions_def=DAILY)
+FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=1, seconds=SETTINGS.sla_seconds))
+
+
+@dg.multi_asset(name="extract", specs=[dg.AssetSpec("raw_flights", kinds={"csv"})], **ASSETS)
+def extract(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
+    """Text of the day's file, staged; a day that has not landed completely is refused."""
+    day = date.fromisoformat(context.partition_key)
+    if not steps.input_ready(day):
+        raise dg.Failure(f"no input: {steps.landing_folder(day)}/_SUCCESS has not arrived", allow_retries=False)
+    rows = warehouse.run(steps.extract, context)
+    return dg.MaterializeResult(metadata={**rows, ROW_COUNT: rows["read"] - rows["quarantined"]})
+
+
+@dg.multi_asset(name="transform", specs=[dg.AssetSpec("typed_flights", deps=["raw_flights"])], **ASSETS)
+def transform(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
+    """Typed rows, staged, not checked yet."""
+    return dg.MaterializeResult(metadata={ROW_COUNT: warehouse.run(steps.transform, context)["typed"]})
+
+
+@dg.multi_asset_check(name="check", specs=[CONTRACT], **STEP)
+def check(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dg.AssetCheckResult:
+    """Rows against the contract; when it is broken, publish does not run."""
+    try:
+        return dg.AssetCheckResult(passed=True, metadata=warehouse.run(steps.check, context))
+    except ContractError as broken:
+        return dg.AssetCheckResult(passed=False, description=str(broken))
+
+
+@dg.multi_asset(
+    name="publish",
+    specs=[
+        dg.AssetSpec("fact_flights", deps=["typed_flights"], freshness_policy=FRESH),
+        dg.AssetSpec("daily_carrier_performance", deps=["fact_flights"], freshness_policy=FRESH),
+        dg.AssetSpec("daily_route_volume", deps=["fact_flights"], freshness_policy=FRESH),
+    ],
+    check_specs=[dg.AssetCheckSpec("not_empty", asset=name, partitions_def=DAILY) for name in steps.PUBLISHED_TABLES],
+    **ASSETS,
+)
+def publish(
+    context: dg.AssetExecutionContext, warehouse: Warehouse
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    """The day's partition of all three tables, in one transaction."""
+    for name, count in warehouse.run(steps.publish, context).items():
+        yield dg.MaterializeResult(asset_key=name, metadata={ROW_COUNT: count})
+        yield dg.AssetCheckResult(asset_key=name, check_name="not_empty", passed=count > 0)
+
+
+flights_daily = dg.define_asset_job(
+    steps.PIPELINE,
+    selection=dg.AssetSelection.groups(steps.PIPELINE),
+    partitions_def=DAILY,
+    executor_def=dg.in_process_executor,  # the steps follow one another, and their work is done in the warehouse
+    run_tags={"dagster/max_runtime": str(int(4 * (SETTINGS.retries.attempts + 1) * SETTINGS.step_timeout_seconds))},
+)
+
+
+@dg.schedule(
+    job=flights_daily,
+    cron_schedule=SETTINGS.schedule.cron,
+    execution_timezone=SETTINGS.schedule.timezone,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def flights_daily_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """The day before the tick, when its input is there; else wait_for_input requests it."""
+    tick = context.scheduled_execution_time.astimezone(ZoneInfo(SETTINGS.schedule.timezone))
+    day = tick.date() - timedelta(days=1)
+    if arrivals.is_late(tick) or not steps.input_ready(day):
+        return dg.SkipReason(f"{day} is requested by wait_for_input when its input is there")
+    return dg.RunRequest(partition_key=day.isoformat())
+
+
+@dg.sensor(
+    job=flights_daily,
+    minimum_interval_seconds=int(SETTINGS.input_wait.poll_seconds),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def wait_for_input(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    """Days whose _SUCCESS arrives after their tick, and the day that has not arrived in time, which then fails."""
+    landed = {path.parent.name: path.stat().st_ctime for path in SETTINGS.landing.glob("*/_SUCCESS")}
+    return arrivals.requests(context, steps.PIPELINE, DAILY, landed)
