@@ -87,13 +87,17 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=365, help="days of the year to publish")
     parser.add_argument("--rows", type=int, default=10_000_000, help="rows of the large partition, 0: leave it out")
     parser.add_argument("--template", type=Path, help="a template to measure instead of this repository's")
+    parser.add_argument(
+        "--reopen", action="store_true", help="close the warehouse after each step, and after each day of the script"
+    )
     options = parser.parse_args()
+    warehouse = "reopened" if options.reopen else "held"
     with scratch() as folder:
         project = render(options.template or template(folder), folder / "project", HOST)
         python = set_up(project, HOST)
         days = whole_year(folder / "landing")[: options.days]
         spoil(folder / "landing", days)
-        year = measure_year(folder, project, python, days)
+        year = measure_year(folder, project, python, days, warehouse)
         memory = measure_memory(folder, project, python, options.rows) if options.rows else {}
     figures = [
         Figure(f"{len(days)} days, the SQL script = 1 (CPU)", year["ratio_cpu"], "times", TIMES_AT_MOST),
@@ -109,7 +113,10 @@ def main() -> None:
             Figure("peak memory, a real day", memory["day"] / 1e9, "GB", GIGABYTES_AT_MOST),
             Figure("peak memory, imports only", memory["imports"] / 1e9, "GB"),
             Figure(f"{options.rows:,} rows", memory["wall"], "s"),
-            *(Figure(f"of that, {name} (CPU)", value, "s") for name, value in memory["steps"].items()),
+            *(
+                Figure(f"of that, {name} (CPU; peak {memory['large_peaks'][name] / 1e9:.2f} GB)", value, "s")
+                for name, value in memory["steps"].items()
+            ),
         ]
     conclude("business_functions", figures, options, {"year": year, "memory": memory})
 
@@ -123,10 +130,11 @@ def spoil(landing: Path, days: Sequence[str]) -> None:
         file.write_text("\n".join([header, first, *lines, last[:20]]) + "\n")
 
 
-def measure_year(folder: Path, project: Path, python: Path, days: Sequence[str]) -> dict:
+def measure_year(folder: Path, project: Path, python: Path, days: Sequence[str], warehouse: str) -> dict:
     ours, theirs = folder / "business.duckdb", folder / "script.duckdb"
     script = worker(
-        *(python, "sql_script", theirs, folder / "landing", MEMORY_LIMIT, THREADS), log=folder / "script.log"
+        *(python, "sql_script", theirs, folder / "landing", MEMORY_LIMIT, THREADS, warehouse),
+        log=folder / "script.log",
     )
     settings = {
         "APP_ENV": "dev",
@@ -136,7 +144,7 @@ def measure_year(folder: Path, project: Path, python: Path, days: Sequence[str])
         "APP_WAREHOUSE__MEMORY_LIMIT": MEMORY_LIMIT,
         "APP_WAREHOUSE__THREADS": THREADS,
     }
-    business = worker(python, "business_functions", PACKAGE, log=folder / "business.log", **settings)
+    business = worker(python, "business_functions", PACKAGE, warehouse, log=folder / "business.log", **settings)
     pairs = []
     with business as functions, script as floor:
         for number, (month, own) in enumerate(itertools.groupby(days, key=lambda day: day[:7])):
@@ -202,6 +210,7 @@ def measure_memory(folder: Path, project: Path, python: Path, rows: int) -> dict
     (many / "_SUCCESS").touch()
     found = {}
     for name, landing in (("day", real), ("large", many.parent)):
+        log = folder / f"{name}.log"
         settings = {
             "APP_ENV": "dev",
             "APP_ROOT": str(project),
@@ -210,10 +219,11 @@ def measure_memory(folder: Path, project: Path, python: Path, rows: int) -> dict
             "APP_WAREHOUSE__MEMORY_LIMIT": MEMORY_LIMIT,
             "APP_WAREHOUSE__THREADS": THREADS,
         }
-        with worker(python, "business_functions", PACKAGE, log=folder / f"{name}.log", **settings) as functions:
+        with worker(python, "business_functions", PACKAGE, "reopened", log=log, **settings) as functions:
             progress(f"publishing {'a real day' if name == 'day' else f'a day of {rows:,} rows'}")
             done = functions.run([day])
             found |= {name: done["peak_memory"], "wall": done["wall"], "cpu": done["cpu"], "steps": done["steps"]}
+            found[f"{name}_peaks"] = done["peaks"]
             found["imports"] = functions.imported["peak_memory"]
         progress(f"peak memory {found[name] / 1e9:.2f} GB after {done['wall']:.1f} s")
         with duckdb.connect(folder / f"{name}.duckdb", read_only=True) as con:

@@ -78,7 +78,9 @@ def progress(text: str) -> None:
     SCREEN.print(text, style="dim")
 
 
-def spent(command: Sequence[str | Path], cwd: Path | None = None, environment: Mapping[str, str] | None = None) -> Usage:
+def spent(
+    command: Sequence[str | Path], cwd: Path | None = None, environment: Mapping[str, str] | None = None
+) -> Usage:
     """Run a command to its end and say what it used. Stops the benchmark with its output when it fails."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()

@@ -1,11 +1,12 @@
 """Run with a rendered project's Python: flights_daily.sql, for the days that come in on standard input.
 
-Arguments: the warehouse file, the landing folder, the memory limit, the number of threads. Speaks as
-business_functions.py beside it does. The connection stays open over all days: nothing a script could do is faster.
+Arguments: the warehouse file, the landing folder, the memory limit, the number of threads, and `held` or `reopened`:
+whether the file stays open over the days of a line, or is opened for each. Speaks as business_functions.py does.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -31,19 +32,21 @@ def script(day: date, landing: Path) -> str:
     )
 
 
-def main(warehouse: str, landing: str, memory_limit: str, threads: str) -> None:
+def main(file: str, landing: str, memory_limit: str, threads: str, warehouse: str) -> None:
     start = time.process_time()
     import duckdb
 
-    con = duckdb.connect(warehouse, config={"memory_limit": memory_limit, "threads": int(threads)})
+    settings = {"memory_limit": memory_limit, "threads": int(threads)}
+    duckdb.connect().close()
     print(json.dumps({"import_cpu": time.process_time() - start, "peak_memory": peak_memory()}), flush=True)
     for line in sys.stdin:
         wall, cpu = time.perf_counter(), time.process_time()
-        for day in map(date.fromisoformat, json.loads(line)):
-            con.execute(script(day, Path(landing)))
-        done = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "steps": {}}
+        with duckdb.connect(file, config=settings) if warehouse == "held" else contextlib.nullcontext():
+            for day in map(date.fromisoformat, json.loads(line)):
+                with duckdb.connect(file, config=settings) as con:
+                    con.execute(script(day, Path(landing)))
+        done = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
         print(json.dumps(done | {"peak_memory": peak_memory()}), flush=True)
-    con.close()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def main() -> None:
         for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
             pid = _pid(instance, run.run_id)
             if pid is None or not _alive(pid):
-                instance.report_run_failed(run, f"its process {pid or ''} is gone, it was killed or the machine stopped")
+                instance.report_run_failed(run, f"process {pid or ''} is gone: killed, or the machine stopped")
 
 
 def _pid(instance: dg.DagsterInstance, run_id: str) -> int | None:

@@ -91,7 +91,7 @@ def come_back_later(wait: config.InputWait, reason: str) -> None:
 def sla(pipeline: str, day: date, seconds: float) -> Iterator[None]:
     """Report the body while it runs longer than that; it goes on."""
     reason = f"not published {seconds:,.0f} s after its start; the run goes on"
-    timer = threading.Timer(seconds, alerts.run_failed, (pipeline, day.isoformat(), reason))
+    timer = threading.Timer(seconds, alerts.run_late, (pipeline, day.isoformat(), reason))
     timer.daemon = True
     timer.start()
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -62,6 +63,8 @@ class TemporaryServer:
             raise ServerError(f"Prefect's temporary server did not start, see {self.log}") from None
 
     def _stop(self) -> None:
+        for another in (signal.SIGINT, signal.SIGTERM):  # uv and make pass on what the terminal has sent already
+            signal.signal(another, signal.SIG_IGN)
         self.process.terminate()
         try:
             self.process.wait(STOP_SECONDS)

@@ -36,21 +36,27 @@ def airflow_home(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def load_dag(airflow_home, project_state) -> Callable:
-    """Loads flights_daily with the settings of the test: ``load_dag()``."""
+def load_dags(airflow_home, project_state) -> Callable:
+    """Reads dags/ with the settings of the test: ``load_dags()`` gives the DAGs by name."""
     from airflow.dag_processing.dagbag import DagBag
 
     def load():
-        bag = DagBag(PROJECT / "dags" / "flights_daily.py")
+        bag = DagBag(PROJECT / "dags")
         assert bag.import_errors == {}
-        return bag.dags["flights_daily"]
+        return bag.dags
 
     return load
 
 
 @pytest.fixture
+def load_dag(load_dags) -> Callable:
+    """Loads flights_daily with the settings of the test: ``load_dag()``."""
+    return lambda: load_dags()["flights_daily"]
+
+
+@pytest.fixture
 def run_dag(load_dag) -> Callable:
-    """Runs flights_daily and gives each task's (state, attempts): by hand for ``day``, or as of a scheduled ``tick``."""
+    """Runs flights_daily, by hand for ``day`` or as of a scheduled ``tick``: each task's (state, attempts)."""
 
     def run(day: date | None = None, tick: datetime | None = None) -> dict[str, tuple[str, int]]:
         dag = load_dag()

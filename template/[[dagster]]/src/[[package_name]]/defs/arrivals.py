@@ -7,7 +7,7 @@ arrives later, and days whose tick passed while nothing was running.
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -55,7 +55,7 @@ def _last_due() -> tuple[datetime, str]:
     """The last tick that is the sensor's, and the day it stands for, the one before it."""
     schedule = config.load().schedule
     ticks = dg.TimeWindowPartitionsDefinition(
-        start=datetime(2000, 1, 1), fmt="%Y-%m-%dT%H:%M", cron_schedule=schedule.cron, timezone=schedule.timezone
+        start="2000-01-01T00:00", fmt="%Y-%m-%dT%H:%M", cron_schedule=schedule.cron, timezone=schedule.timezone
     )
     with dg.partition_loading_context(effective_dt=datetime.now(UTC) - SCHEDULE_TAKES):
         tick = ticks.get_last_partition_window().end
@@ -66,6 +66,5 @@ def _last_due() -> tuple[datetime, str]:
 def _has_run(instance: dg.DagsterInstance, job: str, day: str, landed: float) -> bool:
     """Whether a run was requested for the day since its input landed, whatever became of it."""
     since = datetime.fromtimestamp(landed, UTC)
-    return instance.get_runs_count(
-        dg.RunsFilter(job_name=job, tags={"dagster/partition": day}, created_after=since)
-    ) > 0
+    runs = dg.RunsFilter(job_name=job, tags={"dagster/partition": day}, created_after=since)
+    return instance.get_runs_count(runs) > 0

@@ -47,14 +47,22 @@ class Warehouse(dg.ConfigurableResource):
 @contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
     """End the body after so many seconds, 0 for no limit: Dagster can limit a run, but not a step."""
+    timeout = StepTimeout(f"took longer than {seconds:g} s")
+    rung = False
 
     def end(*_: object) -> None:
-        raise StepTimeout(f"took longer than {seconds:g} s")
+        nonlocal rung
+        rung = True
+        raise timeout
 
     before = signal.signal(signal.SIGALRM, end)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
+    except Exception as error:
+        if rung:  # a database driver may have made an error of its own of it
+            raise timeout from error
+        raise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -63,7 +71,5 @@ def _time_limit(seconds: float) -> Iterator[None]:
 @dg.definitions
 def resources() -> dg.Definitions:
     settings = config.load()
-    warehouse = Warehouse(
-        location=connections.describe(settings), step_timeout_seconds=settings.step_timeout_seconds
-    )
+    warehouse = Warehouse(location=connections.describe(settings), step_timeout_seconds=settings.step_timeout_seconds)
     return dg.Definitions(resources={"warehouse": warehouse})

@@ -1,4 +1,4 @@
-"""Alerts: a failed run is reported to the address in ``[alerts]``, an Apprise URL kept as a secret."""
+"""Alerts: a failed or late run is reported to the address in ``[alerts]``, an Apprise URL kept as a secret."""
 
 from __future__ import annotations
 
@@ -10,6 +10,15 @@ def run_failed(pipeline: str, partition: str, reason: str, run_url: str = "") ->
 
     Never raises for a receiver that is down: a run that failed must not fail for a second reason.
     """
+    return _send(f"{pipeline} failed", pipeline, partition, reason, run_url)
+
+
+def run_late(pipeline: str, partition: str, reason: str, run_url: str = "") -> bool:
+    """Report a run that has missed its SLA and goes on; returns as `run_failed`."""
+    return _send(f"{pipeline} is late", pipeline, partition, reason, run_url)
+
+
+def _send(title: str, pipeline: str, partition: str, reason: str, run_url: str) -> bool:
     settings = config.load()
     url = secrets.resolve(settings.alerts.url, settings.secrets)
     if not url:
@@ -18,8 +27,8 @@ def run_failed(pipeline: str, partition: str, reason: str, run_url: str = "") ->
 
     receiver = apprise.Apprise()
     body = "\n".join([reason, f"partition: {partition}", *([f"run: {run_url}"] if run_url else [])])
-    title = f"{pipeline} failed ({settings.env})"
-    delivered = receiver.add(url) and receiver.notify(body, title=title, body_format=apprise.NotifyFormat.TEXT)
+    text = apprise.NotifyFormat.TEXT
+    delivered = receiver.add(url) and receiver.notify(body, title=f"{title} ({settings.env})", body_format=text)
     if not delivered:
         logging.get_logger().error("alert not delivered", pipeline=pipeline, partition=partition)
     return bool(delivered)

@@ -40,7 +40,7 @@ class Paths(Section):
 class Warehouse(Section):
     url: str
     password: str = ""
-    memory_limit: str = "1GB"
+    memory_limit: str = "512MB"
     threads: int = Field(default=2, ge=1)
     lock_timeout_seconds: Seconds = 60
 

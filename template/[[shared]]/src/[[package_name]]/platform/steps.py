@@ -13,7 +13,8 @@ from datetime import date
 
 from structlog.contextvars import bound_contextvars
 
-from . import config, logging
+from . import config, logging, secrets, warehouse
+from .errors import InputNotReady, PermanentError
 
 
 @dataclass
@@ -29,6 +30,8 @@ class StepReport:
     failed: bool = False
 
 
+# Errors whose message is a sentence of ours.
+EXPECTED = (PermanentError, InputNotReady, warehouse.WarehouseError, config.ConfigError, secrets.SecretError)
 Watcher = Callable[[StepReport], None]
 watchers: list[Watcher] = []
 
@@ -47,7 +50,7 @@ def step(pipeline: str, name: str, partition: date) -> Iterator[StepReport]:
             yield report
         except Exception as error:
             report.failed = True
-            report.detail = str(error)
+            report.detail = str(error) if isinstance(error, EXPECTED) else f"{type(error).__name__}: {error}"
             log.warning("step failed", error=type(error).__name__, reason=str(error), **context)
             raise
         else:

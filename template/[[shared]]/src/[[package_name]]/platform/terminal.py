@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 
 from . import config, logging, steps, warehouse
-from .errors import InputNotReady, PermanentError
 
 
 def parse_days(description: str, argv: Sequence[str] | None = None) -> list[date]:
@@ -38,8 +37,9 @@ def _day(text: str) -> date:
 def run_days(pipeline: str, engine: str, days: Sequence[date], run: Callable[[date], bool]) -> int:
     """Run each day with ``run`` (true when it succeeded), show progress and the closing table.
 
-    The log lines of the steps go to ``var/<env>/run.log``. Returns the exit code: 0, 1 when a day failed, 2 when the
-    configuration cannot be used.
+    The log lines of the steps go to ``var/<env>/run.log`` unless the engine takes them into its own log, which is
+    ``var/<env>/<engine>/run.log``. Returns the exit code: 0, 1 when a day failed, 2 when the configuration cannot be
+    used.
     """
     try:
         settings = config.load()
@@ -65,7 +65,7 @@ def run_days(pipeline: str, engine: str, days: Sequence[date], run: Callable[[da
                 reason = _reason_of_failure(run, day)
                 if reason is not None:
                     told = [report.detail for report in reports if report.partition == day and report.failed]
-                    failed[day] = (told or [reason or f"see {engine}'s log"])[-1]
+                    failed[day] = (told or [reason or f"see {settings.paths.state}/{engine}/run.log"])[-1]
     finally:
         steps.watchers.remove(show)
     out.print()
@@ -86,7 +86,7 @@ def _reason_of_failure(run: Callable[[date], bool], day: date) -> str | None:
     """Why the day failed, None when it did not; empty when only the engine knows."""
     try:
         return None if run(day) else ""
-    except (PermanentError, InputNotReady, warehouse.WarehouseError, config.ConfigError) as error:
+    except steps.EXPECTED as error:
         return str(error)
 
 

@@ -73,6 +73,7 @@ def _open_duckdb(settings: config.Settings) -> SQLBackend:
                 path,
                 memory_limit=settings.warehouse.memory_limit,
                 threads=settings.warehouse.threads,
+                preserve_insertion_order=False,
                 temp_directory=str(path.with_suffix(".tmp")),
             )
         except duckdb.IOException as error:
@@ -143,11 +144,11 @@ def staged(con: SQLBackend, name: str) -> ir.Table:
     return con.table(name, database=STAGING)
 
 
-def has_staged(con: SQLBackend, name: str) -> bool:
-    return name in con.list_tables(database=STAGING)
+def count_staged(con: SQLBackend, name: str) -> int:
+    return con.con.execute(f'SELECT count(*) FROM {STAGING}."{name}"').fetchone()[0]
 
 
-def stage(con: SQLBackend, name: str, rows: ir.Table | pa.RecordBatchReader) -> ir.Table:
+def stage(con: SQLBackend, name: str, rows: ir.Table | pa.RecordBatchReader) -> None:
     """Replace a staging table with rows: an expression over the same warehouse, or a stream of Arrow batches."""
     import pyarrow as pa
 
@@ -157,7 +158,6 @@ def stage(con: SQLBackend, name: str, rows: ir.Table | pa.RecordBatchReader) -> 
         LOADERS[con.name](con, name, rows)
     else:
         run(con, f'CREATE TABLE {STAGING}."{name}" AS {con.compile(rows)}')
-    return staged(con, name)
 
 
 def drop_staged(con: SQLBackend, *names: str) -> None:
@@ -197,7 +197,7 @@ def replace_partition(con: SQLBackend, column: str, day: date, tables: Mapping[s
             run(con, f"DELETE FROM \"{name}\" WHERE {column} = DATE '{day.isoformat()}'")
             columns = ", ".join(f'"{label}"' for label in rows.columns)
             run(con, f'INSERT INTO "{name}" ({columns}) {con.compile(rows)}')
-    return {name: count_rows(con.table(name), column, day) for name in tables}
+    return {name: _count_partition(con, name, column, day) for name in tables}
 
 
 def _create_like(con: SQLBackend, name: str, rows: ir.Table) -> None:
@@ -205,13 +205,13 @@ def _create_like(con: SQLBackend, name: str, rows: ir.Table) -> None:
     run(con, f'CREATE TABLE IF NOT EXISTS "{name}" AS SELECT * FROM ({con.compile(rows)}) AS t WHERE false')
 
 
-def count_rows(table: ir.Table, column: str, day: date) -> int:
-    return int(table.filter(table[column] == day).count().execute())
+def _count_partition(con: SQLBackend, name: str, column: str, day: date) -> int:
+    return con.con.execute(f"SELECT count(*) FROM \"{name}\" WHERE {column} = DATE '{day.isoformat()}'").fetchone()[0]
 
 
-def batches(table: ir.Table, bucket_column: str, max_rows: int) -> Iterable[pa.Table]:
-    """The table in pieces of about ``max_rows``; rows with the same value of the (integer) column share a piece."""
-    pieces = -(-int(table.count().execute()) // max_rows) or 1
+def batches(con: SQLBackend, name: str, bucket_column: str, max_rows: int) -> Iterable[pa.Table]:
+    """A staging table in pieces of about ``max_rows``; rows with the same value of the integer column share a piece."""
+    table, pieces = staged(con, name), -(-count_staged(con, name) // max_rows) or 1
     for piece in range(pieces):
         bucket = table[bucket_column].fill_null(0) % pieces == piece
         yield (table if pieces == 1 else table.filter(bucket)).to_pyarrow()

@@ -19,6 +19,7 @@ LOCAL_TIME_ZONE = "America/New_York"
 class Flight(dy.Schema):
     """One row per flight out of New York. Delays in minutes, distance in miles, instants in UTC."""
 
+    partition_date = dy.Date()
     source_row = dy.Int64()
     flight_key = dy.String(primary_key=True)
     flight_date = dy.Date(nullable=True)

@@ -26,7 +26,7 @@ PARTITION_COLUMN = "flight_date"
 PUBLISHED_TABLES = ("fact_flights", "daily_carrier_performance", "daily_route_volume")
 QUARANTINE = "fact_flights_quarantine"
 READ_ROWS_AT_ONCE = 100_000
-CHECK_ROWS_AT_ONCE = 250_000
+CHECK_ROWS_AT_ONCE = 200_000
 LONGEST_LINE = 2_000
 
 
@@ -39,15 +39,15 @@ def input_ready(day: date) -> bool:
     return (landing_folder(day) / "_SUCCESS").exists()
 
 
-def wait_for_input(day: date) -> None:
+def wait_for_input(day: date, timeout_seconds: float | None = None) -> None:
     """Return when the day's input is complete.
 
-    Raises InputNotReady after ``input_wait.timeout_seconds``. An engine that can wait without holding a worker asks
+    Raises InputNotReady after that time, by default ``input_wait.timeout_seconds``. An engine that can wait without holding a worker asks
     `input_ready` by itself, and calls this when the answer is yes.
     """
     wait = config.load().input_wait
     with step(PIPELINE, "wait_for_input", day) as report:
-        deadline = time.monotonic() + wait.timeout_seconds
+        deadline = time.monotonic() + (wait.timeout_seconds if timeout_seconds is None else timeout_seconds)
         while not input_ready(day):
             if time.monotonic() >= deadline:
                 raise InputNotReady(f"no input: {_shown(landing_folder(day) / '_SUCCESS')} has not arrived")
@@ -64,9 +64,9 @@ def extract(day: date) -> dict[str, int]:
     source = landing_folder(day) / "flights.csv"
     with step(PIPELINE, "extract", day) as report, warehouse.connect() as con:
         _check_header(source)
-        rows = _load_text(con, source, day)
-        broken = warehouse.staged(con, _name(day, "broken")).count().execute()
-        report.rows = {"read": rows + broken, "quarantined": broken}
+        _load_text(con, source, day)
+        broken = warehouse.count_staged(con, _name(day, "broken"))
+        report.rows = {"read": warehouse.count_staged(con, _name(day, "raw")) + broken, "quarantined": broken}
     return report.rows
 
 
@@ -75,9 +75,8 @@ def transform(day: date) -> dict[str, int]:
     from . import transform as business  # loads Ibis, which takes seconds
 
     with step(PIPELINE, "transform", day) as report, warehouse.connect() as con:
-        typed = business.fact_flights(warehouse.staged(con, _name(day, "raw")), day)
-        staged = warehouse.stage(con, _name(day, "typed"), typed)
-        report.rows = {"typed": int(staged.count().execute())}
+        warehouse.stage(con, _name(day, "typed"), business.fact_flights(warehouse.staged(con, _name(day, "raw"))))
+        report.rows = {"typed": warehouse.count_staged(con, _name(day, "typed"))}
     return report.rows
 
 
@@ -88,14 +87,10 @@ def check(day: date) -> dict[str, int]:
     the rows would go to quarantine, or the number kept is outside the contract's bounds.
     """
     with step(PIPELINE, "check", day) as report, warehouse.connect() as con:
-        typed = warehouse.staged(con, _name(day, "typed"))
-        warehouse.stage(con, _name(day, "rejected"), _rejected(typed))
-        total = int(typed.count().execute())
-        rejected = warehouse.staged(con, _name(day, "rejected"))
-        broken_lines = int(warehouse.staged(con, _name(day, "broken")).count().execute())
-        bad = int(rejected.count().execute())
-        report.rows = {"kept": total - bad, "quarantined": bad + broken_lines}
-        _enforce(report.rows, rejected)
+        warehouse.stage(con, _name(day, "rejected"), _rejected(con, day))
+        typed, bad, broken = (warehouse.count_staged(con, _name(day, part)) for part in ("typed", "rejected", "broken"))
+        report.rows = {"kept": typed - bad, "quarantined": bad + broken}
+        _enforce(report.rows, warehouse.staged(con, _name(day, "rejected")))
     return report.rows
 
 
@@ -110,12 +105,12 @@ def publish(day: date) -> dict[str, int]:
         raw, typed, rejected, broken = (
             warehouse.staged(con, _name(day, part)) for part in ("raw", "typed", "rejected", "broken")
         )
-        kept = typed.anti_join(rejected, "source_row").drop("source_row", "unreadable")
+        kept = typed.anti_join(rejected, "source_row").drop("partition_date", "source_row", "unreadable")
         tables = {
             "fact_flights": kept,
             "daily_carrier_performance": business.daily_carrier_performance(kept),
             "daily_route_volume": business.daily_route_volume(kept),
-            QUARANTINE: business.quarantine(raw, rejected, broken, day),
+            QUARANTINE: business.quarantine(raw, rejected, broken),
         }
         rows = warehouse.replace_partition(con, PARTITION_COLUMN, day, tables)
         report.rows = {name: rows[name] for name in PUBLISHED_TABLES}
@@ -153,40 +148,41 @@ def _check_header(source: Path) -> None:
         raise InputError(f"{_shown(source)} has another header ({'; '.join(told) or 'columns in another order'})")
 
 
-def _load_text(con: SQLBackend, source: Path, day: date) -> int:
-    """Stage the file's lines as text (``raw``), and those that cannot be split (``broken``); count the former."""
+def _load_text(con: SQLBackend, source: Path, day: date) -> None:
+    """Stage the file's lines as text (``raw``), and those that cannot be split (``broken``)."""
     import duckdb
 
     from .transform import SOURCE_COLUMNS
 
     settings = config.load().warehouse
     columns = ", ".join(f"'{name}': 'VARCHAR'" for name in SOURCE_COLUMNS)
+    partition = f"DATE '{day.isoformat()}'"
     # DuckDB reads the file whatever the warehouse is: it streams, and it keeps the lines it could not split.
     with duckdb.connect(config={"memory_limit": settings.memory_limit, "threads": settings.threads}) as reader:
         try:
             lines = reader.execute(
-                "SELECT row_number() OVER () AS source_row, * FROM read_csv(?, auto_detect = false, header = true, "
+                f"SELECT {partition} AS partition_date, row_number() OVER () AS source_row, * "
+                "FROM read_csv(?, auto_detect = false, header = true, "
                 "delim = ',', quote = '', escape = '', store_rejects = true, rejects_limit = 0, "
                 f"columns = {{{columns}}})",
                 [str(source)],
             ).to_arrow_reader(READ_ROWS_AT_ONCE)
-            raw = warehouse.stage(con, _name(day, "raw"), lines)
+            warehouse.stage(con, _name(day, "raw"), lines)
         except (duckdb.InvalidInputException, duckdb.IOException) as error:
             raise InputError(f"{_shown(source)} cannot be read as CSV: {str(error).splitlines()[0]}") from None
         broken = reader.execute(
-            "SELECT line::BIGINT AS source_row, min(error_message) AS reason, min(csv_line) AS record "
-            "FROM reject_errors GROUP BY line ORDER BY line"
+            f"SELECT {partition} AS partition_date, line::BIGINT AS source_row, min(error_message) AS reason, "
+            "min(csv_line) AS record FROM reject_errors GROUP BY line ORDER BY line"
         ).to_arrow_reader(READ_ROWS_AT_ONCE)
         warehouse.stage(con, _name(day, "broken"), broken)
-    return int(raw.count().execute())
 
 
-def _rejected(typed: ir.Table) -> pa.RecordBatchReader:
-    """(source_row, reason) of the rows that break the contract."""
+def _rejected(con: SQLBackend, day: date) -> pa.RecordBatchReader:
+    """(partition_date, source_row, reason) of the rows that break the contract."""
     import pyarrow as pa
 
-    schema = pa.schema({"source_row": pa.int64(), "reason": pa.string()})
-    pieces = warehouse.batches(typed, "flight_number", CHECK_ROWS_AT_ONCE)
+    schema = pa.schema({"partition_date": pa.date32(), "source_row": pa.int64(), "reason": pa.string()})
+    pieces = warehouse.batches(con, _name(day, "typed"), "flight_number", CHECK_ROWS_AT_ONCE)
     # Collected before they are written: a DuckDB connection cannot read for one statement while it runs another.
     found = [batch for piece in pieces for batch in _broken_rules(piece).to_arrow().cast(schema).to_batches()]
     return pa.RecordBatchReader.from_batches(schema, found)
@@ -201,7 +197,8 @@ def _broken_rules(piece: pa.Table) -> pl.DataFrame:
     details = failures.details()
     rules = [name for name in details.columns if name not in piece.column_names]
     broken = [pl.when(pl.col(name) == "invalid").then(pl.lit(name.replace("|", ": "))) for name in rules]
-    return details.select("source_row", reason=pl.concat_str(broken, separator=", ", ignore_nulls=True))
+    reason = pl.concat_str(broken, separator=", ", ignore_nulls=True)
+    return details.select("partition_date", "source_row", reason=reason)
 
 
 def _enforce(rows: dict[str, int], rejected: ir.Table) -> None:

@@ -1,11 +1,10 @@
 """Business logic of flights_daily: tables in, tables out, on whatever backend holds them.
 
-No orchestrator, no clock, no environment and no I/O in here: the day and the tables are handed in.
+No orchestrator, no clock, no environment and no I/O in here: the tables are handed in, and hold one day or many.
 """
 
 from __future__ import annotations
 
-from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import ibis
@@ -47,37 +46,39 @@ def _clock_time(text: ir.StringColumn) -> ir.StringColumn:
     return ibis.cases((text.re_search(CLOCK_TIME), digits.left(2) + ":" + digits.right(2)))
 
 
-def _utc_instant(text: ir.StringColumn, flight_date: date) -> ir.TimestampColumn:
+def _utc_instant(text: ir.StringColumn, local_date: ir.DateColumn) -> ir.TimestampColumn:
     # West of Greenwich a local day ends on the next day in UTC; any other date is wrong, or none at all.
-    days = [flight_date.isoformat(), (flight_date + timedelta(days=1)).isoformat()]
-    valid = text.left(10).isin(days) & (text.length() == 20) & text.re_search(UTC_TIME_OF_DAY)
+    next_date = (local_date + ibis.interval(days=1)).cast("string").left(10)
+    on_those_days = (text.left(10) == local_date.cast("string")) | (text.left(10) == next_date)
+    valid = on_those_days & (text.length() == 20) & text.re_search(UTC_TIME_OF_DAY)
     return ibis.cases((valid, text.left(19).cast("timestamp")))
 
 
-def fact_flights(raw: ir.Table, flight_date: date) -> ir.Table:
-    """Typed flights with UTC instants, one row per flight of the source file.
+def fact_flights(raw: ir.Table) -> ir.Table:
+    """Typed flights with UTC instants, one row per flight of the source files, of one day or many.
 
-    raw: text columns as in ``SOURCE_COLUMNS`` ("NA" is missing) and ``source_row``, the row's number in the file.
-    flight_date: the partition, the local date of scheduled departure.
+    raw: text columns as in ``SOURCE_COLUMNS`` ("NA" is missing), ``partition_date``, the local day the file stands for,
+    and ``source_row``, the row's number in that file.
     Returns the columns of ``contract.Flight``. Delays and air time in minutes, distance in miles, instants in UTC
-    without zone, clock times local to their airport. ``flight_date`` is null in a row of another day,
+    without zone, clock times local to their airport. ``flight_date`` is null in a row of another day than its file's,
     ``unreadable`` lists values that could not be typed.
     """
     typed = {name: _whole_number(_given(raw[name])) for name in NUMBERS}
     typed |= {name: _clock_time(_given(raw[name])) for name in CLOCK_TIMES}
-    typed |= {"time_hour": _utc_instant(raw.time_hour, flight_date)}
+    typed |= {"time_hour": _utc_instant(raw.time_hour, raw.partition_date)}
     read = raw.mutate(**{f"{name}_value": value for name, value in typed.items()})
     flights = read.mutate(
         scheduled_departure_utc=_.time_hour_value + _.minute_value.as_interval("m"),
-        of_this_day=(_.year_value == flight_date.year)
-        & (_.month_value == flight_date.month)
-        & (_.day_value == flight_date.day),
+        of_this_day=(_.year_value == _.partition_date.year())
+        & (_.month_value == _.partition_date.month())
+        & (_.day_value == _.partition_date.day()),
         unreadable=_unreadable(read, typed.keys()),
     )
     return flights.select(
+        partition_date=_.partition_date,
         source_row=_.source_row,
-        flight_key=_flight_key(flights, flight_date),
-        flight_date=ibis.cases((_.of_this_day, ibis.literal(flight_date))),
+        flight_key=_flight_key(flights),
+        flight_date=ibis.cases((_.of_this_day, _.partition_date)),
         carrier=_given(_.carrier),
         flight_number=_.flight_value,
         tail_number=_given(_.tailnum),
@@ -98,9 +99,9 @@ def fact_flights(raw: ir.Table, flight_date: date) -> ir.Table:
     )
 
 
-def _flight_key(flights: ir.Table, flight_date: date) -> ir.StringColumn:
-    departs = flights.sched_dep_time.lpad(4, "0")
-    return f"{flight_date:%Y%m%d}-" + flights.carrier + "-" + flights.flight + "-" + flights.origin + "-" + departs
+def _flight_key(flights: ir.Table) -> ir.StringColumn:
+    day, departs = flights.partition_date.cast("string"), flights.sched_dep_time.lpad(4, "0")
+    return day + "-" + flights.carrier + "-" + flights.flight + "-" + flights.origin + "-" + departs
 
 
 def _unreadable(read: ir.Table, names: Iterable[str]) -> ir.StringColumn:
@@ -142,15 +143,17 @@ def daily_route_volume(flights: ir.Table) -> ir.Table:
     )
 
 
-def quarantine(raw: ir.Table, rejected: ir.Table, broken: ir.Table, flight_date: date) -> ir.Table:
+def quarantine(raw: ir.Table, rejected: ir.Table, broken: ir.Table) -> ir.Table:
     """Rows that were not published, with the reason and the text they came as.
 
-    raw: as for `fact_flights`. rejected: source_row, reason. broken: source_row (here the line), reason, record.
+    raw: as for `fact_flights`. rejected: partition_date, source_row, reason. broken: partition_date, source_row (here
+    the line), reason, record.
     Returns flight_date, source_row, reason, record.
     """
+    columns = ["partition_date", "source_row", "reason", "record"]
     text = raw[SOURCE_COLUMNS[0]].fill_null("")
     for name in SOURCE_COLUMNS[1:]:
         text = text + "," + raw[name].fill_null("")
-    failed = raw.select("source_row", record=text).join(rejected, "source_row")
-    rows = failed.select("source_row", "reason", "record").union(broken.select("source_row", "reason", "record"))
-    return rows.mutate(flight_date=ibis.literal(flight_date)).select("flight_date", "source_row", "reason", "record")
+    lines = raw.select("partition_date", "source_row", record=text)
+    failed = lines.join(rejected, ["partition_date", "source_row"]).select(columns)
+    return failed.union(broken.select(columns)).rename(flight_date="partition_date")
