@@ -1,5 +1,5 @@
 -- The floor: what flights_daily does to one day, written by hand for DuckDB and nothing else.
--- {file}, {day}, {next_day}, {year}, {month}, {day_of_month} and {key} are filled in for each day.
+-- {file}, {day}, {next_day}, {year}, {month} and {day_of_month} are filled in for each day.
 
 CREATE TABLE IF NOT EXISTS fact_flights (
     flight_key VARCHAR, flight_date DATE, carrier VARCHAR, flight_number INTEGER, tail_number VARCHAR,
@@ -66,7 +66,7 @@ WITH given AS (
 )
 SELECT
     source_row,
-    '{key}-' || carrier || '-' || flight || '-' || origin || '-' || lpad(sched_dep_time, 4, '0') AS flight_key,
+    '{day}-' || carrier || '-' || flight || '-' || origin || '-' || lpad(sched_dep_time, 4, '0') AS flight_key,
     CASE WHEN year_ = {year} AND month_ = {month} AND day_ = {day_of_month} THEN DATE '{day}' END AS flight_date,
     carrier, flight_ AS flight_number, tailnum AS tail_number, origin, dest AS destination,
     time_hour_ + to_minutes(minute_) AS scheduled_departure_utc,

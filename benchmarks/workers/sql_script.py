@@ -27,7 +27,6 @@ def script(day: date, landing: Path) -> str:
         year=day.year,
         month=day.month,
         day_of_month=day.day,
-        key=f"{day:%Y%m%d}",
         max_rows=MAX_ROWS,
     )
 

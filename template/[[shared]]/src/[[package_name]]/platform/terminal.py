@@ -71,7 +71,7 @@ def run_days(pipeline: str, engine: str, days: Sequence[date], run: Callable[[da
     out.print()
     out.print(_table(reports))
     out.print("rows by day; time per step in seconds", style="dim")
-    out.print(f"warehouse: {warehouse.describe(settings)}    next: make up")
+    out.print(f"warehouse: {warehouse.describe(settings)}" + ("" if failed else "    next: make up"))
     for day, reason in failed.items():
         _fail(f"{pipeline} {day}: {reason}", code=1)
     return 1 if failed else 0

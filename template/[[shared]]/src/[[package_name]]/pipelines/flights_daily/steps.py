@@ -42,8 +42,8 @@ def input_ready(day: date) -> bool:
 def wait_for_input(day: date, timeout_seconds: float | None = None) -> None:
     """Return when the day's input is complete.
 
-    Raises InputNotReady after that time, by default ``input_wait.timeout_seconds``. An engine that can wait without holding a worker asks
-    `input_ready` by itself, and calls this when the answer is yes.
+    Raises InputNotReady after that time, by default ``input_wait.timeout_seconds``. An engine that can wait without
+    holding a worker asks `input_ready` by itself, and calls this when the answer is yes.
     """
     wait = config.load().input_wait
     with step(PIPELINE, "wait_for_input", day) as report:
