@@ -20,7 +20,7 @@ from pathlib import Path
 
 import duckdb
 from projects import PACKAGE, environment, render, scratch, set_up, template, whole_year
-from report import Figure, conclude, median_ratio, progress
+from report import Figure, conclude, median_ratio, progress, show
 
 TIMES_AT_MOST, GIGABYTES_AT_MOST = 3, 1.5
 WORKERS = Path(__file__).with_name("workers")
@@ -86,7 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--days", type=int, default=365, help="days of the year to publish")
     parser.add_argument("--rows", type=int, default=10_000_000, help="rows of the large partition, 0: leave it out")
-    parser.add_argument("--template", type=Path, help="a template to measure instead of this repository's")
+    parser.add_argument("--template", type=Path, help="another template to try; nothing is written then")
     parser.add_argument(
         "--reopen", action="store_true", help="close the warehouse after each step, and after each day of the script"
     )
@@ -108,7 +108,9 @@ def main() -> None:
         Figure("imports, once per process (CPU)", year["import_cpu"], "s"),
     ]
     if memory:
+        times = memory["large"] / memory["day"]
         figures += [
+            Figure(f"peak memory, a day of {options.rows:,} rows, a real day = 1", times, "times"),
             Figure(f"peak memory, a day of {options.rows:,} rows", memory["large"] / 1e9, "GB", GIGABYTES_AT_MOST),
             Figure("peak memory, a real day", memory["day"] / 1e9, "GB", GIGABYTES_AT_MOST),
             Figure("peak memory, imports only", memory["imports"] / 1e9, "GB"),
@@ -118,7 +120,10 @@ def main() -> None:
                 for name, value in memory["steps"].items()
             ),
         ]
-    conclude("business_functions", figures, options, {"year": year, "memory": memory})
+    if options.template:
+        show("business_functions", figures)
+    else:
+        conclude("business_functions", figures, options, {"year": year, "memory": memory})
 
 
 def spoil(landing: Path, days: Sequence[str]) -> None:

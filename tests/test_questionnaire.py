@@ -20,7 +20,8 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]")
 def at_terminal(template, tmp_path):
     """Answer the questionnaire by keys, Enter unless told otherwise: ``at_terminal(pipeline_shape=DOWN + ENTER)``.
 
-    ``skipped`` names the question that these answers make needless; it is an error when it is asked after all. Returns the answers file's content and the text of the screen.
+    ``skipped`` names the question that these answers make needless; it is an error when it is asked after all.
+    Returns the answers file's content and the text of the screen.
     """
 
     def answer(skipped: str = "", **keys: str) -> tuple[dict, str]:

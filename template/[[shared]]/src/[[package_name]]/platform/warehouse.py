@@ -17,12 +17,14 @@ from urllib.parse import urlsplit
 from . import config, secrets
 
 if TYPE_CHECKING:
+    import duckdb
     import ibis.expr.types as ir
     import pyarrow as pa
     from ibis.backends.sql import SQLBackend
 
 STAGING = "staging"
 LOCK_POLL_SECONDS = 0.05
+ROWS_AT_ONCE = 100_000
 
 
 class WarehouseError(Exception):
@@ -152,12 +154,43 @@ def stage(con: SQLBackend, name: str, rows: ir.Table | pa.RecordBatchReader) -> 
     """Replace a staging table with rows: an expression over the same warehouse, or a stream of Arrow batches."""
     import pyarrow as pa
 
-    run(con, f"CREATE SCHEMA IF NOT EXISTS {STAGING}")
-    drop_staged(con, name)
+    _clear_staged(con, name)
     if isinstance(rows, pa.RecordBatchReader):
         LOADERS[con.name](con, name, rows)
     else:
         run(con, f'CREATE TABLE {STAGING}."{name}" AS {con.compile(rows)}')
+
+
+@contextmanager
+def file_reader(con: SQLBackend) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB connection to read files with, whatever the warehouse is: it streams, and keeps lines it cannot split.
+
+    It is the warehouse's own where that is DuckDB, so that rows of any number go straight into it.
+    """
+    import duckdb
+
+    if con.name == "duckdb":
+        for table in ("reject_errors", "reject_scans"):  # of the file read before
+            run(con, f"DROP TABLE IF EXISTS temp.{table}")
+        yield con.con
+        return
+    settings = config.load().warehouse
+    with duckdb.connect(config={"memory_limit": settings.memory_limit, "threads": settings.threads}) as reader:
+        yield reader
+
+
+def stage_query(con: SQLBackend, name: str, reader: duckdb.DuckDBPyConnection, query: str) -> None:
+    """Replace a staging table with the result of a query on the `file_reader`."""
+    if reader is not con.con:
+        stage(con, name, reader.execute(query).to_arrow_reader(ROWS_AT_ONCE))
+        return
+    _clear_staged(con, name)
+    run(con, f'CREATE TABLE {STAGING}."{name}" AS {query}')
+
+
+def _clear_staged(con: SQLBackend, name: str) -> None:
+    run(con, f"CREATE SCHEMA IF NOT EXISTS {STAGING}")
+    drop_staged(con, name)
 
 
 def drop_staged(con: SQLBackend, *names: str) -> None:

@@ -25,7 +25,6 @@ PIPELINE = "flights_daily"
 PARTITION_COLUMN = "flight_date"
 PUBLISHED_TABLES = ("fact_flights", "daily_carrier_performance", "daily_route_volume")
 QUARANTINE = "fact_flights_quarantine"
-READ_ROWS_AT_ONCE = 100_000
 CHECK_ROWS_AT_ONCE = 200_000
 LONGEST_LINE = 2_000
 
@@ -149,32 +148,32 @@ def _check_header(source: Path) -> None:
 
 
 def _load_text(con: SQLBackend, source: Path, day: date) -> None:
-    """Stage the file's lines as text (``raw``), and those that cannot be split (``broken``)."""
+    """Stage the file's lines as text (``raw``), and those that cannot be split into fields (``broken``)."""
     import duckdb
 
     from .transform import SOURCE_COLUMNS
 
-    settings = config.load().warehouse
     columns = ", ".join(f"'{name}': 'VARCHAR'" for name in SOURCE_COLUMNS)
-    partition = f"DATE '{day.isoformat()}'"
-    # DuckDB reads the file whatever the warehouse is: it streams, and it keeps the lines it could not split.
-    with duckdb.connect(config={"memory_limit": settings.memory_limit, "threads": settings.threads}) as reader:
+    partition, path = f"DATE '{day.isoformat()}' AS partition_date", str(source).replace("'", "''")
+    with warehouse.file_reader(con) as reader:
         try:
-            lines = reader.execute(
-                f"SELECT {partition} AS partition_date, row_number() OVER () AS source_row, * "
-                "FROM read_csv(?, auto_detect = false, header = true, "
-                "delim = ',', quote = '', escape = '', store_rejects = true, rejects_limit = 0, "
-                f"columns = {{{columns}}})",
-                [str(source)],
-            ).to_arrow_reader(READ_ROWS_AT_ONCE)
-            warehouse.stage(con, _name(day, "raw"), lines)
+            warehouse.stage_query(
+                con,
+                _name(day, "raw"),
+                reader,
+                f"SELECT {partition}, row_number() OVER () AS source_row, * FROM read_csv('{path}', "
+                "auto_detect = false, header = true, delim = ',', quote = '', escape = '', "
+                f"store_rejects = true, rejects_limit = 0, columns = {{{columns}}})",
+            )
         except (duckdb.InvalidInputException, duckdb.IOException) as error:
             raise InputError(f"{_shown(source)} cannot be read as CSV: {str(error).splitlines()[0]}") from None
-        broken = reader.execute(
-            f"SELECT {partition} AS partition_date, line::BIGINT AS source_row, min(error_message) AS reason, "
-            "min(csv_line) AS record FROM reject_errors GROUP BY line ORDER BY line"
-        ).to_arrow_reader(READ_ROWS_AT_ONCE)
-        warehouse.stage(con, _name(day, "broken"), broken)
+        warehouse.stage_query(
+            con,
+            _name(day, "broken"),
+            reader,
+            f"SELECT {partition}, line::BIGINT AS source_row, min(error_message) AS reason, min(csv_line) AS record "
+            "FROM reject_errors GROUP BY line ORDER BY line",
+        )
 
 
 def _rejected(con: SQLBackend, day: date) -> pa.RecordBatchReader:
