@@ -50,8 +50,10 @@ def measure(folder: Path, source: Path, orchestrator: str, repetitions: int) -> 
     progress(f"{orchestrator}: the first copy, whose files become the static template")
     copies()
     static = folder / "static"
-    shutil.copytree(folder / "target", static)
-    files = sum(path.is_file() for path in static.rglob("*"))
+    # In a sub-folder as ours are: from its root Copier would walk through the repository's .git as well.
+    shutil.copytree(folder / "target", static / "template")
+    (static / "copier.yml").write_text("_subdirectory: template\n")
+    files = sum(path.is_file() for path in (static / "template").rglob("*"))
     static_copies = copier(folder, released(static))
     static_copies()
     if (written := sum(path.is_file() for path in (folder / "target").rglob("*"))) != files:
