@@ -18,6 +18,19 @@ ALL = "+".join(ORCHESTRATORS)
 DAY = "2013-01-02"
 STEPS = ["wait for input", "extract", "transform", "check", "publish"]
 UV = str(Path(sys.executable).with_name("uv"))
+# A fresh login has these, and what it needs to reach a package index.
+KEPT_VARIABLES = (
+    "PATH",
+    "HOME",
+    "UV_CACHE_DIR",
+    "UV_DEFAULT_INDEX",
+    "SSL_",
+    "PIP_",
+    "http",
+    "HTTP",
+    "no_proxy",
+    "NO_PROXY",
+)
 SET_UP_SECONDS, RUN_SECONDS, TEST_SECONDS, STOP_SECONDS = 600, 180, 600, 120
 
 
@@ -30,9 +43,7 @@ class Project:
 
     def make(self, *arguments: str, timeout: float, **variables: str) -> subprocess.CompletedProcess[str]:
         """Type `make`, in the environment of a fresh login."""
-        kept = {
-            name: os.environ[name] for name in ("PATH", "HOME", "UV_CACHE_DIR", "SSL_CERT_FILE") if name in os.environ
-        }
+        kept = {name: value for name, value in os.environ.items() if name.startswith(KEPT_VARIABLES)}
         environment = {**kept, "COLUMNS": "80", **variables}
         command = ["make", "--no-print-directory", f"UV={UV}", *arguments]
         return subprocess.run(
