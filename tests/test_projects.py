@@ -121,6 +121,15 @@ def test_a_day_is_published_twice_with_the_figures_of_the_file(project):
             assert not done.stderr.strip(), done.stderr
 
 
+def test_a_backfill_publishes_every_day(project):
+    name = project.orchestrators[-1]
+    done = project.make(*("backfill", "FROM=2013-01-01", "TO=2013-01-03", f"ORCHESTRATOR={name}"), timeout=RUN_SECONDS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with duckdb.connect(project.folder / "var" / "dev" / "warehouse.duckdb", read_only=True) as con:
+        days = con.execute("SELECT flight_date::VARCHAR, count(*) FROM fact_flights GROUP BY 1 ORDER BY 1").fetchall()
+    assert days == [("2013-01-01", 842), ("2013-01-02", 943), ("2013-01-03", 914)]
+
+
 def test_a_missing_day_ends_in_one_sentence(project):
     for name in project.orchestrators:
         done = project.make(
