@@ -7,7 +7,7 @@ default schema and are only ever replaced a partition at a time, in one transact
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -138,12 +138,30 @@ def run(con: SQLBackend, sql: str) -> None:
     con.con.execute(sql)
 
 
+# Ibis takes longer to write a statement than DuckDB to run it over a day of flights.
+_statements: dict[tuple[str, Hashable], str] = {}
+
+
+def to_sql(con: SQLBackend, rows: ir.Table) -> str:
+    """The expression as a statement, which is written once per process."""
+    key = (con.name, rows.op())
+    if key not in _statements:
+        _statements[key] = con.compile(rows)
+    return _statements[key]
+
+
 def staging_name(pipeline: str, day: date, step: str) -> str:
     return f"{pipeline}_{day:%Y%m%d}_{step}"
 
 
 def staged(con: SQLBackend, name: str) -> ir.Table:
     return con.table(name, database=STAGING)
+
+
+def name_staged(con: SQLBackend, **names: str) -> None:
+    """Let expressions over ``ibis.table(schema, name="raw")`` read a staging table: ``raw="flights_daily_..._raw"``."""
+    for short, name in names.items():
+        run(con, f'CREATE OR REPLACE TEMP VIEW "{short}" AS SELECT * FROM {STAGING}."{name}"')
 
 
 def count_staged(con: SQLBackend, name: str) -> int:
@@ -158,7 +176,7 @@ def stage(con: SQLBackend, name: str, rows: ir.Table | pa.RecordBatchReader) -> 
     if isinstance(rows, pa.RecordBatchReader):
         LOADERS[con.name](con, name, rows)
     else:
-        run(con, f'CREATE TABLE {STAGING}."{name}" AS {con.compile(rows)}')
+        run(con, f'CREATE TABLE {STAGING}."{name}" AS {to_sql(con, rows)}')
 
 
 @contextmanager
@@ -194,8 +212,8 @@ def _clear_staged(con: SQLBackend, name: str) -> None:
 
 
 def drop_staged(con: SQLBackend, *names: str) -> None:
-    for name in names:
-        run(con, f'DROP TABLE IF EXISTS {STAGING}."{name}"')
+    # In one go, as each is a transaction; with the views of `name_staged`.
+    run(con, "; ".join(f'DROP TABLE IF EXISTS {STAGING}."{name}" CASCADE' for name in names))
 
 
 def _load_duckdb(con: SQLBackend, name: str, rows: pa.RecordBatchReader) -> None:
@@ -222,29 +240,35 @@ def replace_partition(con: SQLBackend, column: str, day: date, tables: Mapping[s
 
     column: the partition column, which every table has. Returns the number of rows in the new partition by table.
     """
-    existing = set(con.list_tables())
+    existing = _published(con)
     with transaction(con, lock=" ".join(sorted(tables))):
         for name, rows in tables.items():
             if name not in existing:
                 _create_like(con, name, rows)
             run(con, f"DELETE FROM \"{name}\" WHERE {column} = DATE '{day.isoformat()}'")
             columns = ", ".join(f'"{label}"' for label in rows.columns)
-            run(con, f'INSERT INTO "{name}" ({columns}) {con.compile(rows)}')
+            run(con, f'INSERT INTO "{name}" ({columns}) {to_sql(con, rows)}')
     return {name: _count_partition(con, name, column, day) for name in tables}
+
+
+def _published(con: SQLBackend) -> set[str]:
+    tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
+    return {name for (name,) in con.con.execute(tables).fetchall()}
 
 
 def _create_like(con: SQLBackend, name: str, rows: ir.Table) -> None:
     # In the same transaction as the rows, and with all columns nullable: the contract checks, the table stores.
-    run(con, f'CREATE TABLE IF NOT EXISTS "{name}" AS SELECT * FROM ({con.compile(rows)}) AS t WHERE false')
+    run(con, f'CREATE TABLE IF NOT EXISTS "{name}" AS SELECT * FROM ({to_sql(con, rows)}) AS t WHERE false')
 
 
 def _count_partition(con: SQLBackend, name: str, column: str, day: date) -> int:
     return con.con.execute(f"SELECT count(*) FROM \"{name}\" WHERE {column} = DATE '{day.isoformat()}'").fetchone()[0]
 
 
-def batches(con: SQLBackend, name: str, bucket_column: str, max_rows: int) -> Iterable[pa.Table]:
-    """A staging table in pieces of about ``max_rows``; rows with the same value of the integer column share a piece."""
-    table, pieces = staged(con, name), -(-count_staged(con, name) // max_rows) or 1
+def batches(con: SQLBackend, table: ir.Table, rows: int, bucket_column: str, max_rows: int) -> Iterable[pa.Table]:
+    """A table of so many rows in pieces of about ``max_rows``; rows with the same value of the integer column share a
+    piece."""
+    pieces = -(-rows // max_rows) or 1
     for piece in range(pieces):
         bucket = table[bucket_column].fill_null(0) % pieces == piece
-        yield (table if pieces == 1 else table.filter(bucket)).to_pyarrow()
+        yield con.to_pyarrow(table if pieces == 1 else table.filter(bucket))

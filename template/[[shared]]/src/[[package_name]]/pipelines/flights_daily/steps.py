@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ PIPELINE = "flights_daily"
 PARTITION_COLUMN = "flight_date"
 PUBLISHED_TABLES = ("fact_flights", "daily_carrier_performance", "daily_route_volume")
 QUARANTINE = "fact_flights_quarantine"
+STAGED = ("raw", "broken", "typed", "rejected")
 CHECK_ROWS_AT_ONCE = 200_000
 LONGEST_LINE = 2_000
 
@@ -71,10 +73,9 @@ def extract(day: date) -> dict[str, int]:
 
 def transform(day: date) -> dict[str, int]:
     """Type the extracted text. Returns rows by kind: typed."""
-    from . import transform as business  # loads Ibis, which takes seconds
-
     with step(PIPELINE, "transform", day) as report, warehouse.connect() as con:
-        warehouse.stage(con, _name(day, "typed"), business.fact_flights(warehouse.staged(con, _name(day, "raw"))))
+        _name_staged(con, day, "raw")
+        warehouse.stage(con, _name(day, "typed"), _tables()["typed"])
         report.rows = {"typed": warehouse.count_staged(con, _name(day, "typed"))}
     return report.rows
 
@@ -98,23 +99,41 @@ def publish(day: date) -> dict[str, int]:
 
     Returns the rows in each table's new partition. Doing it again changes nothing.
     """
-    from . import transform as business
-
     with step(PIPELINE, "publish", day) as report, warehouse.connect() as con:
-        raw, typed, rejected, broken = (
-            warehouse.staged(con, _name(day, part)) for part in ("raw", "typed", "rejected", "broken")
-        )
-        kept = typed.anti_join(rejected, "source_row").drop("partition_date", "source_row", "unreadable")
-        tables = {
-            "fact_flights": kept,
-            "daily_carrier_performance": business.daily_carrier_performance(kept),
-            "daily_route_volume": business.daily_route_volume(kept),
-            QUARANTINE: business.quarantine(raw, rejected, broken),
-        }
+        _name_staged(con, day, *STAGED)
+        tables = {name: _tables()[name] for name in (*PUBLISHED_TABLES, QUARANTINE)}
         rows = warehouse.replace_partition(con, PARTITION_COLUMN, day, tables)
         report.rows = {name: rows[name] for name in PUBLISHED_TABLES}
-        warehouse.drop_staged(con, *(_name(day, part) for part in ("raw", "typed", "rejected", "broken")))
+        warehouse.drop_staged(con, *(_name(day, part) for part in STAGED))
     return report.rows
+
+
+@lru_cache(maxsize=1)
+def _tables() -> dict[str, ir.Table]:
+    """What is staged and published, as expressions over `STAGED` by these names: the same for every day."""
+    import ibis  # takes seconds to load
+
+    from . import transform as business
+
+    row = {"partition_date": "date", "source_row": "int64"}
+    raw = ibis.table({**row, **dict.fromkeys(business.SOURCE_COLUMNS, "string")}, name="raw")
+    broken = ibis.table({**row, "reason": "string", "record": "string"}, name="broken")
+    rejected = ibis.table({**row, "reason": "string"}, name="rejected")
+    typed = business.fact_flights(raw)
+    staged = ibis.table(typed.schema(), name="typed")
+    kept = staged.anti_join(rejected, "source_row").drop("partition_date", "source_row", "unreadable")
+    return {
+        "typed": typed,
+        "staged": staged,
+        "fact_flights": kept,
+        "daily_carrier_performance": business.daily_carrier_performance(kept),
+        "daily_route_volume": business.daily_route_volume(kept),
+        QUARANTINE: business.quarantine(raw, rejected, broken),
+    }
+
+
+def _name_staged(con: SQLBackend, day: date, *parts: str) -> None:
+    warehouse.name_staged(con, **{part: _name(day, part) for part in parts})
 
 
 def _name(day: date, part: str) -> str:
@@ -181,7 +200,9 @@ def _rejected(con: SQLBackend, day: date) -> pa.RecordBatchReader:
     import pyarrow as pa
 
     schema = pa.schema({"partition_date": pa.date32(), "source_row": pa.int64(), "reason": pa.string()})
-    pieces = warehouse.batches(con, _name(day, "typed"), "flight_number", CHECK_ROWS_AT_ONCE)
+    _name_staged(con, day, "typed")
+    rows = warehouse.count_staged(con, _name(day, "typed"))
+    pieces = warehouse.batches(con, _tables()["staged"], rows, "flight_number", CHECK_ROWS_AT_ONCE)
     # Collected before they are written: a DuckDB connection cannot read for one statement while it runs another.
     found = [batch for piece in pieces for batch in _broken_rules(piece).to_arrow().cast(schema).to_batches()]
     return pa.RecordBatchReader.from_batches(schema, found)
@@ -193,6 +214,8 @@ def _broken_rules(piece: pa.Table) -> pl.DataFrame:
     from .contract import Flight
 
     _, failures = Flight.filter(pl.from_arrow(piece), cast=True)
+    if not len(failures):
+        return pl.DataFrame(schema={"partition_date": pl.Date, "source_row": pl.Int64, "reason": pl.String})
     details = failures.details()
     rules = [name for name in details.columns if name not in piece.column_names]
     broken = [pl.when(pl.col(name) == "invalid").then(pl.lit(name.replace("|", ": "))) for name in rules]

@@ -121,8 +121,8 @@ def daily_carrier_performance(flights: ir.Table) -> ir.Table:
     """
     return flights.group_by("flight_date", "carrier").agg(
         flights=_.count(),
-        cancelled=_.cancelled.sum().cast("int64"),
-        departed=(~_.cancelled).sum().cast("int64"),
+        cancelled=_.count(where=_.cancelled),
+        departed=_.count(where=~_.cancelled),
         mean_dep_delay_min=_.dep_delay_min.cast("float64").mean(),
         p90_dep_delay_min=_.dep_delay_min.quantile(0.9),
         mean_arr_delay_min=_.arr_delay_min.cast("float64").mean(),
@@ -138,7 +138,7 @@ def daily_route_volume(flights: ir.Table) -> ir.Table:
     """
     return flights.group_by("flight_date", "origin", "destination").agg(
         flights=_.count(),
-        cancelled=_.cancelled.sum().cast("int64"),
+        cancelled=_.count(where=_.cancelled),
         distance_mi=_.distance_mi.max(),
     )
 
