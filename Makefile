@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 DEMO := build/demo
+# uv trusts what the system trusts, as pip does: networks with a certificate authority of their own need it.
+export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast lint decision-page benchmarks constraints
