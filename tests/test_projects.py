@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -52,10 +53,11 @@ class Project:
 
 
 @pytest.fixture(scope="module", params=[*ORCHESTRATORS, ALL])
-def project(request, render) -> Project:
-    """One project per orchestrator, and one with all of them."""
+def project(request, render, tmp_path_factory) -> Project:
+    """One project per orchestrator, and one with all of them; a copy, as the rendered one is shared with other tests."""
     names = tuple(request.param.split("+"))
-    made = Project(render(**answers_for(names)), names)
+    folder = shutil.copytree(render(**answers_for(names)), tmp_path_factory.mktemp("installed") / "project")
+    made = Project(Path(folder), names)
     done = made.make("setup", timeout=SET_UP_SECONDS)
     assert done.returncode == 0, done.stderr
     return made
