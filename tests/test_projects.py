@@ -54,7 +54,7 @@ class Project:
 
 @pytest.fixture(scope="module", params=[*ORCHESTRATORS, ALL])
 def project(request, render, tmp_path_factory) -> Project:
-    """One project per orchestrator, and one with all of them; a copy, as the rendered one is shared with other tests."""
+    """One project per orchestrator, and one with all; a copy, as the rendered one is shared with other tests."""
     names = tuple(request.param.split("+"))
     folder = shutil.copytree(render(**answers_for(names)), tmp_path_factory.mktemp("installed") / "project")
     made = Project(Path(folder), names)
