@@ -7,7 +7,7 @@ DEMO := build/demo
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint decision-page benchmarks constraints
+.PHONY: help demo test test-fast conformance lint decision-page benchmarks constraints
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 16
@@ -29,6 +29,9 @@ test: .venv/.installed ## all tests, the rendered projects' own included
 
 test-fast: .venv/.installed ## the tests that need no rendered project to be set up
 	@$(BIN)/python -m pytest -m "not project"
+
+conformance: .venv/.installed ## the behaviours of docs/conformance.md on running engines: make conformance [ONLY=dagster]
+	@$(BIN)/python -m pytest tests/conformance -m conformance $(if $(ONLY),-k $(ONLY))
 
 lint: .venv/.installed ## ruff on this repository's own code
 	@$(BIN)/ruff check .

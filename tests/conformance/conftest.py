@@ -1,0 +1,112 @@
+"""A running engine on PostgreSQL with a proxied warehouse and an alert receiver, and the table of what was seen."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from conftest import ROOT
+from projects import SET_UP_SECONDS, Project
+from servers import free_port, postgresql_server
+from test_rendering import ORCHESTRATORS, answers_for
+
+from conformance import flights, results
+from conformance.alert_receiver import AlertReceiver
+from conformance.engine import Engine
+from conformance.warehouse_proxy import WarehouseProxy
+
+PASSWORD = "correct-horse-battery-staple"  # noqa: S105  of a server that lives as long as the tests
+CONFIGURATION = Path(__file__).with_name("conformance.toml")
+RESULTS = ROOT / "build" / "conformance"
+
+
+@dataclass
+class Stack:
+    """One engine, running. landing: where its input lands."""
+
+    engine: Engine
+    project: Project
+    landing: Path
+    proxy: WarehouseProxy
+    receiver: AlertReceiver
+    warehouse_url: str
+
+    def land(self, day: date, **how: int | bool) -> date:
+        flights.land(self.landing, day, **how)
+        return day
+
+    def rows(self, table: str, day: date) -> int:
+        """Published rows of a day, as a reader outside sees them; 0 when there is no such table."""
+        with psycopg.connect(self.warehouse_url, autocommit=True) as con:
+            if con.execute("SELECT to_regclass(%s)", [table]).fetchone() == (None,):
+                return 0
+            return con.execute(f"SELECT count(*) FROM {table} WHERE flight_date = %s", [day]).fetchone()[0]
+
+
+@pytest.fixture(scope="module", params=ORCHESTRATORS)
+def stack(request, render, tmp_path_factory) -> Iterator[Stack]:
+    """A rendered project on that orchestrator, installed and up; stopped at the end."""
+    name = request.param
+    folder = Path(shutil.copytree(render(**answers_for((name,))), tmp_path_factory.mktemp(name) / "project"))
+    project = Project(folder, (name,))
+    shutil.copy(CONFIGURATION, folder / "config" / "conformance.toml")
+    done = project.make("setup", timeout=SET_UP_SECONDS)
+    assert done.returncode == 0, done.stderr
+    with contextlib.ExitStack() as ends:
+        url = ends.enter_context(postgresql_server(password=PASSWORD, connections=300))
+        with psycopg.connect(url, autocommit=True) as con:
+            for database in ("engine", "warehouse"):
+                con.execute(f"CREATE DATABASE {database}")
+        server = urlsplit(url)
+        proxy = WarehouseProxy(server.hostname, server.port)
+        ends.callback(proxy.close)
+        receiver = AlertReceiver()
+        ends.callback(receiver.close)
+        variables = {
+            "APP_WAREHOUSE__URL": f"postgresql://app@127.0.0.1:{proxy.port}/warehouse",
+            "APP_SECRET_WAREHOUSE_PASSWORD": PASSWORD,
+            "APP_SECRET_ALERT_URL": receiver.url,
+            "ENGINE_DATABASE_URL": url.replace("/postgres", "/engine"),
+        }
+        engine = importlib.import_module(f"conformance.{name}").ENGINE(project, free_port(), variables)
+        warehouse_url = url.replace("/postgres", "/warehouse")
+        ends.callback(engine.down)
+        engine.up()
+        yield Stack(engine, project, folder / "data" / "landing", proxy, receiver, warehouse_url)
+
+
+@pytest.fixture
+def evidence(request) -> Callable[[str], None]:
+    """Says what was seen, for the table: ``evidence("3 attempts, after 1.1 s and 3.2 s")``."""
+    seen = request.node.stash.setdefault(results.SEEN, [])
+    return seen.append
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    marker = item.get_closest_marker("behaviour")
+    if marker and (call.when == "call" or report.failed):
+        name = item.callspec.params["stack"]
+        results.record(item.config, name, marker.args[0], report.outcome, item.stash.get(results.SEEN, []))
+    return report
+
+
+def pytest_sessionfinish(session) -> None:
+    if found := session.config.stash.get(results.FOUND, {}):
+        results.write(RESULTS, found)
+
+
+def pytest_terminal_summary(terminalreporter, config) -> None:
+    if found := config.stash.get(results.FOUND, {}):
+        terminalreporter.section("behaviours by orchestrator")
+        terminalreporter.write_line(results.table(found))
+        terminalreporter.write_line(f"written to {(RESULTS / 'results.json').relative_to(ROOT)}")

@@ -1,0 +1,98 @@
+"""What the suite asks of an orchestrator: to be driven as its users drive it, and seen through its own API."""
+
+from __future__ import annotations
+
+import abc
+import time
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import ClassVar, Literal
+
+from projects import Project
+
+State = Literal["queued", "waiting", "running", "success", "failed"]
+
+
+@dataclass
+class Attempt:
+    """One attempt of a step: when it began and ended (seconds since 1970), and how."""
+
+    began: float
+    ended: float | None
+    state: str
+
+
+@dataclass
+class Run:
+    """A run as the engine's API tells it. state: one word for all engines; attempts: by step, in order."""
+
+    id: str
+    state: State
+    attempts: dict[str, list[Attempt]] = field(default_factory=dict)
+
+
+class Engine(abc.ABC):
+    """One orchestrator of a rendered project, started by its `make up` on PostgreSQL.
+
+    name: its id. roles: what `kill` can end. Subclasses live beside this file, one module an engine.
+    """
+
+    name: ClassVar[str]
+    roles: ClassVar[tuple[str, ...]]
+
+    def __init__(self, project: Project, port: int, variables: dict[str, str]) -> None:
+        self.project, self.port, self.variables = project, port, variables
+
+    def make(self, *arguments: str, timeout: float = 300, **variables: str):
+        """`make` with the suite's environment, this engine and its port."""
+        own = [f"ORCHESTRATOR={self.name}", f"{self.name.upper()}_PORT={self.port}", "ENV=conformance"]
+        return self.project.make(*arguments, *own, timeout=timeout, **{**self.variables, **variables})
+
+    def up(self, **variables: str) -> None:
+        done = self.make("up", **variables)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def down(self) -> None:
+        done = self.make("down")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    @abc.abstractmethod
+    def trigger(self, day: date) -> str:
+        """Request a run of the day through the API, without waiting; returns its id."""
+
+    @abc.abstractmethod
+    def run(self, run_id: str) -> Run:
+        """The run as it stands."""
+
+    @abc.abstractmethod
+    def runs_of(self, day: date) -> list[Run]:
+        """All runs of that day, the oldest first."""
+
+    @abc.abstractmethod
+    def places_taken(self) -> int:
+        """How many places of workers are taken now: tasks or runs that execute, not those that wait or are queued."""
+
+    @abc.abstractmethod
+    def pids(self, role: str) -> list[int]:
+        """Processes of a role (one of ``roles``), the ones that `kill -9` is for."""
+
+    @abc.abstractmethod
+    def metadata(self, run_id: str) -> str:
+        """All that the API tells of a run (parameters, tags, results, logs, events), as text."""
+
+    @abc.abstractmethod
+    def ticks(self, after: datetime, count: int, cron: str, timezone: str) -> list[tuple[datetime, date]]:
+        """The next ticks of such a schedule by the engine's own reckoning, each with the day its run processes."""
+
+    def wait(self, run_id: str, *states: State, seconds: float) -> Run:
+        """The run, as soon as it is in one of these states; fails when that takes longer."""
+        end = time.monotonic() + seconds
+        while (found := self.run(run_id)).state not in states:
+            assert time.monotonic() < end, f"{self.name} {run_id} is {found} after {seconds:g} s, not {states}"
+            time.sleep(0.5)
+        return found
+
+    def log_text(self) -> str:
+        """All that its services and tasks have written to files."""
+        folder = self.project.folder / "var" / "conformance"
+        return "\n".join(path.read_text(errors="replace") for path in sorted(folder.rglob("*.log")))
