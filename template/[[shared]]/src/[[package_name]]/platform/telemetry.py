@@ -1,7 +1,7 @@
 """Traces and log lines for an OpenTelemetry collector, where ``[telemetry]`` names one; off by default.
 
-Needs the dependency group ``telemetry``. A step is a span, and the steps of a run are one trace, also where each runs in a
-process of its own. Lines of engines are not sent: they have exporters of their own, or a collector reads their files.
+Needs the dependency group ``telemetry``. A step is a span, and the steps of a run are one trace, also where each runs
+in a process of its own. Lines of engines are not sent: they have exporters of their own, or a collector reads their files.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _providers(endpoint: str, env: str) -> tuple[TracerProvider, LoggerProvider]
 
 
 def _trace_of(attributes: dict[str, Any], run_id: str) -> Any:
-    """The run as the parent of its steps: the same ids for the same run in every process. A trace of its own without."""
+    """The run as the parent of its steps: the same ids in every process. Without a run, a step is its own trace."""
     if not run_id:
         return None
     from opentelemetry import trace
