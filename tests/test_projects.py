@@ -121,6 +121,40 @@ def test_an_unknown_environment_or_orchestrator_is_told(project):
         assert told in done.stderr
 
 
+def test_orchestrators_publish_the_same_rows(project):
+    done = project.make("compare", f"DATE={DAY}", timeout=RUN_SECONDS * len(project.orchestrators))
+    if len(project.orchestrators) == 1:
+        assert done.returncode != 0
+        assert f"error: there is only {project.orchestrators[0]} to run" in done.stderr
+        return
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown = done.stdout.splitlines()
+    rows = next(line.split() for line in shown if line.startswith("fact_flights "))
+    assert rows == ["fact_flights", *["943"] * len(project.orchestrators), "0"]
+    assert shown[-1].endswith(" publish identical rows")
+
+
+def test_an_orchestrator_that_publishes_other_rows_is_told(project):
+    if len(project.orchestrators) == 1:
+        return
+    first, *_, last = project.orchestrators
+    elsewhere = project.folder / "data" / "elsewhere" / DAY
+    shutil.copytree(project.folder / "data" / "landing" / DAY, elsewhere)
+    flights = elsewhere / "flights.csv"
+    flights.write_text("".join(flights.read_text().splitlines(keepends=True)[:-1]))
+    settings = project.folder / "deploy" / "local" / f"{last}.env"
+    original = settings.read_text()
+    settings.write_text(f"{original}APP_PATHS__LANDING=data/elsewhere\n")
+    try:
+        done = project.make("compare", f"DATE={DAY}", timeout=RUN_SECONDS * len(project.orchestrators))
+    finally:
+        settings.write_text(original)
+        shutil.rmtree(elsewhere.parent)
+    assert done.returncode != 0
+    assert "error: they do not publish the same rows. " in done.stderr
+    assert f"fact_flights: rows only from {first} 1, only from {last} 0" in done.stderr
+
+
 def test_its_own_tests_pass(project):
     done = project.make("test", timeout=TEST_SECONDS * len(project.orchestrators))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
