@@ -1,12 +1,13 @@
 """The template at its releases, and projects made from them: what the tests of updates start from.
 
-The releases are commits of this repository's own history, the working tree is tagged as CURRENT, and NEXT is made up: it
-changes, removes and renames files of the platform, changes files of the team, and asks one more question.
+The releases are commits of this repository's own history, the working tree is tagged as CURRENT, and NEXT is made up:
+it changes, removes and renames files of the platform, changes files of the team, and asks one more question.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import shutil
 import subprocess
@@ -121,6 +122,14 @@ def files_of(project: Path) -> dict[str, bytes]:
 
 def answers_of(project: Path) -> dict:
     return yaml.safe_load((project / ANSWERS).read_text())
+
+
+def stamp(answers_file: Path) -> None:
+    """Write the checksum that an answers file not edited by hand has."""
+    lines = answers_file.read_text().splitlines(keepends=True)
+    answers = "".join(line for line in lines if not line.startswith("#"))
+    checksum = hashlib.sha256(answers.strip().encode()).hexdigest()
+    answers_file.write_text(f"# checksum: {checksum}\n{answers}")
 
 
 def owners(project: Path) -> list[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """Updates of projects: platform files follow the template, files of the team are left alone. Without trust.
 
-Template and projects are in releases.py; projects start from the first release, as it stands in this repository's history.
+Template and projects are in releases.py; projects start from the first release, as this repository's history has it.
 """
 
 from __future__ import annotations
@@ -43,8 +43,10 @@ def own_releases(releases, tmp_path) -> Releases:
 
 
 def work_as_a_team_does(project: Path, names: tuple[str, ...]) -> dict[str, bytes | None]:
-    """Business code changed, a pipeline added, the sample's files in the orchestrators deleted or changed, a platform file
-    edited and one moved. Returns what must stay as it is, by path; None for what must stay away."""
+    """Change business code, add a pipeline, delete the sample pipeline, edit platform files and move one.
+
+    Returns what must stay as it is by path, None for what must stay away.
+    """
     for path in (TRANSFORM, "Makefile", "config/base.toml"):
         lines = (project / path).read_text().splitlines(keepends=True)
         (project / path).write_text("".join([*lines[:4], f"# ours, in {path}\n", *lines[4:]]))
@@ -338,13 +340,6 @@ def refused(project: Path, *arguments: str) -> str:
     return lines[0]
 
 
-def edit_answers(project: Path, old: str, new: str) -> None:
-    path = project / r.ANSWERS
-    text = re.sub(old, new, path.read_text(), flags=re.MULTILINE)
-    assert text != path.read_text()
-    path.write_text(text)
-
-
 def no_repository(project: Path) -> None:
     shutil.rmtree(project / ".git")
 
@@ -366,21 +361,37 @@ def answers(text: str):
     return write
 
 
-def answer(old: str, new: str):
+def answer(old: str, new: str, stamped: bool = True):
+    """Replace an answer; stamped with a new checksum, as if it had always been so."""
+
     def edit(project: Path) -> None:
-        edit_answers(project, old, new)
+        path = project / r.ANSWERS
+        r.stamp(path)
+        text = re.sub(old, new, path.read_text(), flags=re.MULTILINE)
+        assert text != path.read_text()
+        path.write_text(text)
+        if stamped:
+            r.stamp(path)
         commit(project)
 
     return edit
 
 
-NOTHING_DONE = answer("^# Written", "# written")
+def nothing(project: Path) -> None:
+    """The fault is in the command."""
+
+
 BAD_INPUT = {
     "not a git repository": (no_repository, (), "there is no commit yet: git init"),
     "a dirty tree": (dirty, (), "1 file is not committed (notes.txt): commit or stash"),
     "no answers file": (no_answers, (), ".copier-answers.yml is missing"),
     "an answers file that is no YAML": (answers("a: [1\nb"), (), "cannot be read"),
     "an empty answers file": (answers(""), (), "has no _src_path and no _commit"),
+    "an answer edited by hand": (
+        answer("^timezone: .*$", "timezone: Europe/Rome", stamped=False),
+        (),
+        ".copier-answers.yml was edited by hand",
+    ),
     "an answers file without a version": (answer("^_commit: .*$", ""), (), "has no _commit"),
     "a recorded version that is not there": (answer("^_commit: .*$", "_commit: v7.7.7"), (), "has no version v7.7.7"),
     "a recorded orchestrator that is not there": (
@@ -394,12 +405,12 @@ BAD_INPUT = {
         (),
         "cannot be reached",
     ),
-    "an unknown version": (NOTHING_DONE, ("--version", "v8.8.8"), "has no version v8.8.8"),
-    "a downgrade": (NOTHING_DONE, ("--version", FIRST), "Downgrades are not supported"),
-    "an answer to no question": (NOTHING_DONE, ("--answers", "colour=red"), "no question named colour"),
-    "an answer that is none": (NOTHING_DONE, ("--answers", "red"), "write ANSWERS='name=value'"),
-    "an answer out of range": (NOTHING_DONE, ("--answers", "ci_provider=svn"), "'svn' is not in"),
-    "an answer that its check refuses": (NOTHING_DONE, ("--answers", "timezone=Moon"), "no time zone"),
+    "an unknown version": (nothing, ("--version", "v8.8.8"), "has no version v8.8.8"),
+    "a downgrade": (nothing, ("--version", FIRST), "Downgrades are not supported"),
+    "an answer to no question": (nothing, ("--answers", "colour=red"), "no question named colour"),
+    "an answer that is none": (nothing, ("--answers", "red"), "write ANSWERS='name=value'"),
+    "an answer out of range": (nothing, ("--answers", "ci_provider=svn"), "'svn' is not in"),
+    "an answer that its check refuses": (nothing, ("--answers", "timezone=Moon"), "no time zone"),
 }
 
 

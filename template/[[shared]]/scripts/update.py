@@ -12,6 +12,8 @@ Exit code: 0 updated, 1 there are conflicts to resolve, 2 nothing was changed.
 from __future__ import annotations
 
 import argparse
+import hashlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -67,7 +69,8 @@ def recorded_answers() -> dict:
         )
     restore = f"bring it back: git checkout HEAD -- {ANSWERS}, or an older commit's"
     try:
-        answers = yaml.safe_load((ROOT / ANSWERS).read_text(encoding="utf-8"))
+        text = (ROOT / ANSWERS).read_text(encoding="utf-8")
+        answers = yaml.safe_load(text)
     except FileNotFoundError:
         raise Refused(f"{ANSWERS} is missing, so the template is not known; {restore}") from None
     except (yaml.YAMLError, UnicodeDecodeError):
@@ -75,6 +78,12 @@ def recorded_answers() -> dict:
     missing = [name for name in ("_src_path", "_commit") if not isinstance(answers, dict) or not answers.get(name)]
     if missing:
         raise Refused(f"{ANSWERS} has no {' and no '.join(missing)}, so the template is not known; {restore}")
+    checksum = re.search(r"^# checksum: (\w+)\n", text, flags=re.MULTILINE)
+    if checksum and checksum[1] != hashlib.sha256(text[checksum.end() :].strip().encode()).hexdigest():
+        raise Refused(
+            f"{ANSWERS} was edited by hand, so what the project was made from is not known; "
+            f"{restore}, and change answers with make update ANSWERS='name=value'"
+        )
     return answers
 
 
