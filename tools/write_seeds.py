@@ -1,7 +1,7 @@
 """Write template/*/seeds.yml, the files that an update leaves alone, from `team` in the manifest beside it.
 
-`--check` only tells whether they are current. The lists are plain text and not read from the manifests, because an update
-applies them to the previous version of the template as well, where a file may still have been the platform's.
+`--check` only tells whether they are current. The lists are plain text, not read from the manifests, because an
+update applies them to the previous version of the template as well, where a file may still have been the platform's.
 """
 
 from __future__ import annotations

@@ -40,11 +40,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Update the project from its template.")
     parser.add_argument("--version", default="", help="version of the template, such as v1.2.0; the newest without it")
     parser.add_argument("--answers", default="", help="answers to change, such as 'ci_provider=gitlab timezone=UTC'")
+    parser.add_argument("--skip", default="", help="platform files to leave as they are, such as 'README.md Makefile'")
     options = parser.parse_args()
     try:
         before = recorded_answers()
         refuse_uncommitted_changes()
-        update(before, options.version or None, changed_answers(options.answers))
+        update(before, options.version or None, changed_answers(options.answers), options.skip.split())
         after = recorded_answers()
         kept, moved = keep_edited_files(before, after)
     except Refused as refusal:
@@ -111,11 +112,11 @@ def changed_answers(text: str) -> dict[str, str]:
     return answers
 
 
-def update(before: dict, version: str | None, changes: dict[str, str]) -> None:
+def update(before: dict, version: str | None, changes: dict[str, str], skipped: list[str]) -> None:
     """Have Copier update the project; when it cannot, the project is put back as it was."""
     template = before["_src_path"]
     try:
-        copier.run_update(ROOT, data=changes, vcs_ref=version, defaults=True, overwrite=True)
+        copier.run_update(ROOT, data=changes, vcs_ref=version, skip_if_exists=skipped, defaults=True, overwrite=True)
     except UserMessageError as error:
         reason = error.message
     except ProcessExecutionError as error:
@@ -161,7 +162,9 @@ def keep_edited_files(before: dict, after: dict) -> tuple[list[str], dict[str, s
     with tempfile.TemporaryDirectory() as folder:
         old, new = Path(folder) / "old", Path(folder) / "new"
         render(before, old)
-        edited = [path for path in deleted if not (old / path).is_file() or committed(path) != (old / path).read_bytes()]
+        edited = [
+            path for path in deleted if not (old / path).is_file() or committed(path) != (old / path).read_bytes()
+        ]
         if edited:
             render(after, new)
         names = renamed(old, new) if edited else {}
