@@ -37,9 +37,13 @@ lint: .venv/.installed ## ruff on this repository's own code
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/python tools/write_decision_page.py --check
+	@$(BIN)/python tools/write_seeds.py --check
 
 decision-page: .venv/.installed ## write docs/decision.md from decision/
 	@$(BIN)/python tools/write_decision_page.py
+
+seeds: .venv/.installed ## write template/*/seeds.yml, which an update leaves alone, from the manifests
+	@$(BIN)/python tools/write_seeds.py
 
 benchmarks: .venv/.installed ## print and write the ratios of docs/benchmarks.md
 	@for name in copying business_functions definitions_import first_day; do $(BIN)/python benchmarks/$$name.py || exit 1; done
