@@ -12,11 +12,11 @@ export UV_SYSTEM_CERTS ?= true
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 16
 
-.venv/.installed: pyproject.toml
+.venv/.installed: pyproject.toml hooks/pyproject.toml
 	@echo "installing Copier and the test tools into .venv"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group dev
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group dev --editable "hooks[fleet]"
 	@touch $@
 
 demo: .venv/.installed ## render a project with default answers and run its pipeline on real data
