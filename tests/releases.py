@@ -1,7 +1,7 @@
 """The template at its releases, and projects made from them: what the tests of updates start from.
 
 The releases are commits of this repository's own history, the working tree is tagged as CURRENT, and NEXT is made up:
-it changes, removes and renames files of the platform, changes files of the team, and asks one more question.
+it changes, adds, removes and renames files of the platform, changes and adds some of the team, asks one question more.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ CHANGED_IN_NEXT = {
     "data/landing/2013-01-01/flights.csv": f"{NEW_LINE}\n",
     "src/[[package_name]]/pipelines/flights_daily/transform.py": f"\n# {NEW_LINE}\n",
 }
+ADDED_IN_NEXT = ("scripts/report.py", "src/[[package_name]]/pipelines/flights_daily/extra.py")
 NEW_QUESTION = """
 region:
   type: str
@@ -101,6 +102,8 @@ def release_next(releases: Releases) -> None:
     shared = releases.folder / SHARED
     for name, text in CHANGED_IN_NEXT.items():
         (shared / name).write_text((shared / name).read_text() + text)
+    for name in ADDED_IN_NEXT:
+        (shared / name).write_text(f'"""Added {NEW_LINE}."""\n')
     (shared / REMOVED_IN_NEXT).unlink()
     old, new = (shared / f"{name}.jinja" for name in RENAMED_IN_NEXT)
     old.rename(new)

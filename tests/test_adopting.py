@@ -1,4 +1,4 @@
-"""Copying the template into a repository that has files of its own: nothing is overwritten unasked (docs/adopting.md)."""
+"""Copying the template into a repository with files of its own: nothing is overwritten unasked (docs/adopting.md)."""
 
 from __future__ import annotations
 

@@ -93,6 +93,8 @@ def test_the_teams_work_is_kept_through_two_releases(releases, tmp_path, names):
     assert (project / ".gitlab-ci.yml").exists()
     assert not (project / ".github").exists()
     assert not (project / r.REMOVED_IN_NEXT).exists()
+    assert (project / "scripts/report.py").exists()
+    assert not (project / TRANSFORM).with_name("extra.py").exists(), "what is new in the team's folders is not for them"
 
 
 @EACH_PROJECT
@@ -248,6 +250,18 @@ def test_conflicts_are_marked_listed_and_fail_the_command(releases, tmp_path):
     again = update(project)
     assert again.returncode == 2
     assert "not committed" in again.stderr
+
+
+def test_a_file_of_the_team_where_the_template_puts_a_new_one_is_a_conflict(releases, tmp_path):
+    project = releases.project(tmp_path / "project", CURRENT, orchestrator="prefect")
+    ours = project / r.ADDED_IN_NEXT[0]
+    ours.write_text("# ours\n")
+    commit(project)
+    done = update(project)
+    assert done.returncode == 1
+    assert f"conflict   {r.ADDED_IN_NEXT[0]}: 1 place\n" in done.stdout
+    assert "# ours\n" in ours.read_text()
+    assert NEW_LINE in ours.read_text()
 
 
 def test_copier_alone_marks_the_same_conflict(releases, tmp_path):
