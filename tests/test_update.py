@@ -190,7 +190,7 @@ def test_a_new_question_takes_its_default_and_recorded_answers_stay(releases, tm
     assert copier_update(project, "--vcs-ref", NEXT).returncode == 0
     after = r.answers_of(project)
     assert after["region"] == "eu"
-    assert "# region: eu" in (project / ".env.example").read_text()
+    assert "# region: eu" in (project / "CODEOWNERS").read_text()
     assert after["platform_contact"] == before["owner_contact"]
     assert {name: after[name] for name in before if name != "_commit"} == {
         name: value for name, value in before.items() if name != "_commit"
