@@ -138,11 +138,13 @@ def test_an_added_orchestrator_comes_complete_and_a_dropped_one_leaves_the_teams
 
     dag = project / "dags" / "flights_daily.py"
     dag.write_text("# ours\n" + dag.read_text())
+    (project / "dags/marts").mkdir()
+    (project / "dags/marts/bookings.py").write_text("# ours\n")
     commit(project)
     data = ("--data", "orchestrator=dagster", "--data", "also_orchestrators=[]")
     done = copier_update(project, "--vcs-ref", CURRENT, *data)
     assert done.returncode == 0, done.stderr
-    left = ["dags/flights_daily.py", "tests/integration/airflow/test_flights_daily.py"]
+    left = ["dags/flights_daily.py", "dags/marts/bookings.py", "tests/integration/airflow/test_flights_daily.py"]
     for path in left:
         assert f"  {path}\n" in done.stderr
     alone = files_of(releases.render(tmp_path / "alone", CURRENT, orchestrator="dagster"))
@@ -151,12 +153,12 @@ def test_an_added_orchestrator_comes_complete_and_a_dropped_one_leaves_the_teams
     commit(project)
 
     # Back again: what the team still has stays, what it lacks comes.
-    (project / left[1]).unlink()
+    (project / left[2]).unlink()
     commit(project)
     done = copier_update(project, "--vcs-ref", CURRENT, "--data", "also_orchestrators=[airflow]")
     assert done.returncode == 0, done.stderr
     assert dag.read_text().startswith("# ours\n")
-    assert files_of(project).keys() == fresh.keys()
+    assert files_of(project).keys() == fresh.keys() | {"dags/marts/bookings.py"}
 
 
 def test_edited_platform_files_of_a_dropped_orchestrator_are_kept_and_named(releases, tmp_path):
