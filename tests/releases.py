@@ -1,7 +1,7 @@
 """The template at its releases, and projects made from them: what the tests of updates start from.
 
 The releases are commits of this repository's own history, the working tree is tagged as CURRENT, and NEXT is made up:
-it changes, removes and renames files of the platform, changes files of the team, and asks one more question.
+it changes, adds, removes and renames files of the platform, changes and adds some of the team, asks one question more.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ CHANGED_IN_NEXT = {
     "data/landing/2013-01-01/flights.csv": f"{NEW_LINE}\n",
     "src/[[package_name]]/pipelines/flights_daily/transform.py": f"\n# {NEW_LINE}\n",
 }
+ADDED_IN_NEXT = ("scripts/report.py", "src/[[package_name]]/pipelines/flights_daily/extra.py")
 NEW_QUESTION = """
 region:
   type: str
   help: |
     In which region does it run?
-    Stands in .env.example.
+    Stands in CODEOWNERS.
   default: eu
 """
 
@@ -99,18 +100,26 @@ def clone_with_releases(folder: Path) -> Releases:
 
 def release_next(releases: Releases) -> None:
     shared = releases.folder / SHARED
+
+    def source(name: str) -> Path:
+        """The file of the template that becomes ``name``."""
+        return next(path for path in (shared / name, shared / f"{name}.jinja") if path.exists())
+
+    def append(path: Path, text: str) -> None:
+        path.write_text(path.read_text() + text)
+
     for name, text in CHANGED_IN_NEXT.items():
-        (shared / name).write_text((shared / name).read_text() + text)
-    (shared / REMOVED_IN_NEXT).unlink()
-    old, new = (shared / f"{name}.jinja" for name in RENAMED_IN_NEXT)
-    old.rename(new)
-    new.write_text(new.read_text() + f"# {NEW_LINE}\n")
-    makefile = shared / "Makefile.jinja"
-    makefile.write_text(makefile.read_text().replace(*RENAMED_IN_NEXT))
-    questions = releases.folder / "questions" / "pipeline.yml"
-    questions.write_text(questions.read_text() + NEW_QUESTION)
-    example = shared / ".env.example.jinja"
-    example.write_text(example.read_text() + "# region: [[ region ]]\n")
+        append(source(name), text)
+    for name in ADDED_IN_NEXT:
+        (shared / name).write_text(f'"""Added {NEW_LINE}."""\n')
+    source(REMOVED_IN_NEXT).unlink()
+    old, new = RENAMED_IN_NEXT
+    renamed = source(old).rename(str(source(old)).replace(old, new))
+    append(renamed, f"# {NEW_LINE}\n")
+    makefile = source("Makefile")
+    makefile.write_text(makefile.read_text().replace(old, new))
+    append(releases.folder / "questions" / "pipeline.yml", NEW_QUESTION)
+    append(source("CODEOWNERS"), "# region: [[ region ]]\n")
     releases.tag(NEXT)
 
 

@@ -75,6 +75,7 @@ def test_unusable_names_are_refused(template, tmp_path, question, name):
         ("description", "[[ 7*7 ]]", "without quotation marks, backslashes, brackets"),
         ("owning_team", "a;b", "is not usable"),
         ("owner_contact", "nobody", "is no e-mail address"),
+        ("platform_contact", "@platform-team", "is no e-mail address"),
     ],
 )
 def test_other_malformed_answers_are_refused(template, tmp_path, question, value, told):

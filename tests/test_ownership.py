@@ -59,6 +59,13 @@ def test_updates_leave_exactly_the_files_of_the_team_alone(render, names):
     }
 
 
+def test_every_path_that_has_an_owner_is_rendered_in_some_project(render):
+    projects = [render(**answers_for(SETS[-1]), ci_provider=provider) for provider in CI_PROVIDERS]
+    files = set().union(*(files_in(project) for project in projects))
+    stale = {path for project in projects for path, _ in owners(project) if not any(matches([path], n) for n in files)}
+    assert not stale, f"take them out of the manifests: {stale}"
+
+
 def test_the_lists_for_updates_are_those_of_the_manifests():
     command = [sys.executable, ROOT / "tools" / "write_seeds.py", "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -93,6 +93,8 @@ def test_the_teams_work_is_kept_through_two_releases(releases, tmp_path, names):
     assert (project / ".gitlab-ci.yml").exists()
     assert not (project / ".github").exists()
     assert not (project / r.REMOVED_IN_NEXT).exists()
+    assert (project / "scripts/report.py").exists()
+    assert not (project / TRANSFORM).with_name("extra.py").exists(), "what is new in the team's folders is not for them"
 
 
 @EACH_PROJECT
@@ -136,11 +138,13 @@ def test_an_added_orchestrator_comes_complete_and_a_dropped_one_leaves_the_teams
 
     dag = project / "dags" / "flights_daily.py"
     dag.write_text("# ours\n" + dag.read_text())
+    (project / "dags/marts").mkdir()
+    (project / "dags/marts/bookings.py").write_text("# ours\n")
     commit(project)
     data = ("--data", "orchestrator=dagster", "--data", "also_orchestrators=[]")
     done = copier_update(project, "--vcs-ref", CURRENT, *data)
     assert done.returncode == 0, done.stderr
-    left = ["dags/flights_daily.py", "tests/integration/airflow/test_flights_daily.py"]
+    left = ["dags/flights_daily.py", "dags/marts/bookings.py", "tests/integration/airflow/test_flights_daily.py"]
     for path in left:
         assert f"  {path}\n" in done.stderr
     alone = files_of(releases.render(tmp_path / "alone", CURRENT, orchestrator="dagster"))
@@ -149,12 +153,12 @@ def test_an_added_orchestrator_comes_complete_and_a_dropped_one_leaves_the_teams
     commit(project)
 
     # Back again: what the team still has stays, what it lacks comes.
-    (project / left[1]).unlink()
+    (project / left[2]).unlink()
     commit(project)
     done = copier_update(project, "--vcs-ref", CURRENT, "--data", "also_orchestrators=[airflow]")
     assert done.returncode == 0, done.stderr
     assert dag.read_text().startswith("# ours\n")
-    assert files_of(project).keys() == fresh.keys()
+    assert files_of(project).keys() == fresh.keys() | {"dags/marts/bookings.py"}
 
 
 def test_edited_platform_files_of_a_dropped_orchestrator_are_kept_and_named(releases, tmp_path):
@@ -188,7 +192,7 @@ def test_a_new_question_takes_its_default_and_recorded_answers_stay(releases, tm
     assert copier_update(project, "--vcs-ref", NEXT).returncode == 0
     after = r.answers_of(project)
     assert after["region"] == "eu"
-    assert "# region: eu" in (project / ".env.example").read_text()
+    assert "# region: eu" in (project / "CODEOWNERS").read_text()
     assert after["platform_contact"] == before["owner_contact"]
     assert {name: after[name] for name in before if name != "_commit"} == {
         name: value for name, value in before.items() if name != "_commit"
@@ -248,6 +252,18 @@ def test_conflicts_are_marked_listed_and_fail_the_command(releases, tmp_path):
     again = update(project)
     assert again.returncode == 2
     assert "not committed" in again.stderr
+
+
+def test_a_file_of_the_team_where_the_template_puts_a_new_one_is_a_conflict(releases, tmp_path):
+    project = releases.project(tmp_path / "project", CURRENT, orchestrator="prefect")
+    ours = project / r.ADDED_IN_NEXT[0]
+    ours.write_text("# ours\n")
+    commit(project)
+    done = update(project)
+    assert done.returncode == 1
+    assert f"conflict   {r.ADDED_IN_NEXT[0]}: 1 place\n" in done.stdout
+    assert "# ours\n" in ours.read_text()
+    assert NEW_LINE in ours.read_text()
 
 
 def test_copier_alone_marks_the_same_conflict(releases, tmp_path):

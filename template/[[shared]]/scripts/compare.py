@@ -1,8 +1,8 @@
 """Run a day through each orchestrator and compare what they publish: `make compare`.
 
 Each gets a folder of its own under var/compare, with links to the project's files, a new DuckDB warehouse and new state
-of the engine; nothing of the environment is touched. Exit code: 0 when all publish the same rows, 1 when they do not, 2
-when a run failed.
+of the engine; nothing of the environment is touched.
+Exit code: 0 all publish the same rows, 1 they do not, 2 a run failed.
 """
 
 from __future__ import annotations
