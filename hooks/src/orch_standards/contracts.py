@@ -1,7 +1,7 @@
 """contract-present: every table that a pipeline publishes has a contract in the pipeline's own package.
 
-Published tables are those in a constant ``PUBLISHED_TABLES``. A contract of ``daily_routes`` is a class ``DailyRoutes``, a key
-of a mapping ``CONTRACTS``, or a file ``contracts/daily_routes.yml``.
+Published tables are those in a constant ``PUBLISHED_TABLES``. A contract of ``daily_routes`` is a class
+``DailyRoutes``, a key of a mapping ``CONTRACTS``, or a file ``contracts/daily_routes.yml``.
 """
 
 from __future__ import annotations
@@ -47,8 +47,7 @@ def _contracts(project: Project, module: Module) -> set[str]:
     inside = f"{folder}/" if folder else ""
     for path in project.files:
         if path.startswith(inside) and path.endswith(".py"):
-            if b"class " in project.bytes(path) or CONTRACTS.encode() in project.bytes(path):
-                names |= _defined(project.module(path))
+            names |= _defined(project.module(path))
         stem, _, suffix = path.rpartition("/")[2].rpartition(".")
         if suffix in ("yml", "yaml", "json") and "contract" in path.rpartition("/")[0]:
             names.add(stem.removesuffix(".odcs").removesuffix(".contract"))

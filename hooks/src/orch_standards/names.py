@@ -18,6 +18,7 @@ ENGINES = ("airflow", "dagster", "prefect", "temporalio")
 # Never modules of a project, though it may have a tests/airflow/ or a logging.py.
 NOT_OWN = frozenset((*ENGINES, *sys.stdlib_module_names))
 DEEPEST = 12  # steps through aliases and imports; real code needs three
+CHANGES = ("update", "setdefault", "pop", "clear")  # methods that change a dictionary
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -226,9 +227,8 @@ class Module:
     def _read_call(self, node: ast.Call, scope: Scope) -> None:
         self.calls.append(node)
         called = node.func
-        if isinstance(called, ast.Attribute) and called.attr in ("update", "setdefault", "pop", "clear"):
-            if isinstance(called.value, ast.Name):
-                self._touch(called.value.id, node, scope)
+        if isinstance(called, ast.Attribute) and called.attr in CHANGES and isinstance(called.value, ast.Name):
+            self._touch(called.value.id, node, scope)
 
     # Where a node stands
 

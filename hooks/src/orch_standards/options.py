@@ -301,7 +301,7 @@ def decoration(node: ast.expr, scope: Scope, depth: int = 0) -> Called | None:
     return result(node, scope, depth) if isinstance(node, ast.Call) else called(node, scope, depth)
 
 
-def result(node: ast.Call, scope: Scope, depth: int) -> Called | None:
+def result(node: ast.Call, scope: Scope, depth: int = 0) -> Called | None:
     """What calling the result of a call makes: of a partial, or of a decorator with its options."""
     function = meaning(node.func, scope)
     if isinstance(function, External) and function.dotted in PARTIALS and node.args:

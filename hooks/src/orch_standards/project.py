@@ -117,7 +117,7 @@ class Project:
     def yaml(self, path: str) -> Any:
         """The file's first document, None when it cannot be parsed."""
         try:
-            return next(iter(yaml.load_all(self.text(path), Loader=Loader)), None)  # noqa: S506  a safe loader
+            return next(iter(yaml.load_all(self.text(path), Loader=Loader)), None)
         except yaml.YAMLError:
             return None
 
@@ -169,9 +169,9 @@ class Project:
         paths = self._by_name.get(dotted)
         if not paths:
             return None
-        folder = near.rsplit("/", 1)[0] + "/" if "/" in near else ""
+        folder = near.split("/")[:-1]
         # The nearest one: a helper beside the file before one of the same name in another folder.
-        return max(paths, key=lambda path: len(os.path.commonprefix([folder, path])))
+        return max(paths, key=lambda path: _shared(folder, path.split("/")[:-1]))
 
     def python(self, *words: str) -> Iterator[Module]:
         """Modules whose text has one of these words, or all when none is given."""
@@ -182,3 +182,11 @@ class Project:
                 module = self.module(path)
                 if module:
                     yield module
+
+
+def _shared(first: list[str], second: list[str]) -> int:
+    """How many folders two paths begin with in common."""
+    number = 0
+    while number < min(len(first), len(second)) and first[number] == second[number]:
+        number += 1
+    return number

@@ -76,7 +76,7 @@ def is_secret_name(name: str) -> bool:
     return bool(SECRET_WORDS.search(words)) and not NOT_SECRET.search(words)
 
 
-def is_secret_value(value: str, name: str) -> bool:
+def is_secret_value(value: str) -> bool:
     """Whether a value is one that opens something, not a reference, a placeholder, a sentence or another name."""
     if len(value) < SHORTEST or any(letter.isspace() for letter in value):
         return False
@@ -115,7 +115,7 @@ def _in_lines(project: Project, path: str) -> Iterator[Report]:
         plain = quoted[2] if quoted else re.split(r"\s+[#;]", value)[0].strip()
         if not quoted and path.endswith((".toml", ".json", ".tf", ".tfvars")):
             continue  # a number, a list or an expression
-        if is_secret_value(plain, match["name"]):
+        if is_secret_value(plain):
             yield Report("plaintext-secret", path, number, match["name"])
 
 
@@ -145,7 +145,7 @@ def _in_yaml(project: Project, path: str) -> Iterator[Report]:
 
 
 def _yaml_pair(path: str, name: str, value: yaml.ScalarNode) -> Iterator[Report]:
-    if value.tag == "tag:yaml.org,2002:str" and is_secret_name(name) and is_secret_value(value.value, name):
+    if value.tag == "tag:yaml.org,2002:str" and is_secret_name(name) and is_secret_value(value.value):
         yield Report("plaintext-secret", path, value.start_mark.line + 1, name)
 
 
@@ -159,9 +159,9 @@ def _in_python(project: Project, path: str) -> Iterator[Report]:
     if module is None:
         return
     for name, value in _pairs(module):
-        if isinstance(value, ast.Constant) and isinstance(value.value, str):
-            if is_secret_name(name) and is_secret_value(value.value, name):
-                yield Report("plaintext-secret", path, value.lineno, name)
+        text = value.value if isinstance(value, ast.Constant) else None
+        if isinstance(text, str) and is_secret_name(name) and is_secret_value(text):
+            yield Report("plaintext-secret", path, value.lineno, name)
 
 
 def _pairs(module: Module) -> Iterator[tuple[str, ast.expr]]:

@@ -1,8 +1,8 @@
 """Silences: a comment that allows one finding, and says why.
 
-``# standards: allow airflow-no-retries -- loads once a year, by hand`` on the line of the finding, or on a line of its own
-right above it. Several rules are separated by commas. A silence without a reason, or of a rule there is none of, is a
-finding itself and silences nothing.
+``# standards: allow airflow-no-retries -- loads once a year, by hand`` on the line of the finding, or on a line of its
+own right above it. Several rules are separated by commas. A silence without a reason, or of a rule there is none of,
+is a finding itself and silences nothing.
 """
 
 from __future__ import annotations
@@ -59,8 +59,7 @@ def read(project: Project) -> list[Silence]:
 
 def _comments(path: str, text: str) -> Iterator[tuple[int, str]]:
     if not path.endswith(".py"):
-        for number, line in enumerate(text.split("\n"), 1):
-            yield number, line
+        yield from enumerate(text.split("\n"), 1)
         return
     try:
         for token in tokenize.generate_tokens(io.StringIO(text).readline):

@@ -14,7 +14,8 @@ from .sites import Site, Sites, polls
 
 NO_WORK = re.compile(r"(Empty|Dummy|Latest\w*)Operator$|^ExternalTaskMarker$")
 ONLY_ON_ASSETS = ("Asset", "Dataset", "AssetAlias", "AssetAny", "AssetAll", "AssetOrTimeSchedule")
-LIMITS = ("max_active_runs", "max_active_tasks", "concurrency")
+TASKS_OF_A_DAG = ("max_active_tasks", "concurrency")
+LIMITS = ("max_active_runs", *TASKS_OF_A_DAG)
 TASK_LIMITS = ("pool", "max_active_tis_per_dag", "max_active_tis_per_dagrun", "task_concurrency")
 
 
@@ -215,11 +216,10 @@ def _dag_named(value: Value, dags: dict[ast.expr, Dag]) -> Dag | None:
 
 def _of_dag(dag: Dag) -> Iterator[Report]:
     site, path, line, name = dag.site, dag.site.path, dag.site.line, dag.name
-    for key in ("sla_miss_callback",):
-        if key in site.options.values:
-            yield Report("airflow-ignored-sla", path, _line_of(site, key), name)
+    if "sla_miss_callback" in site.options.values:
+        yield Report("airflow-ignored-sla", path, _line_of(site, site.options, "sla_miss_callback"), name)
     if "sla" in dag.defaults.values:
-        yield Report("airflow-ignored-sla", path, _line_of_default(site, "sla"), name)
+        yield Report("airflow-ignored-sla", path, _line_of(site, dag.defaults, "sla"), name)
     if not dag.scheduled:
         return
     # False is what most want here, so what counts is that it is said.
@@ -227,9 +227,8 @@ def _of_dag(dag: Dag) -> Iterator[Report]:
         yield Report("airflow-no-catchup", path, line, name)
     if site.lacks("deadline"):
         yield Report("airflow-no-deadline", path, line, name)
-    if not any(not site.options.lacks(key) for key in LIMITS) and not _limited_by_tasks(dag):
-        if not (site.inside and all(site.inside.lacks(key) for key in LIMITS)):
-            yield Report("airflow-unbounded-concurrency", path, line, name)
+    if site.lacks(*LIMITS) and not _limited_by_tasks(dag):
+        yield Report("airflow-unbounded-concurrency", path, line, name)
     if dag.tasks and not site.through and not any(_is_gate(task) for task in dag.tasks) and not _gate_by_call(dag):
         yield Report("airflow-no-input-gate", path, line, name)
 
@@ -238,7 +237,7 @@ def _limited_by_tasks(dag: Dag) -> bool:
     if any(not dag.defaults.lacks(key) for key in TASK_LIMITS):
         return True
     work = [task for task in dag.tasks if task.kind == "task"]
-    return bool(work) and all(any(not task.lacks(key) for key in TASK_LIMITS) for task in work)
+    return bool(work) and not any(task.lacks(*TASK_LIMITS) for task in work)
 
 
 def _is_gate(task: Task) -> bool:
@@ -260,16 +259,15 @@ def _gate_by_call(dag: Dag) -> bool:
 def _of_task(task: Task) -> Iterator[Report]:
     site, name = task.site, task.site.name("task_id")
     if "sla" in site.options.values:
-        yield Report("airflow-ignored-sla", site.path, _line_of(site, "sla"), name)
+        yield Report("airflow-ignored-sla", site.path, _line_of(site, site.options, "sla"), name)
     merged = task.inherited.merged(site.options)
     if task.kind == "sensor" and _holds_slot(merged, site):
         yield Report("airflow-sensor-holds-slot", site.path, site.line, name)
     if task.kind == "task" and site.function:
         for line in polls(site.function):
             yield Report("airflow-sensor-holds-slot", site.function.module.path, line, name)
-    if _is_mapped(site) and not any(not task.lacks(key) for key in TASK_LIMITS):
-        if task.dag is None or not any(not task.dag.site.options.lacks(key) for key in LIMITS[1:]):
-            yield Report("airflow-unbounded-concurrency", site.path, site.line, name)
+    if _is_mapped(site) and task.lacks(*TASK_LIMITS) and not (task.dag and not task.dag.site.lacks(*TASKS_OF_A_DAG)):
+        yield Report("airflow-unbounded-concurrency", site.path, site.line, name)
 
 
 def _holds_slot(options: Options, site: Site) -> bool:
@@ -310,8 +308,7 @@ def _no_retries(task: Task) -> bool:
 def _no_timeout(task: Task) -> bool:
     if task.dag and not task.dag.site.options.lacks("dagrun_timeout"):
         return False
-    keys = ("execution_timeout", "timeout") if task.kind == "sensor" else ("execution_timeout",)
-    return all(task.lacks(key) for key in keys)
+    return task.lacks("execution_timeout", *(["timeout"] if task.kind == "sensor" else []))
 
 
 def _repeated(dags: dict[ast.expr, Dag], tasks: list[Task], rule: str, broken) -> Iterator[Report]:
@@ -327,13 +324,7 @@ def _repeated(dags: dict[ast.expr, Dag], tasks: list[Task], rule: str, broken) -
             yield Report(rule, task.site.path, task.site.line, task.site.name("task_id"))
 
 
-def _line_of(site: Site, key: str) -> int:
-    value = site.options.values.get(key)
-    inside = isinstance(value, Value) and value.scope.module is site.module
-    return value.node.lineno if inside else site.line
-
-
-def _line_of_default(site: Site, key: str) -> int:
-    value = site.options.sub("default_args").values.get(key)
+def _line_of(site: Site, options: Options, key: str) -> int:
+    value = options.values.get(key)
     inside = isinstance(value, Value) and value.scope.module is site.module
     return value.node.lineno if inside else site.line

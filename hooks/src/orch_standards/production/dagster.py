@@ -38,7 +38,7 @@ def check(sites: Sites) -> Iterator[Report]:
         return
     instance = _instance(sites.project)
     definers = [site for site in own if site.last in ASSETS and (site.function or site.through)]
-    jobs = [site for site in own if site.last in JOBS and "()" not in site.dotted or _is_to_job(site)]
+    jobs = [site for site in own if (site.last in JOBS and "()" not in site.dotted) or _is_to_job(site)]
     assets = [asset for site in definers for asset in _assets(site)]
     yield from _of_steps(own, jobs, instance)
     yield from _of_jobs(jobs, instance)
@@ -307,7 +307,7 @@ def _checked(own: list[Site]) -> tuple[set[str], bool]:
     names: set[str] = set()
     unknown = False
     for site in own:
-        if site.last not in CHECKS and not site.last.startswith("build_") or "freshness" in site.last:
+        if (site.last not in CHECKS and not site.last.startswith("build_")) or "freshness" in site.last:
             continue
         if site.last.startswith("build_") and "check" not in site.last:
             continue
@@ -315,7 +315,7 @@ def _checked(own: list[Site]) -> tuple[set[str], bool]:
             if key in site.options.values:
                 found = _names_in(site.options.values[key])
                 names |= found
-                unknown = unknown or not found and not _inside_check_specs(site)
+                unknown = unknown or (not found and not _inside_check_specs(site))
         if site.last == "AssetCheckSpec" and isinstance(site.node, ast.Call) and len(site.node.args) > 1:
             names |= _names_in(Value(site.node.args[1], site.scope))
         if site.last == "asset_check" and isinstance(site.node, ast.Call) and site.node.args:

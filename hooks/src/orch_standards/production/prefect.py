@@ -104,7 +104,7 @@ def _task_defaults(project: Project) -> Options:
             path
         ):
             found.add("retries")
-    return Options({name: None for name in found})
+    return Options(dict.fromkeys(found))
 
 
 def _of_flows(flows: list[Site], graph: _Graph) -> Iterator[Report]:
@@ -113,9 +113,9 @@ def _of_flows(flows: list[Site], graph: _Graph) -> Iterator[Report]:
         if site.lacks("name"):
             yield Report("prefect-unnamed-flow", site.path, site.line, name)
         # A flow whose tasks have time-outs is bounded by them; one that does its work itself is not.
-        if site.lacks("timeout_seconds") and not graph.given_by_variants(site, "timeout_seconds"):
-            if not _calls_steps(site, graph):
-                yield Report("prefect-no-timeout", site.path, site.line, name)
+        bounded = graph.given_by_variants(site, "timeout_seconds") or _calls_steps(site, graph)
+        if site.lacks("timeout_seconds") and not bounded:
+            yield Report("prefect-no-timeout", site.path, site.line, name)
 
 
 def _calls_steps(site: Site, graph: _Graph) -> bool:
@@ -227,9 +227,9 @@ def _of_deployments(sites: Sites, flows: list[Site], graph: _Graph) -> Iterator[
                 options = keywords(call, scope)
                 if options.lacks("work_pool_name"):
                     yield Report("prefect-no-work-pool", module.path, call.lineno, name or "deploy")
-                if method == "deploy" and name and options.lacks("concurrency_limit"):
-                    if not _takes_a_limit(_definition(target, graph)):
-                        yield Report("prefect-unbounded-concurrency", module.path, call.lineno, name)
+                limited = not options.lacks("concurrency_limit") or _takes_a_limit(_definition(target, graph))
+                if method == "deploy" and name and not limited:
+                    yield Report("prefect-unbounded-concurrency", module.path, call.lineno, name)
             elif method == "to_deployment":
                 deployed |= _names_within(call, name)
                 if keywords(call, scope).lacks("concurrency_limit") and not _takes_a_limit(_definition(target, graph)):
