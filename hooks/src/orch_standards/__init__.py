@@ -81,5 +81,5 @@ def _ignored(project: Project) -> dict[str, list[str]]:
 
 def _finding(report: Report, local_documents: bool) -> Finding:
     rule = rules()[report.rule]
-    link = rule.link if local_documents or not rule.docs else rule.docs
+    link = rule.link if local_documents else rule.docs
     return Finding(report.path, report.line, rule.id, rule.sentence.replace("{what}", report.what), link)

@@ -48,7 +48,7 @@ def rules() -> dict[str, Rule]:
     text = resources.files("orch_standards").joinpath("data/rules.toml").read_text(encoding="utf-8")
     found = {}
     for each in tomllib.loads(text)["rule"]:
-        found[each["id"]] = Rule(engine=each.pop("engine", ""), docs=each.pop("docs", ""), **each)
+        found[each["id"]] = Rule(engine=each.pop("engine", ""), **each)
     return found
 
 
