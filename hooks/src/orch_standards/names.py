@@ -353,4 +353,6 @@ def _attribute(base: Meaning, name: str, module: Module, depth: int) -> Meaning:
         made = meaning(base.node.func, base.scope, depth)
         if isinstance(made, External):
             return External(f"{made.dotted}().{name}")
+        if isinstance(made, Definition) and isinstance(made.node, ast.ClassDef):
+            return _attribute(made, name, module, depth)
     return UNKNOWN

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -127,6 +128,17 @@ class Project:
             return next(iter(yaml.compose_all(self.text(path), Loader=Loader)), None)
         except yaml.YAMLError:
             return None
+
+    def environment_files(self) -> Iterator[str]:
+        """Files that set variables for processes: lists of them, images, Compose, charts."""
+        yield from self.matching(
+            "*.env", ".env*", "*/.env*", "*Dockerfile*", "*compose*.y*ml", "*values*.y*ml", "*airflow.cfg"
+        )
+
+    def sets_variable(self, *names: str) -> bool:
+        """Whether some file sets one of these variables. A commented line does not."""
+        wanted = re.compile(rf"^[^#\n]*\b(?:{'|'.join(names)})\b", re.MULTILINE)
+        return any(wanted.search(self.text(path)) for path in self.environment_files())
 
     @cached_property
     def answers(self) -> dict[str, Any]:

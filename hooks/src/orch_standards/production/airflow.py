@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..names import FUNCTIONS, Definition, Module, Unknown, Value, meaning
+from ..names import FUNCTIONS, UNKNOWN, Definition, Module, Unknown, Value, meaning
 from ..options import Options, called
+from ..project import Project
 from ..report import Report
 from .sites import Site, Sites, polls
 
@@ -16,6 +17,12 @@ NO_WORK = re.compile(r"(Empty|Dummy|Latest\w*)Operator$|^ExternalTaskMarker$")
 ONLY_ON_ASSETS = ("Asset", "Dataset", "AssetAlias", "AssetAny", "AssetAll", "AssetOrTimeSchedule")
 TASKS_OF_A_DAG = ("max_active_tasks", "concurrency")
 LIMITS = ("max_active_runs", *TASKS_OF_A_DAG)
+# What an installation sets for all, as variables or as keys of airflow.cfg.
+TASKS_OF_ALL = {
+    "retries": ("AIRFLOW__CORE__DEFAULT_TASK_RETRIES", "default_task_retries"),
+    "execution_timeout": ("AIRFLOW__CORE__DEFAULT_TASK_EXECUTION_TIMEOUT", "default_task_execution_timeout"),
+}
+RUNS_OF_ALL = ("AIRFLOW__CORE__MAX_ACTIVE_RUNS_PER_DAG", "max_active_runs_per_dag")
 TASK_LIMITS = ("pool", "max_active_tis_per_dag", "max_active_tis_per_dagrun", "task_concurrency")
 
 
@@ -79,17 +86,27 @@ def kind(dotted: str) -> str:
 def check(sites: Sites) -> Iterator[Report]:
     own = [(site, kind(site.dotted)) for site in sites.of("airflow")]
     dags = {site.node: Dag(site) for site, what in own if what == "dag" and _is_made(site)}
+    installation = _installation(sites.project)
+    limited = sites.project.sets_variable(*RUNS_OF_ALL)
     groups = {site.node: site for site, what in own if what == "group"}
     callers = _Callers(dags)
     tasks = [
-        _task(site, what, dags, groups, callers) for site, what in own if what in ("task", "sensor") and _is_task(site)
+        _task(site, what, dags, groups, callers, installation)
+        for site, what in own
+        if what in ("task", "sensor") and _is_task(site)
     ]
     for dag in dags.values():
-        yield from _of_dag(dag)
+        yield from _of_dag(dag, limited)
     for task in tasks:
         yield from _of_task(task)
     yield from _repeated(dags, tasks, "airflow-no-retries", _no_retries)
     yield from _repeated(dags, tasks, "airflow-no-timeout", _no_timeout)
+
+
+def _installation(project: Project) -> Options:
+    """Options that the installation's configuration gives every task."""
+    given = {option: UNKNOWN for option, names in TASKS_OF_ALL.items() if project.sets_variable(*names)}
+    return Options(dict(given))
 
 
 def _is_made(site: Site) -> bool:
@@ -159,7 +176,14 @@ def _bodies(site: Site) -> Iterator[tuple[list[ast.stmt], Module]]:
         yield site.module.parents[parent].body, site.module
 
 
-def _task(site: Site, what: str, dags: dict[ast.expr, Dag], groups: dict[ast.expr, Site], callers: _Callers) -> Task:
+def _task(
+    site: Site,
+    what: str,
+    dags: dict[ast.expr, Dag],
+    groups: dict[ast.expr, Site],
+    callers: _Callers,
+    installation: Options,
+) -> Task:
     around = _around(site, dags, groups)
     dag_option = site.options.values.get("dag")
     dag = next((each for each in around if isinstance(each, Dag)), None)
@@ -177,7 +201,7 @@ def _task(site: Site, what: str, dags: dict[ast.expr, Dag], groups: dict[ast.exp
             inherited = Options(unknown=True)
     for group in reversed([each for each in around if isinstance(each, Site)]):
         inherited = inherited.merged(group.options.sub("default_args"))
-    task = Task(site, what, inherited, dag)
+    task = Task(site, what, installation.merged(inherited), dag)
     if dag:
         dag.tasks.append(task)
     return task
@@ -214,7 +238,7 @@ def _dag_named(value: Value, dags: dict[ast.expr, Dag]) -> Dag | None:
 # Rules
 
 
-def _of_dag(dag: Dag) -> Iterator[Report]:
+def _of_dag(dag: Dag, limited: bool) -> Iterator[Report]:
     site, path, line, name = dag.site, dag.site.path, dag.site.line, dag.name
     if "sla_miss_callback" in site.options.values:
         yield Report("airflow-ignored-sla", path, _line_of(site, site.options, "sla_miss_callback"), name)
@@ -227,7 +251,7 @@ def _of_dag(dag: Dag) -> Iterator[Report]:
         yield Report("airflow-no-catchup", path, line, name)
     if site.lacks("deadline"):
         yield Report("airflow-no-deadline", path, line, name)
-    if site.lacks(*LIMITS) and not _limited_by_tasks(dag):
+    if site.lacks(*LIMITS) and not limited and not _limited_by_tasks(dag):
         yield Report("airflow-unbounded-concurrency", path, line, name)
     if dag.tasks and not site.through and not any(_is_gate(task) for task in dag.tasks) and not _gate_by_call(dag):
         yield Report("airflow-no-input-gate", path, line, name)

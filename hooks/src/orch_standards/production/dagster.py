@@ -11,7 +11,7 @@ from ..names import Definition, External, Unknown, Value, meaning
 from ..options import Options, called, constant, keywords
 from ..project import Project
 from ..report import Report
-from .imports import does_io
+from .imports import works
 from .sites import Site, Sites, polls
 
 ASSETS = ("asset", "multi_asset", "graph_asset", "graph_multi_asset")
@@ -76,7 +76,8 @@ def _of_steps(own: list[Site], jobs: list[Site], instance: dict[str, Any]) -> It
         if site.last not in STEPS or not (site.function or site.through):
             continue
         name = site.name("name")
-        if site.lacks("retry_policy") and not runs_are_retried and not _any_covers(retried_by_jobs, site):
+        unretried = site.lacks("retry_policy") or _never_retries(site)
+        if unretried and not runs_are_retried and not _any_covers(retried_by_jobs, site):
             yield Report("dagster-no-retries", site.path, site.line, name)
         is_check = "check" in site.last
         if site.lacks("pool") and not is_check and not limited and not limited_jobs and not _keyed(site):
@@ -84,6 +85,14 @@ def _of_steps(own: list[Site], jobs: list[Site], instance: dict[str, Any]) -> It
         if site.function:
             for line in polls(site.function):
                 yield Report("dagster-asset-waits", site.function.module.path, line, name)
+
+
+def _never_retries(site: Site) -> bool:
+    value = site.options.values.get("retry_policy")
+    found = meaning(value.node, value.scope) if isinstance(value, Value) else None
+    if not (isinstance(found, Value) and isinstance(found.node, ast.Call)):
+        return False
+    return keywords(found.node, found.scope).given("max_retries") == 0
 
 
 def _keyed(site: Site) -> bool:
@@ -273,7 +282,7 @@ def _io(site: Site, sites: Sites) -> Iterator[Report]:
     if site.function:
         module = site.function.module
         for call in ast.walk(site.function.node):
-            if isinstance(call, ast.Call) and does_io(call, module, ("connect", "connect_later")):
+            if isinstance(call, ast.Call) and works(call, module, ("connect", "connect_later")):
                 yield Report("dagster-io-per-asset", module.path, call.lineno, site.name("name"))
 
 

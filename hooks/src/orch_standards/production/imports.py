@@ -28,7 +28,7 @@ def _table() -> dict[str, re.Pattern[str] | frozenset[str]]:
     return {**patterns, "heavy": frozenset(table["heavy"])}
 
 
-def does_io(call: ast.Call, module: Module, kinds: tuple[str, ...] = ("connect", "read", "run")) -> bool:
+def does_io(call: ast.Call, module: Module, kinds: tuple[str, ...]) -> bool:
     """Whether a call reaches outside of the process, by its name. kinds: of data/io_calls.toml."""
     found = meaning(call.func, module.scope_of(call))
     if not isinstance(found, External):
@@ -43,7 +43,7 @@ def check(sites: Sites) -> Iterator[Report]:
                 continue
             run_at_import = _dag_bodies(sites, module)
             for call in _at_import(module.tree, run_at_import):
-                if _works(call, module, 0, set()):
+                if works(call, module):
                     yield Report(f"{engine}-import-work", module.path, call.lineno, ast.unparse(call.func))
             if engine in HEAVY_IN:
                 yield from _heavy_imports(module)
@@ -88,16 +88,23 @@ def _is_guard(test: ast.expr) -> bool:
     return bool(names & {"__name__", "TYPE_CHECKING"})
 
 
-def _works(call: ast.Call, module: Module, depth: int, seen: set[ast.AST]) -> bool:
-    if does_io(call, module):
+def works(
+    call: ast.Call,
+    module: Module,
+    kinds: tuple[str, ...] = ("connect", "read", "run"),
+    depth: int = 0,
+    seen: frozenset[ast.AST] = frozenset(),
+) -> bool:
+    """Whether a call, or a function of the project that it calls, does I/O of these kinds."""
+    if does_io(call, module, kinds):
         return True
     found = meaning(call.func, module.scope_of(call))
     if depth >= DEEPEST or not isinstance(found, Definition) or not isinstance(found.node, FUNCTIONS):
         return False
     if found.node in seen or found.node.decorator_list:
         return False
-    seen.add(found.node)
-    return any(_works(each, found.module, depth + 1, seen) for part in found.node.body for each in _calls(part))
+    seen = seen | {found.node}
+    return any(works(each, found.module, kinds, depth + 1, seen) for part in found.node.body for each in _calls(part))
 
 
 def _heavy_imports(module: Module) -> Iterator[Report]:

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 import yaml
 
-from ..names import FUNCTIONS, Definition, External, Module, meaning
+from ..names import FUNCTIONS, UNKNOWN, Definition, External, Module, meaning
 from ..options import Options, keywords
 from ..project import Project
 from ..report import Report
 from .sites import Site, Sites
 
 CONCURRENCY = ("concurrency", "rate_limit", "slot")
-RUNNERS = ("ThreadPoolTaskRunner", "ProcessPoolTaskRunner", "DaskTaskRunner", "RayTaskRunner")
+DEEPEST = 5  # flows within flows
 
 
 def check(sites: Sites) -> Iterator[Report]:
@@ -86,6 +86,12 @@ class _Graph:
         variants = self.variants.get(site.function.node, [])
         return bool(variants) and site.function.node not in self.used and all(not each.lacks(name) for each in variants)
 
+    def is_bounded(self, site: Site, depth: int = 0) -> bool:
+        """Whether a flow ends in time by itself, or because all that call it do."""
+        callers = self.callers.get(site.function.node, []) if depth < DEEPEST else []
+        by_callers = bool(callers) and all(self.is_bounded(caller, depth + 1) for caller in callers)
+        return by_callers or not site.options.lacks("timeout_seconds")
+
     def is_subflow(self, site: Site) -> bool:
         return bool(self.callers.get(site.function.node))
 
@@ -99,12 +105,9 @@ def _task_defaults(project: Project) -> Options:
             settings = settings.get("tool", {}).get("prefect", {}) if path == "pyproject.toml" else settings
             tasks = settings.get("tasks", {})
             found |= {"retries"} if tasks.get("default_retries") else set()
-    for path in project.matching("*.env", ".env*", "Dockerfile*", "*/Dockerfile*", "docker-compose*.y*ml"):
-        if "PREFECT_TASKS_DEFAULT_RETRIES" in project.text(path) or "PREFECT_TASK_DEFAULT_RETRIES" in project.text(
-            path
-        ):
-            found.add("retries")
-    return Options(dict.fromkeys(found))
+    if project.sets_variable("PREFECT_TASKS_DEFAULT_RETRIES", "PREFECT_TASK_DEFAULT_RETRIES"):
+        found.add("retries")
+    return Options(dict.fromkeys(found, UNKNOWN))
 
 
 def _of_flows(flows: list[Site], graph: _Graph) -> Iterator[Report]:
@@ -147,11 +150,12 @@ def _calls_steps(site: Site, graph: _Graph) -> bool:
 def _of_tasks(tasks: list[Site], graph: _Graph, defaults: Options) -> Iterator[Report]:
     for site in tasks:
         name = site.name("name")
-        if site.lacks("retries") and "retries" not in defaults.values and not graph.given_by_variants(site, "retries"):
+        own = "retries" in site.options.values or "retries" not in defaults.values
+        if own and site.lacks("retries") and not graph.given_by_variants(site, "retries"):
             yield Report("prefect-no-retries", site.path, site.line, name)
         if site.lacks("timeout_seconds") and not graph.given_by_variants(site, "timeout_seconds"):
             callers = graph.callers.get(site.function.node, [])
-            if not callers or any(caller.options.lacks("timeout_seconds") for caller in callers):
+            if not callers or not all(graph.is_bounded(caller) for caller in callers):
                 yield Report("prefect-no-timeout", site.path, site.line, name)
         if site.function.node in graph.mapped and not _is_limited(site, graph):
             yield Report("prefect-unbounded-concurrency", site.path, site.line, name)
@@ -235,11 +239,18 @@ def _of_deployments(sites: Sites, flows: list[Site], graph: _Graph) -> Iterator[
                 if keywords(call, scope).lacks("concurrency_limit") and not _takes_a_limit(_definition(target, graph)):
                     yield Report("prefect-unbounded-concurrency", module.path, call.lineno, name or "deployment")
     for site in flows:
-        if site.function.node.name in deployed or graph.is_subflow(site) or site.through:
+        if deployed & {site.function.node.name, _variable(site)} or graph.is_subflow(site) or site.through:
             continue
         if _is_test(site.path):
             continue
         yield Report("prefect-no-deployment", site.path, site.line, site.name("name"))
+
+
+def _variable(site: Site) -> str:
+    """The name that a flow is kept under when it is made by a call."""
+    parent = site.module.parents.get(site.node)
+    target = parent.targets[0] if isinstance(parent, ast.Assign) else None
+    return target.id if isinstance(target, ast.Name) else ""
 
 
 def _is_test(path: str) -> bool:
