@@ -54,8 +54,9 @@ def check(project: Project) -> Iterator[Report]:
             for key in _unknown(content, schema):
                 yield Report("unknown-key", path, lines.get(key, 1), key)
         for name, content in own.items():
+            lines = lines_of_keys(project.text(files[name]))
             for key in _missing(_merged(base, content), schema):
-                yield Report("missing-key", files[name], 1, key)
+                yield Report("missing-key", files[name], _nearest(key, lines), key)
         yield from _variables(project, schema, prefix)
     else:
         yield from _compared(project, files, base, own)
@@ -106,7 +107,20 @@ def _unknown(content: dict[str, Any], schema: Schema, before: str = "") -> Itera
             yield from _unknown(value, inner, f"{before}{key}.")
 
 
+def _nearest(key: str, lines: dict[str, int]) -> int:
+    """Line of the table that a missing key would stand in, the file's first when there is none."""
+    while key:
+        key = key.rpartition(".")[0]
+        if key in lines:
+            return lines[key]
+    return 1
+
+
 def _missing(content: dict[str, Any], schema: Schema, before: str = "") -> Iterator[str]:
+    if schema.each:
+        for key in content.keys() - schema.keys.keys():
+            if isinstance(content[key], dict):
+                yield from _missing(content[key], schema.each, f"{before}{key}.")
     for key, inner in schema.keys.items():
         if key in content:
             if inner and isinstance(content[key], dict):

@@ -17,7 +17,10 @@ SECRET_WORDS = re.compile(
     r"(?:^|_)(?:password|passwd|passphrase|pwd|secret|token|api_?key|access_?key|secret_?key|private_?key|auth_?key"
     r"|account_?key|client_?secret|credentials?)s?$"
 )
-NOT_SECRET = re.compile(r"(?:^|_)(?:next|page|continuation|csrf|pagination|sync|cancellation|public)_?(?:token|key)s?$")
+NOT_SECRET = re.compile(
+    r"(?:^|_)(?:next|page|continuation|csrf|pagination|sync|cancellation|public)_?(?:token|key)s?$"
+    r"|(?:^|_)(?:existing|pull)_?secrets?$"
+)
 # Values that stand for a secret without being one.
 REFERENCE = re.compile(
     r"^(?:secret|env|vault|ref|file|aws|gcp|azure|op|ssm|sm|doppler)[:+]|^arn:aws|^projects/|^\$|[{<]|\{\{|^%|^!|^/|^\*+$|^\.{3}$|^x+$",
@@ -133,6 +136,10 @@ def _in_yaml(project: Project, path: str) -> Iterator[Report]:
         seen.add(id(each))
         if isinstance(each, yaml.SequenceNode):
             left += each.value
+            for item in each.value:  # as in Compose: - DB_PASSWORD=...
+                name, equals, value = item.value.partition("=") if isinstance(item, yaml.ScalarNode) else ("", "", "")
+                if equals and name.isidentifier() and is_secret_name(name) and is_secret_value(value):
+                    yield Report("plaintext-secret", path, item.start_mark.line + 1, name)
         elif isinstance(each, yaml.MappingNode):
             named = {key.value: value for key, value in each.value if isinstance(key, yaml.ScalarNode)}
             for key, value in each.value:

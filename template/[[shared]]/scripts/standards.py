@@ -101,7 +101,7 @@ def _fails(command: list[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return ""
-    lines = [line.strip(" \t│├╰─▶×·") for line in done.stderr.splitlines() if line.strip()]
+    lines = [re.sub(r"^\W+", "", line).rstrip() for line in done.stderr.splitlines() if line.strip()]
     told = [line for line in lines if re.match(r"(fatal|error|failed|caused by|because)", line, re.IGNORECASE)]
     return (told or lines or ["uv gave no reason"])[-1]
 
