@@ -18,6 +18,7 @@ ENGINES = ("airflow", "dagster", "prefect", "temporalio")
 # Never modules of a project, though it may have a tests/airflow/ or a logging.py.
 NOT_OWN = frozenset((*ENGINES, *sys.stdlib_module_names))
 DEEPEST = 12  # steps through aliases and imports; real code needs three
+WITHOUT_PARTS = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
 CHANGES = ("update", "setdefault", "pop", "clear")  # methods that change a dictionary
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -132,13 +133,14 @@ class Module:
         return self.path.split("/")[:-1]
 
     def _read(self, node: ast.AST, scope: Scope) -> None:
-        for child in ast.iter_child_nodes(node):
-            self.parents[child] = node
-            inner = scope
-            handler = HANDLERS.get(type(child))
-            if handler:
-                inner = handler(self, child, scope) or scope
-            self._read(child, inner)
+        for name in node._fields:
+            value = getattr(node, name, None)
+            for child in value if isinstance(value, list) else (value,):
+                if not isinstance(child, ast.AST) or isinstance(child, WITHOUT_PARTS):
+                    continue
+                self.parents[child] = node
+                handler = HANDLERS.get(type(child))
+                self._read(child, (handler and handler(self, child, scope)) or scope)
 
     def _read_import(self, node: ast.Import, scope: Scope) -> None:
         self.imports.append(node)

@@ -37,6 +37,25 @@ TOKENS = re.compile(
     r"|\bpypi-[\w-]{50,}\b|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}|hooks\.slack\.com/services/T\w+/B\w+/\w{16,}"
     r"|-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----"
 )
+# A text without any of these has no token; looking for them is much quicker than for the tokens.
+TOKEN_STARTS = (
+    *(
+        "AKIA",
+        "ASIA",
+        "ghp_",
+        "gho_",
+        "ghu_",
+        "ghs_",
+        "ghr_",
+        "github_pat_",
+        "glpat-",
+        "xox",
+        "sk_live_",
+        "AIza",
+        "dapi",
+    ),
+    *("pypi-", "eyJ", "hooks.slack.com/services/", "PRIVATE KEY-----"),
+)
 PLAIN = (
     ".toml",
     ".yml",
@@ -91,15 +110,15 @@ def is_secret_value(value: str) -> bool:
 
 def _in_text(project: Project, path: str) -> Iterator[Report]:
     text = project.text(path)
-    for match in TOKENS.finditer(text):
-        yield Report("known-token", path, text.count("\n", 0, match.start()) + 1)
+    if any(start in text for start in TOKEN_STARTS):
+        for match in TOKENS.finditer(text):
+            yield Report("known-token", path, text.count("\n", 0, match.start()) + 1)
     if "://" not in text or "@" not in text:
         return
     for match in URL.finditer(text):
         password = match["password"]
-        if not (
-            REFERENCE.search(password) or CAPITALS.match(password) or PLACEHOLDER.search(password) or _shown(password)
-        ):
+        shown = password == match["user"] or _shown(password)  # as in examples: postgres:postgres
+        if not (shown or REFERENCE.search(password) or CAPITALS.match(password) or PLACEHOLDER.search(password)):
             yield Report("password-in-url", path, text.count("\n", 0, match.start()) + 1)
 
 
@@ -156,7 +175,11 @@ def _yaml_pair(path: str, name: str, value: yaml.ScalarNode) -> Iterator[Report]
         yield Report("plaintext-secret", path, value.start_mark.line + 1, name)
 
 
-HINT = re.compile(rb"(?i)passw|passphrase|pwd|secret|token|key|credential")
+# A secret's name with a value behind it, as an assignment, an argument or an item.
+HINT = re.compile(
+    rb"(?i)(?:passw(?:or)?d|passphrase|pwd|secret|token|(?:api|access|secret|private|auth|account)_?key|credential)s?"
+    rb"""[\"']?\]?\s*(?::[^=\n]*=|[:=,])\s*f?[\"']"""
+)
 
 
 def _in_python(project: Project, path: str) -> Iterator[Report]:

@@ -14,7 +14,7 @@ from ..report import Report
 from .sites import Site, Sites, polls
 
 NO_WORK = re.compile(r"(Empty|Dummy|Latest\w*)Operator$|^ExternalTaskMarker$")
-ONLY_ON_ASSETS = ("Asset", "Dataset", "AssetAlias", "AssetAny", "AssetAll", "AssetOrTimeSchedule")
+ON_ASSETS = re.compile(r"Asset|Dataset")  # AssetAny, PartitionedAssetTimetable, ...
 TASKS_OF_A_DAG = ("max_active_tasks", "concurrency")
 LIMITS = ("max_active_runs", *TASKS_OF_A_DAG)
 # What an installation sets for all, as variables or as keys of airflow.cfg.
@@ -132,7 +132,7 @@ def _ticks(value: Value | Unknown | None) -> bool:
         return False
     if isinstance(node, ast.Call):
         what = called(node.func, scope)
-        return what is not None and what.dotted.rpartition(".")[2] not in ONLY_ON_ASSETS
+        return what is not None and not ON_ASSETS.search(what.dotted.rpartition(".")[2])
     return False
 
 

@@ -37,11 +37,12 @@ def does_io(call: ast.Call, module: Module, kinds: tuple[str, ...]) -> bool:
 
 
 def check(sites: Sites) -> Iterator[Report]:
+    dag_bodies = _dag_bodies(sites)
     for engine in ("airflow", "dagster", "prefect"):
         for module in sites.modules_of(engine):
             if _is_test(module.path):
                 continue
-            run_at_import = _dag_bodies(sites, module)
+            run_at_import = dag_bodies.get(module, set())
             for call in _at_import(module.tree, run_at_import):
                 if works(call, module):
                     yield Report(f"{engine}-import-work", module.path, call.lineno, ast.unparse(call.func))
@@ -53,13 +54,13 @@ def _is_test(path: str) -> bool:
     return path.startswith("tests/") or "/tests/" in path or path.rpartition("/")[2].startswith(("test_", "conftest"))
 
 
-def _dag_bodies(sites: Sites, module: Module) -> set[ast.AST]:
-    """Functions whose body runs while the file is read: those that make a DAG."""
-    return {
-        site.function.node
-        for site in sites.of("airflow")
-        if site.function and site.module is module and site.last in ("dag", "task_group")
-    }
+def _dag_bodies(sites: Sites) -> dict[Module, set[ast.AST]]:
+    """By module, the functions whose body runs while the file is read: those that make a DAG."""
+    found: dict[Module, set[ast.AST]] = {}
+    for site in sites.of("airflow"):
+        if site.function and site.last in ("dag", "task_group"):
+            found.setdefault(site.module, set()).add(site.function.node)
+    return found
 
 
 def _at_import(node: ast.AST, entered: set[ast.AST]) -> Iterator[ast.Call]:

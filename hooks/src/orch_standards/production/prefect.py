@@ -203,8 +203,8 @@ def _of_deployments(sites: Sites, flows: list[Site], graph: _Graph) -> Iterator[
         lines = _lines_of_items(node, "deployments")
         deployments = (text.get("deployments") or []) if isinstance(text, dict) else []
         for number, each in enumerate(deployments):
-            if not isinstance(each, dict):
-                continue
+            if not isinstance(each, dict) or not (each.get("name") or each.get("entrypoint")):
+                continue  # nothing yet, as `prefect init` writes it
             line = lines[number] if number < len(lines) else 1
             entrypoint = str(each.get("entrypoint") or "")
             deployed.add(entrypoint.rpartition(":")[2].rpartition(".")[2])

@@ -101,8 +101,15 @@ class Sites:
         found = [site for module in self.modules for site in _sites(module)]
         return sorted(found, key=lambda site: (site.path, site.line))
 
+    @cached_property
+    def _by_engine(self) -> dict[str, list[Site]]:
+        found: dict[str, list[Site]] = {}
+        for site in self.all:
+            found.setdefault(site.engine, []).append(site)
+        return found
+
     def of(self, engine: str) -> list[Site]:
-        return [site for site in self.all if site.engine == engine]
+        return self._by_engine.get(engine, [])
 
     def modules_of(self, engine: str) -> list[Module]:
         """Modules that make something of the engine."""
