@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 
@@ -14,6 +15,7 @@ FOUND, UNUSABLE = 1, 2
 def main(arguments: list[str] | None = None) -> int:
     """0: nothing found; 1: findings; 2: the folder or the command line cannot be used."""
     options = _parser().parse_args(arguments)
+    gc.disable()  # nothing that is read is let go before the end
     if options.rules:
         for rule in rules().values():
             print(f"{rule.check:22} {rule.id:32} {rule.sentence.replace('{what}', '...')}")
