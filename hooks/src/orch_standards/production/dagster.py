@@ -69,9 +69,11 @@ def _of_steps(own: list[Site], jobs: list[Site], instance: dict[str, Any]) -> It
     retried_by_jobs = [
         job for job in jobs if not job.options.lacks("op_retry_policy") or _tag(job, ("dagster/max_retries",))
     ]
-    runs_are_retried = bool((instance.get("run_retries") or {}).get("enabled"))
+    retries = instance.get("run_retries") or {}
+    # Switched off for failed steps, it only repeats runs whose process died.
+    runs_are_retried = bool(retries.get("enabled")) and retries.get("retry_on_asset_or_op_failure", True)
     limited_jobs = bool(jobs) and all(_is_limited(job) for job in jobs)
-    limited = bool(instance.get("concurrency") or instance.get("run_coordinator"))
+    limited = any(_limits_runs(instance.get(key)) for key in ("concurrency", "run_queue", "run_coordinator"))
     for site in own:
         if site.last not in STEPS or not (site.function or site.through):
             continue
@@ -85,6 +87,13 @@ def _of_steps(own: list[Site], jobs: list[Site], instance: dict[str, Any]) -> It
         if site.function:
             for line in polls(site.function):
                 yield Report("dagster-asset-waits", site.function.module.path, line, name)
+
+
+def _limits_runs(settings: object) -> bool:
+    """Whether settings of the instance hold a limit, such as concurrency.pools.default_limit."""
+    if not isinstance(settings, dict):
+        return False
+    return any("limit" in key or key == "max_concurrent_runs" or _limits_runs(each) for key, each in settings.items())
 
 
 def _never_retries(site: Site) -> bool:
