@@ -188,7 +188,12 @@ def _lacks_tags(options: Options) -> bool:
 
 
 def _tag(site: Site, names: tuple[str, ...]) -> bool:
-    """Whether a job carries one of these tags, for all we know."""
+    """Whether a job carries one of these tags, for all we know: a configuration by partition has tags too."""
+    config = site.options.values.get("config")
+    if isinstance(config, Value):
+        found = meaning(config.node, config.scope)
+        if not (isinstance(found, Value) and isinstance(found.node, ast.Dict)):
+            return True
     for key in ("tags", "run_tags"):
         tags = site.options.sub(key)
         if tags.open and not site.options.lacks(key):

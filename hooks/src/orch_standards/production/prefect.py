@@ -37,8 +37,8 @@ class _Graph:
         self.used: dict[ast.AST, list[ast.AST]] = {}
         self.variants: dict[ast.AST, list[Options]] = {}
         self.mapped: set[ast.AST] = set()
-        modules = dict.fromkeys([*sites.modules_of("prefect"), *sites.modules])
-        for module in modules:
+        self.modules = list(dict.fromkeys([*sites.modules_of("prefect"), *sites.modules]))
+        for module in self.modules:
             for call in module.calls:
                 self._note(call, module)
 
@@ -85,6 +85,39 @@ class _Graph:
         """Whether the option comes from ``with_options``, and no call goes around it."""
         variants = self.variants.get(site.function.node, [])
         return bool(variants) and site.function.node not in self.used and all(not each.lacks(name) for each in variants)
+
+    def takes_turns(self, flow: Site, depth: int = 0) -> bool:
+        """Whether a flow, or something that it calls, takes a limit: in its body, or by the tags of a task."""
+        if _takes_a_limit(flow.function):
+            return True
+        called = [
+            site
+            for node, site in (self.tasks | self.flows).items()
+            if any(caller.function.node is flow.function.node for caller in self.callers.get(node, []))
+        ]
+        return any(
+            site.options.has("tags")
+            if site.function.node in self.tasks
+            else depth < DEEPEST and self.takes_turns(site, depth + 1)
+            for site in called
+        ) or any(_takes_a_limit(site.function) for site in called)
+
+    def named_as_values(self) -> set[ast.AST]:
+        """Flows that are handed on by name, so that code may deploy or serve them."""
+        names = {node.name for node in self.flows}
+        found = set()
+        for module in self.modules:
+            for node, parent in module.parents.items():
+                name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+                if (
+                    name in names
+                    and not isinstance(parent, ast.Attribute)
+                    and getattr(parent, "func", None) is not node
+                ):
+                    what = meaning(node, module.scope_of(node))
+                    if isinstance(what, Definition):
+                        found.add(what.node)
+        return found
 
     def is_bounded(self, site: Site, depth: int = 0) -> bool:
         """Whether a flow ends in time by itself, or because all that call it do."""
@@ -212,7 +245,7 @@ def _of_deployments(sites: Sites, flows: list[Site], graph: _Graph) -> Iterator[
             if not (each.get("work_pool") or {}).get("name"):
                 yield Report("prefect-no-work-pool", path, line, name)
             flow = next((site for site in flows if _stands_for(site, entrypoint)), None)
-            if not each.get("concurrency_limit") and not (flow and _takes_a_limit(flow.function)):
+            if not each.get("concurrency_limit") and not (flow and graph.takes_turns(flow)):
                 yield Report("prefect-unbounded-concurrency", path, line, name)
     for module in sites.modules:
         for call in module.calls:
@@ -238,7 +271,10 @@ def _of_deployments(sites: Sites, flows: list[Site], graph: _Graph) -> Iterator[
                 deployed |= _names_within(call, name)
                 if keywords(call, scope).lacks("concurrency_limit") and not _takes_a_limit(_definition(target, graph)):
                     yield Report("prefect-unbounded-concurrency", module.path, call.lineno, name or "deployment")
+    handed_on = graph.named_as_values()
     for site in flows:
+        if site.function.node in handed_on:
+            continue
         if deployed & {site.function.node.name, _variable(site)} or graph.is_subflow(site) or site.through:
             continue
         if _is_test(site.path):
