@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import yaml
 
 from .names import Module
-from .project import Project
+from .project import Project, is_test
 from .report import Report
 
 # Words of a name that say its value is secret, when they are its last ones.
@@ -115,18 +115,13 @@ def _in_text(project: Project, path: str) -> Iterator[Report]:
     if any(start in text for start in TOKEN_STARTS):
         for match in TOKENS.finditer(text):
             yield Report("known-token", path, text.count("\n", 0, match.start()) + 1)
-    if "://" not in text or "@" not in text or _is_test(path):
+    if "://" not in text or "@" not in text or is_test(path):
         return
     for match in URL.finditer(text):
         password = match["password"]
         shown = password == match["user"] or _shown(password)  # as in examples: postgres:postgres
         if not (shown or REFERENCE.search(password) or CAPITALS.match(password) or PLACEHOLDER.search(password)):
             yield Report("password-in-url", path, text.count("\n", 0, match.start()) + 1)
-
-
-def _is_test(path: str) -> bool:
-    """Tests make up passwords, and addresses with passwords in them."""
-    return path.startswith("tests/") or "/tests/" in path
 
 
 def _shown(password: str) -> bool:
@@ -192,7 +187,7 @@ HINT = re.compile(
 
 
 def _in_python(project: Project, path: str) -> Iterator[Report]:
-    if _is_test(path) or not HINT.search(project.bytes(path)):
+    if is_test(path) or not HINT.search(project.bytes(path)):
         return
     module = project.module(path)
     if module is None:
