@@ -132,7 +132,8 @@ def _ticks(value: Value | Unknown | None) -> bool:
         return False
     if isinstance(node, ast.Call):
         what = called(node.func, scope)
-        return what is not None and not ON_ASSETS.search(what.dotted.rpartition(".")[2])
+        made = what.dotted.rpartition(".")[2] if what else ""
+        return made[:1].isupper() and not ON_ASSETS.search(made)  # a timetable; what a function returns may be anything
     return False
 
 

@@ -214,7 +214,7 @@ def _assets(site: Site) -> list[Asset]:
         upstream |= {each.arg for each in (*signature.args, *signature.kwonlyargs)}
     specs = site.options.values.get("specs", site.options.values.get("outs"))
     if site.last in ("asset", "graph_asset") or specs is None:
-        return [Asset(site, site.name("name"), site.options, upstream)]
+        return [Asset(site, _key(site) or site.name("name"), site.options, upstream)]
     found = meaning(specs.node, specs.scope) if isinstance(specs, Value) else None
     if isinstance(found, Value) and isinstance(found.node, ast.List | ast.Tuple):
         made = [_spec(site, each, found, upstream) for each in found.node.elts]
@@ -226,6 +226,17 @@ def _assets(site: Site) -> list[Asset]:
     else:
         made = [Asset(site, "", Options(unknown=True), upstream)]
     return made
+
+
+def _key(site: Site) -> str:
+    """The last part of the key that an asset is given, empty when there is none."""
+    value = site.options.values.get("key")
+    if not isinstance(value, Value):
+        return ""
+    node = value.node.args[0] if isinstance(value.node, ast.Call) and value.node.args else value.node
+    key = constant(node, value.scope)
+    last = key[-1] if isinstance(key, tuple) and key else key
+    return last.rpartition("/")[2] if isinstance(last, str) else ""
 
 
 def _spec(site: Site, node: ast.expr, around: Value, upstream: set[str], key: str = "") -> Asset:

@@ -15,7 +15,7 @@ SAME = ("with_options", "from_source")  # methods that return the same flow or t
 
 
 def underlying(found: Meaning) -> Definition | External | None:
-    """The function that a flow or task is made of, seen through `.with_options(...)`; External for one from elsewhere."""
+    """The function that a flow or task is made of, through `.with_options(...)`; External for one from elsewhere."""
     if isinstance(found, Definition):
         return found
     if isinstance(found, Value) and is_variant(found):
