@@ -34,11 +34,22 @@ def test_a_finding_is_one_line_with_place_rule_sentence_and_link(repository, cap
     assert summary == "1 finding in 1 file"
 
 
-def test_the_link_is_to_the_projects_own_conventions_where_it_has_some(repository, capsys):
+def test_the_link_is_to_the_projects_own_documents_where_it_has_them(repository, capsys):
     (repository / "docs").mkdir()
-    (repository / "docs" / "conventions.md").write_text("# Conventions\n")
+    (repository / "docs" / "standards.md").write_text("# Standards\n")
     main(["--root", str(repository)])
-    assert "(docs/conventions.md#deployments)" in capsys.readouterr().out
+    assert "(docs/standards.md#deployments)" in capsys.readouterr().out
+
+
+DOCUMENTS = {path.name.removesuffix(".jinja"): path for path in (ROOT / "template").glob("*shared*/docs/*.md*")}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_lead_to_a_section_of_the_projects_documents(name):
+    headings = [line.lstrip("# ") for line in DOCUMENTS[name].read_text().splitlines() if line.startswith("#")]
+    sections = {heading.lower().replace(" ", "-") for heading in headings}
+    links = [rule.link.partition("#") for rule in rules().values()]
+    assert {section for path, _, section in links if path == f"docs/{name}"} <= sections
 
 
 def test_a_single_check_finds_nothing_else(repository):
