@@ -118,6 +118,61 @@ def test_files_that_cannot_be_parsed_do_not_stop_the_others(repository):
     assert {finding.rule for finding in check(repository)} == {"conflict-marker", "prefect-no-deployment"}
 
 
+CIRCLES = {
+    "dags/a.py": """
+from airflow.sdk import DAG, dag, task
+x = [x]
+y = {**y}
+z = z | {"a": 1}
+def f(**k): return f(**k)
+def g(a): return h(a)
+def h(a): return g(a)
+class A(A): ...
+class B(C): ...
+class C(B): ...
+k = k()
+d = dag(d)
+w = {"deps": w}
+with DAG(x, schedule=x, default_args=y | z, **w) as q:
+    f(**y)
+    g(x)
+    B(task_id="a")
+    k(1)
+    @d
+    @task(**z)
+    def t(): ...
+    t.override(**y).expand(a=x)
+""",
+    "dags/b.py": """
+from dags.a import *
+import dagster as dg
+from dags.c import thing
+@dg.asset(deps=[thing, x], key=x, specs=x, **y)
+def m(): ...
+@dg.multi_asset(specs=specs)
+def n(): ...
+specs = [specs, *specs]
+dg.define_asset_job("a", selection=sel)
+sel = [sel]
+@dg.asset(deps=specs)
+def o(): ...
+""",
+    "dags/c.py": """
+from dags.b import thing, m
+from prefect import flow
+@flow(**m)
+def e(): e.with_options(name="q").deploy(); thing.deploy(); e()
+""",
+}
+
+
+def test_names_that_go_in_circles_end_somewhere(tmp_path):
+    (tmp_path / "dags").mkdir()
+    for name, text in CIRCLES.items():
+        (tmp_path / name).write_text(text)
+    assert {finding.path for finding in check(tmp_path)} == {"dags/b.py", "dags/c.py"}  # nothing of a.py can be told
+
+
 def test_every_rule_says_what_is_wrong_and_where_to_read_on():
     assert set(checks()) == {*CHECKS, "silences"}
     for rule in rules().values():

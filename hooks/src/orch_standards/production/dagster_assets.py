@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass, field
 
-from ..names import Definition, Unknown, Value, meaning
+from ..names import DEEPEST, Definition, Unknown, Value, meaning
 from ..options import Options, called, constant, keywords
 from .sites import Site
 
@@ -69,9 +69,9 @@ def _spec(site: Site, node: ast.expr, around: Value, upstream: set[str], key: st
     return Asset(site, "", Options(unknown=True), upstream)
 
 
-def names_in(value: Value | Unknown | None) -> set[str]:
+def names_in(value: Value | Unknown | None, depth: int = 0) -> set[str]:
     """Names of assets in a list of keys, functions or AssetDep, AssetIn and the like."""
-    if not isinstance(value, Value):
+    if not isinstance(value, Value) or depth > DEEPEST:
         return set()
     found = meaning(value.node, value.scope)
     if isinstance(found, Definition):
@@ -90,7 +90,7 @@ def names_in(value: Value | Unknown | None) -> set[str]:
                 and target.node is not each
                 and isinstance(target.node, ast.Constant | ast.List | ast.Tuple)
             ):
-                names |= names_in(target)
+                names |= names_in(target, depth + 1)
         elif isinstance(each, ast.Attribute):
             target = meaning(each, scope)
             if isinstance(target, Definition):
@@ -109,14 +109,16 @@ def _named_asset(found: Definition) -> str:
     return found.node.name
 
 
-def names_selected(value: Value) -> set[str] | None:
+def names_selected(value: Value, depth: int = 0) -> set[str] | None:
     """Names of assets that a selection names, ``group:x`` for groups; None when it is not a plain list of them."""
+    if depth > DEEPEST:
+        return None
     found = meaning(value.node, value.scope)
     node, scope = (found.node, found.scope) if isinstance(found, Value) else (value.node, value.scope)
     if isinstance(found, Definition):
         return {found.node.name}
     if isinstance(node, ast.List | ast.Tuple):
-        parts = [names_selected(Value(each, scope)) for each in node.elts]
+        parts = [names_selected(Value(each, scope), depth + 1) for each in node.elts]
         return None if any(part is None for part in parts) else set().union(*parts)
     if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.replace("_", "").isalnum():
         return {node.value}
@@ -125,7 +127,7 @@ def names_selected(value: Value) -> set[str] | None:
         names = [constant(each, scope) for each in node.args]
         if prefix or all(isinstance(name, str) for name in names):
             return {f"{prefix}{name}" for name in names} if all(isinstance(name, str) for name in names) else None
-        parts = [names_selected(Value(each, scope)) for each in node.args]
+        parts = [names_selected(Value(each, scope), depth + 1) for each in node.args]
         return None if any(part is None for part in parts) else set().union(*parts)
     return None
 
