@@ -34,11 +34,22 @@ def test_a_finding_is_one_line_with_place_rule_sentence_and_link(repository, cap
     assert summary == "1 finding in 1 file"
 
 
-def test_the_link_is_to_the_projects_own_conventions_where_it_has_some(repository, capsys):
+def test_the_link_is_to_the_projects_own_documents_where_it_has_them(repository, capsys):
     (repository / "docs").mkdir()
-    (repository / "docs" / "conventions.md").write_text("# Conventions\n")
+    (repository / "docs" / "standards.md").write_text("# Standards\n")
     main(["--root", str(repository)])
-    assert "(docs/conventions.md#deployments)" in capsys.readouterr().out
+    assert "(docs/standards.md#deployments)" in capsys.readouterr().out
+
+
+DOCUMENTS = {path.name.removesuffix(".jinja"): path for path in (ROOT / "template").glob("*shared*/docs/*.md*")}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_lead_to_a_section_of_the_projects_documents(name):
+    headings = [line.lstrip("# ") for line in DOCUMENTS[name].read_text().splitlines() if line.startswith("#")]
+    sections = {heading.lower().replace(" ", "-") for heading in headings}
+    links = [rule.link.partition("#") for rule in rules().values()]
+    assert {section for path, _, section in links if path == f"docs/{name}"} <= sections
 
 
 def test_a_single_check_finds_nothing_else(repository):
@@ -107,6 +118,61 @@ def test_files_that_cannot_be_parsed_do_not_stop_the_others(repository):
     assert {finding.rule for finding in check(repository)} == {"conflict-marker", "prefect-no-deployment"}
 
 
+CIRCLES = {
+    "dags/a.py": """
+from airflow.sdk import DAG, dag, task
+x = [x]
+y = {**y}
+z = z | {"a": 1}
+def f(**k): return f(**k)
+def g(a): return h(a)
+def h(a): return g(a)
+class A(A): ...
+class B(C): ...
+class C(B): ...
+k = k()
+d = dag(d)
+w = {"deps": w}
+with DAG(x, schedule=x, default_args=y | z, **w) as q:
+    f(**y)
+    g(x)
+    B(task_id="a")
+    k(1)
+    @d
+    @task(**z)
+    def t(): ...
+    t.override(**y).expand(a=x)
+""",
+    "dags/b.py": """
+from dags.a import *
+import dagster as dg
+from dags.c import thing
+@dg.asset(deps=[thing, x], key=x, specs=x, **y)
+def m(): ...
+@dg.multi_asset(specs=specs)
+def n(): ...
+specs = [specs, *specs]
+dg.define_asset_job("a", selection=sel)
+sel = [sel]
+@dg.asset(deps=specs)
+def o(): ...
+""",
+    "dags/c.py": """
+from dags.b import thing, m
+from prefect import flow
+@flow(**m)
+def e(): e.with_options(name="q").deploy(); thing.deploy(); e()
+""",
+}
+
+
+def test_names_that_go_in_circles_end_somewhere(tmp_path):
+    (tmp_path / "dags").mkdir()
+    for name, text in CIRCLES.items():
+        (tmp_path / name).write_text(text)
+    assert {finding.path for finding in check(tmp_path)} == {"dags/b.py", "dags/c.py"}  # nothing of a.py can be told
+
+
 def test_every_rule_says_what_is_wrong_and_where_to_read_on():
     assert set(checks()) == {*CHECKS, "silences"}
     for rule in rules().values():
@@ -127,8 +193,9 @@ def test_pre_commit_offers_every_check_and_all_of_them_together():
 
 def test_the_roots_package_is_the_one_in_hooks():
     root, hooks = (tomllib.loads((ROOT / name).read_text()) for name in ("pyproject.toml", "hooks/pyproject.toml"))
-    for key in ("dependencies", "scripts", "requires-python"):
+    for key in ("dependencies", "requires-python"):
         assert root["project"][key] == hooks["project"][key]
+    assert root["project"]["scripts"].items() <= hooks["project"]["scripts"].items()
     assert root["build-system"] == hooks["build-system"]
     assert resources.files("orch_standards").joinpath("data/rules.toml").is_file()
 

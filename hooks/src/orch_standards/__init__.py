@@ -47,8 +47,7 @@ def check(root: Path | str, only: Iterable[str] | None = None) -> list[Finding]:
     comments = silences.read(project)
     reports = [*found, *silences.problems(comments), *silences.unused(comments, found, wanted)]
     visible = {report for report in silences.kept(reports, comments, ignored) if report.rule in wanted}
-    local_documents = (project.root / "docs" / "conventions.md").is_file()
-    return sorted(_finding(report, local_documents) for report in visible)
+    return sorted(_finding(report, project) for report in visible)
 
 
 def _wanted(only: Iterable[str] | None) -> set[str]:
@@ -79,7 +78,7 @@ def _ignored(project: Project) -> dict[str, list[str]]:
     return found
 
 
-def _finding(report: Report, local_documents: bool) -> Finding:
+def _finding(report: Report, project: Project) -> Finding:
     rule = rules()[report.rule]
-    link = rule.link if local_documents else rule.docs
+    link = rule.link if (project.root / rule.link.partition("#")[0]).is_file() else rule.docs
     return Finding(report.path, report.line, rule.id, rule.sentence.replace("{what}", report.what), link)

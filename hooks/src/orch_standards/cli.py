@@ -46,9 +46,9 @@ def _parser() -> argparse.ArgumentParser:
 def _text(found: list[Finding]) -> None:
     for finding in found:
         print(finding)
-    if found:
-        files = len({finding.path for finding in found})
-        print(f"{len(found)} finding{'s'[: len(found) != 1]} in {files} file{'s'[: files != 1]}")
+    files = len({finding.path for finding in found})
+    counted = f"{len(found)} finding{'s'[: len(found) != 1]} in {files} file{'s'[: files != 1]}"
+    print(counted if found else "no findings")
 
 
 def _json(found: list[Finding]) -> None:

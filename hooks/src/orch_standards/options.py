@@ -73,34 +73,33 @@ class Called:
     """What a call is of. preset: options it has already, from partials, factories or a base class.
 
     factory: the function of this project that makes the call, when there is one; inside: the options as that function
-    writes them, before its callers' are filled in. applied: a decorator has been applied to a function already.
+    writes them, before its callers' are filled in.
     """
 
     dotted: str
     preset: Options
     factory: Definition | None = None
-    applied: bool = False
     inside: Options | None = None
 
 
-def constant(value: Value | Unknown | ast.expr, scope: Scope | None = None) -> Any:
+def constant(value: Value | Unknown | ast.expr, scope: Scope | None = None, depth: int = 0) -> Any:
     """The constant an expression is, UNKNOWN when it is none. Lists, tuples and sets become tuples."""
-    if isinstance(value, Unknown):
+    if isinstance(value, Unknown) or depth > DEEPEST:
         return UNKNOWN
     node, scope = (value.node, value.scope) if isinstance(value, Value) else (value, scope)
     if isinstance(node, ast.Constant):
         return node.value
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        inner = constant(node.operand, scope)
+        inner = constant(node.operand, scope, depth + 1)
         return -inner if isinstance(inner, int | float) else UNKNOWN
     if isinstance(node, ast.List | ast.Tuple | ast.Set):
-        return tuple(constant(each, scope) for each in node.elts)
+        return tuple(constant(each, scope, depth + 1) for each in node.elts)
     if isinstance(node, ast.Dict):
         return UNKNOWN if node.keys else {}
     if isinstance(node, ast.Name | ast.Attribute) and scope:
         found = meaning(node, scope)
         if isinstance(found, Value) and found.node is not node and not isinstance(found.node, ast.Name):
-            return constant(found)
+            return constant(found, depth=depth + 1)
     return UNKNOWN
 
 
@@ -320,7 +319,7 @@ def _factory(found: Definition, depth: int) -> Called | None:
                 # A decorator of their own: the function it returns does the decorating.
                 inner_result = _factory(target, depth + 1) if target.node is not found.node else None
                 if inner_result:
-                    return Called(inner_result.dotted, inner_result.preset, found, applied=True)
+                    return Called(inner_result.dotted, inner_result.preset, found)
                 continue
             node, where = (target.node, target.scope) if isinstance(target, Value) else (None, None)
         else:
@@ -328,7 +327,7 @@ def _factory(found: Definition, depth: int) -> Called | None:
         if isinstance(node, ast.Call):
             within = made(node, where, depth + 1)
             if within:
-                return Called(within.dotted, within.preset, found, within.applied)
+                return Called(within.dotted, within.preset, found)
     return None
 
 
@@ -374,5 +373,5 @@ def made(node: ast.Call, scope: Scope, depth: int = 0) -> Called | None:
     target = meaning(node.func, scope)
     if base.factory and isinstance(target, Definition) and target.node is base.factory.node:
         options = filled(base.preset, base.factory, node, scope, depth + 1)
-        return Called(base.dotted, options, base.factory, base.applied, inside=base.preset)
-    return Called(base.dotted, base.preset.merged(keywords(node, scope)), base.factory, base.applied)
+        return Called(base.dotted, options, base.factory, inside=base.preset)
+    return Called(base.dotted, base.preset.merged(keywords(node, scope)), base.factory)

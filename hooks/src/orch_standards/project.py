@@ -22,6 +22,11 @@ LARGEST_FILE = 20_000_000  # bytes; what is larger is data
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+def is_test(path: str) -> bool:
+    """Whether a file is a test or its fixture: code that makes things up, and never runs in production."""
+    return "/tests/" in f"/{path}" or path.rpartition("/")[2].startswith(("test_", "conftest."))
+
+
 class ProjectError(Exception):
     """The folder cannot be checked; the message says why and what to do."""
 

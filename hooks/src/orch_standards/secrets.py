@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import yaml
 
 from .names import Module
-from .project import Project
+from .project import Project, is_test
 from .report import Report
 
 # Words of a name that say its value is secret, when they are its last ones.
@@ -72,7 +72,9 @@ PLAIN = (
     ".md",
     ".sql",
 )
-LINE = re.compile(r"""^\s*(?:export\s+|-\s+)?["']?(?P<name>[A-Za-z][\w.-]*)["']?\s*[:=]\s*(?P<value>.+?)\s*,?\s*$""")
+LINE = re.compile(
+    r"""^\s*(?:export\s+|-\s+)?["']?(?P<name>[A-Za-z][\w.-]*)["']?\s*(?P<sign>[:?+]?=|:)\s*(?P<value>.+?)\s*,?\s*$"""
+)
 SHORTEST = 4
 
 
@@ -113,7 +115,7 @@ def _in_text(project: Project, path: str) -> Iterator[Report]:
     if any(start in text for start in TOKEN_STARTS):
         for match in TOKENS.finditer(text):
             yield Report("known-token", path, text.count("\n", 0, match.start()) + 1)
-    if "://" not in text or "@" not in text:
+    if "://" not in text or "@" not in text or is_test(path):
         return
     for match in URL.finditer(text):
         password = match["password"]
@@ -132,6 +134,8 @@ def _in_lines(project: Project, path: str) -> Iterator[Report]:
         match = LINE.match(line)
         if not match or line.lstrip().startswith(("#", ";", "//")) or not is_secret_name(match["name"]):
             continue
+        if match["sign"] == ":" and "Makefile" in path:
+            continue  # a target
         value = match["value"]
         quoted = re.match(r"""^(["'])(.*?)\1""", value)
         plain = quoted[2] if quoted else re.split(r"\s+[#;]", value)[0].strip()
@@ -183,8 +187,8 @@ HINT = re.compile(
 
 
 def _in_python(project: Project, path: str) -> Iterator[Report]:
-    if path.startswith("tests/") or "/tests/" in path or not HINT.search(project.bytes(path)):
-        return  # tests make up passwords
+    if is_test(path) or not HINT.search(project.bytes(path)):
+        return
     module = project.module(path)
     if module is None:
         return

@@ -40,18 +40,12 @@ def check(sites: Sites) -> Iterator[Report]:
     dag_bodies = _dag_bodies(sites)
     for engine in ("airflow", "dagster", "prefect"):
         for module in sites.modules_of(engine):
-            if _is_test(module.path):
-                continue
             run_at_import = dag_bodies.get(module, set())
             for call in _at_import(module.tree, run_at_import):
                 if works(call, module):
                     yield Report(f"{engine}-import-work", module.path, call.lineno, ast.unparse(call.func))
             if engine in HEAVY_IN:
                 yield from _heavy_imports(module)
-
-
-def _is_test(path: str) -> bool:
-    return path.startswith("tests/") or "/tests/" in path or path.rpartition("/")[2].startswith(("test_", "conftest"))
 
 
 def _dag_bodies(sites: Sites) -> dict[Module, set[ast.AST]]:

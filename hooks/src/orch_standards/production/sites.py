@@ -10,7 +10,7 @@ from functools import cached_property
 
 from ..names import ENGINES, FUNCTIONS, Definition, Module, Scope, meaning
 from ..options import Called, Options, decoration, made, result
-from ..project import Project
+from ..project import Project, is_test
 
 
 @dataclass(eq=False)
@@ -81,9 +81,9 @@ class Sites:
     @cached_property
     def modules(self) -> list[Module]:
         """Modules that name an engine, and those that name a module that does: it may hold their factories."""
-        named = list(self.project.python(*ENGINES))
+        named = [module for module in self.project.python(*ENGINES) if not is_test(module.path)]
         paths = {module.path for module in named}
-        stems = {_stem(module.path) for module in named if _may_hold_factories(module)} - {""}
+        stems = {_stem(module.path) for module in named} - {""}
         if not stems:
             return named
         words = re.compile(
@@ -92,7 +92,7 @@ class Sites:
         others = [
             self.project.module(path)
             for path in self.project.with_suffix(".py")
-            if path not in paths and words.search(self.project.bytes(path))
+            if path not in paths and not is_test(path) and words.search(self.project.bytes(path))
         ]
         return [*named, *filter(None, others)]
 
@@ -117,14 +117,9 @@ class Sites:
 
 
 def _stem(path: str) -> str:
+    """The last part of the name that a file is imported by."""
     parts = path.removesuffix(".py").split("/")
     return parts[-1] if parts[-1] != "__init__" else (parts[-2] if len(parts) > 1 else "")
-
-
-def _may_hold_factories(module: Module) -> bool:
-    return any(not each.decorator_list and not each.name.startswith("test_") for each in module.definitions) or bool(
-        module.scope.bound.keys() - {each.name for each in module.definitions}
-    )
 
 
 def _sites(module: Module) -> Iterator[Site]:

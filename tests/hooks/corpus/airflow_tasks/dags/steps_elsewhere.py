@@ -21,3 +21,8 @@ def never_used() -> None: ...
 
 @task(retries=5, execution_timeout=timedelta(minutes=1))
 def publish(table: str) -> None: ...
+
+
+@task.sensor(mode="reschedule", timeout=60)
+def arrived() -> bool:
+    return True

@@ -52,3 +52,12 @@ money = dg.define_asset_job(  # expect: dagster-no-timeout
     selection=["payments"],
     op_retry_policy=dg.RetryPolicy(max_retries=2),
 )
+
+
+@dg.daily_partitioned_config(start_date="2024-01-01", tags_for_partition_fn=lambda *_: {"dagster/max_runtime": "60"})
+def of_the_day(start, end):
+    return {}
+
+
+timed_by_configuration = dg.define_asset_job("timed", config=of_the_day, op_retry_policy=dg.RetryPolicy(max_retries=2), selection="payments")
+untimed = dg.define_asset_job("untimed", config={"ops": {}}, selection="payments")  # expect: dagster-no-timeout
