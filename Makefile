@@ -7,7 +7,7 @@ DEMO := build/demo
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast conformance lint decision-page benchmarks constraints
+.PHONY: help demo recommend test test-fast conformance lint decision-page benchmarks constraints
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 16
@@ -24,6 +24,9 @@ demo: .venv/.installed ## render a project with default answers and run its pipe
 	@$(BIN)/copier copy --quiet --defaults --vcs-ref HEAD $(CURDIR) $(DEMO) 2>&1 | grep -v -i -E 'dirty|^ *warn' || true
 	@$(MAKE) --no-print-directory -C $(DEMO) run DATE=2013-01-02 UV=$(BIN)/uv
 
+recommend: .venv/.installed ## ask, and print what the rules recommend; ANSWERS=answers.yml instead of asking, FORMAT=json
+	@$(BIN)/python tools/recommend.py $(if $(ANSWERS),--answers '$(ANSWERS)') $(if $(FORMAT),--format '$(FORMAT)')
+
 test: .venv/.installed ## all tests, the rendered projects' own included
 	@$(BIN)/python -m pytest
 
@@ -33,16 +36,17 @@ test-fast: .venv/.installed ## the tests that need no rendered project to be set
 conformance: .venv/.installed ## the behaviours of docs/conformance.md on running engines: make conformance [ONLY=dagster]
 	@$(BIN)/python -m pytest tests/conformance -m conformance $(if $(ONLY),-k $(ONLY))
 
-lint: .venv/.installed ## ruff on this repository's own code
+lint: .venv/.installed ## ruff on this repository's own code, and what decision/ holds
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/python tools/check_decision.py
 	@$(BIN)/python tools/write_decision_page.py --check
 
 decision-page: .venv/.installed ## write docs/decision.md from decision/
 	@$(BIN)/python tools/write_decision_page.py
 
 benchmarks: .venv/.installed ## print and write the ratios of docs/benchmarks.md
-	@for name in copying business_functions definitions_import first_day; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	@for name in copying decision business_functions definitions_import first_day; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 	@$(BIN)/python benchmarks/report.py --page
 
 constraints: .venv/.installed ## resolve template/*/constraints.txt anew
