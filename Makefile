@@ -7,7 +7,7 @@ DEMO := build/demo
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast conformance lint decision-page benchmarks constraints standards-page
+.PHONY: help demo test test-fast conformance lint decision-page benchmarks constraints standards-page recommend
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 16
@@ -24,6 +24,9 @@ demo: .venv/.installed ## render a project with default answers and run its pipe
 	@$(BIN)/copier copy --quiet --defaults --vcs-ref HEAD $(CURDIR) $(DEMO) 2>&1 | grep -v -i -E 'dirty|^ *warn' || true
 	@$(MAKE) --no-print-directory -C $(DEMO) run DATE=2013-01-02 UV=$(BIN)/uv
 
+recommend: .venv/.installed ## ask, and print what the rules recommend; ANSWERS=answers.yml instead of asking, FORMAT=json
+	@$(BIN)/python tools/recommend.py $(if $(ANSWERS),--answers '$(ANSWERS)') $(if $(FORMAT),--format '$(FORMAT)')
+
 test: .venv/.installed ## all tests, the rendered projects' own included
 	@$(BIN)/python -m pytest
 
@@ -33,9 +36,10 @@ test-fast: .venv/.installed ## the tests that need no rendered project to be set
 conformance: .venv/.installed ## the behaviours of docs/conformance.md on running engines: make conformance [ONLY=dagster]
 	@$(BIN)/python -m pytest tests/conformance -m conformance $(if $(ONLY),-k $(ONLY))
 
-lint: .venv/.installed ## ruff on this repository's own code
+lint: .venv/.installed ## ruff on this repository's own code, and what decision/ holds
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/python tools/check_decision.py
 	@$(BIN)/python tools/write_decision_page.py --check
 	@$(BIN)/python tools/write_seeds.py --check
 	@$(BIN)/python tools/write_standards_page.py --check
@@ -50,7 +54,7 @@ seeds: .venv/.installed ## write template/*/seeds.yml, which an update leaves al
 	@$(BIN)/python tools/write_seeds.py
 
 benchmarks: .venv/.installed ## print and write the ratios of docs/benchmarks.md
-	@for name in copying business_functions definitions_import first_day standards; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	@for name in copying decision business_functions definitions_import first_day standards; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 	@$(BIN)/python benchmarks/report.py --page
 
 constraints: .venv/.installed ## resolve template/*/constraints.txt anew

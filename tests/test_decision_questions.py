@@ -24,14 +24,18 @@ _envops:
   keep_trailing_newline: true
   undefined: jinja2.StrictUndefined
 _message_after_copy: "[% from 'decision/messages.jinja' import after_copy with context %][[ after_copy() ]]"
+_message_after_update: "[% from 'decision/messages.jinja' import after_update with context %][[ after_update() ]]"
 ---
 !include questions/decision.yml
 ---
 !include questions/orchestrator.yml
 """
 RESULT = """\
-[%- from 'decision/messages.jinja' import help, choices with context -%]
-[[ {'orchestrators': orchestrators, 'decision': decision, 'help': help(), 'choices': choices() | from_yaml} | to_json ]]
+[%- from 'decision/help.jinja' import orchestrator_help, hosting_help with context -%]
+[%- from 'decision/choices.jinja' import orchestrators as choices, hosting_variants with context -%]
+[[ {'orchestrators': orchestrators, 'decision': decision, 'help': orchestrator_help(), 'choices': choices() | from_yaml,
+    'hosting_help': hosting_help(orchestrator),
+    'hosting_choices': hosting_variants(orchestrator) | from_yaml} | to_json ]]
 """
 DISABLED = "it runs on Google Cloud alone, and that is not your one cloud (rule gcp-workflows-on-gcp-only)"
 
@@ -129,6 +133,15 @@ REFUSED = [
     ({"orchestrator": "gcp_workflows"}, ["orchestrator", DISABLED]),
     ({"orchestrator": "step_functions"}, ["orchestrator", "no template"]),
     (
+        {"orchestrator": "data_factory", "cloud": "azure", "needs": ["open_source_only"]},
+        ["orchestrator", "you asked for open source only"],
+    ),
+    (
+        {"orchestrator": "airflow", "cloud": "gcp", "hosting_variant": "mwaa"},
+        ["hosting_variant", "it is to be had on AWS alone"],
+    ),
+    ({"hosting_variant": "mwaa"}, ["hosting_variant", "mwaa"]),
+    (
         {"orchestrator": "airflow", "vpc": "isolated", "team_size": "under_5"},
         ["orchestrator", "self-hosted-airflow-is-too-much-for-a-small-start"],
     ),
@@ -171,8 +184,8 @@ def git(where, *arguments):
     subprocess.run(["git", *arguments], cwd=where, check=True, capture_output=True, timeout=60)
 
 
-@pytest.mark.parametrize(("chosen", "shape"), [("airflow", "batch_etl"), ("hybrid", "mixed")])
-def test_a_later_rule_moves_no_existing_project(template, tmp_path, monkeypatch, chosen, shape):
+def released_project(template, tmp_path, monkeypatch, **data):
+    """A committed project of the template's first release."""
     for who in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{who}_NAME", "test")
         monkeypatch.setenv(f"GIT_{who}_EMAIL", "test")
@@ -181,25 +194,66 @@ def test_a_later_rule_moves_no_existing_project(template, tmp_path, monkeypatch,
     git(template, "add", ".")
     git(template, "commit", "-qm", "1")
     git(template, "tag", "v1.0.0")
-    data = {"orchestrator": chosen, "pipeline_shape": shape, "needs": ["sensors"]}
     run_copy(str(template), project, data=data, defaults=True, quiet=True)
-    before = json.loads((project / "result.json").read_text())["orchestrators"]
     git(tmp_path, "init", "-q", project)
     git(project, "add", ".")
     git(project, "commit", "-qm", "1")
+    return project
 
+
+def later_rule(template, rule):
+    """The template's next release has one more rule, added by hand: what is compiled does not know it."""
     rules = template / "decision/rules.yml"
-    later = {"id": "later", "exclude": ["airflow", "dagster"], "because": "it is out", "source": "section 4"}
-    rules.write_text(rules.read_text() + "\n" + yaml.safe_dump([later]))
+    rules.write_text(rules.read_text() + "\n" + yaml.safe_dump([rule]))
     git(template, "commit", "-qam", "2")
     git(template, "tag", "v2.0.0")
+
+
+def updated(project, capsys):
+    """Updates it to the last release; returns the lines that speak of today's rules."""
+    capsys.readouterr()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        run_update(project, defaults=True, overwrite=True, quiet=True)
+        run_update(project, defaults=True, overwrite=True)
+    return [line for line in capsys.readouterr().err.splitlines() if "Today's rules" in line]
 
+
+@pytest.mark.parametrize(("chosen", "shape"), [("airflow", "batch_etl"), ("hybrid", "mixed")])
+def test_a_later_rule_moves_no_existing_project(template, tmp_path, monkeypatch, capsys, chosen, shape):
+    data = {"orchestrator": chosen, "pipeline_shape": shape, "needs": ["sensors"]}
+    project = released_project(template, tmp_path, monkeypatch, **data)
+    before = json.loads((project / "result.json").read_text())["orchestrators"]
+    later = {"id": "later", "exclude": ["airflow", "dagster"], "because": "it is out", "source": "section 4"}
+    later_rule(template, later)
+    told = updated(project, capsys)
+    stays = {"airflow": "Apache Airflow (Amazon MWAA)", "hybrid": "Hybrid"}[chosen]
+    recommends = "Prefect (Prefect Cloud with managed pools)"
+    assert told == [f"Today's rules would recommend {recommends}; the project stays on {stays}."]
     result = json.loads((project / "result.json").read_text())
     recorded = yaml.safe_load((project / ".copier-answers.yml").read_text())
     assert result["decision"]["recommended"] == "prefect"
     assert recorded["_commit"] == "v2.0.0"
     assert recorded["orchestrator"] == chosen
+    assert recorded.get("hosting_variant", "mwaa") == "mwaa"
     assert result["orchestrators"] == before
+
+
+def test_a_later_rule_about_hosting_is_told_in_one_line(template, tmp_path, monkeypatch, capsys):
+    project = released_project(template, tmp_path, monkeypatch)
+    rule = {
+        "id": "later",
+        "exclude_variants": {"id": "dagster_plus_serverless"},
+        "because": "it is out",
+        "source": "section 4",
+    }
+    later_rule(template, rule)
+    assert updated(project, capsys) == [
+        "Today's rules would recommend Dagster (Dagster+ Hybrid); the project stays on Dagster (Dagster+ Serverless)."
+    ]
+    assert yaml.safe_load((project / ".copier-answers.yml").read_text())["hosting_variant"] == "dagster_plus_serverless"
+
+
+def test_an_update_is_silent_where_the_rules_say_what_they_said(template, tmp_path, monkeypatch, capsys):
+    project = released_project(template, tmp_path, monkeypatch, orchestrator="airflow", hosting_variant="airflow_vm")
+    later_rule(template, {"id": "later", "caution": ["airflow"], "because": "of that", "source": "section 4"})
+    assert updated(project, capsys) == []

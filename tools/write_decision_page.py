@@ -1,35 +1,47 @@
-"""Write docs/decision.md from decision/*.yml, so that nothing in it is written by hand twice.
+"""Write docs/decision.md and decision/compiled.json from decision/*.yml, so that nothing is written by hand twice.
 
-With --check, write nothing and end with an error when the page differs.
+With --check, write nothing and end with an error when either differs.
 """
 
 from __future__ import annotations
 
+import json
 import sys
-from pathlib import Path
 
-import yaml
+from check_decision import EFFECTS
+from decision_engine import ROOT, complete, data, environment, macros
 
-ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "decision.md"
+COMPILED = ROOT / "decision" / "compiled.json"
 INTRODUCTION = """\
 # How the decision is made
 
-Written by `tools/write_decision_page.py` from `decision/systems.yml` and `decision/rules.yml`; change those.
+Written by `tools/write_decision_page.py` from the files in `decision/`; change those. Why they say what they say is in
+the [decision guide](decision-guide.md).
 
 1. Requirements and exclusions: what a rule excludes cannot be chosen, and what is required leaves nothing else.
 2. Weighted scores, 1 poor to 5 excellent; answers move the weights, which always sum to 100 %.
 3. Points from preferences and stay rules are added. Equal scores go by a stated rank, never by order in the files.
+4. Then the hosting variant: of those that no rule excludes, the lowest rank that suits the answers.
 
-The result is a default. The answer is recorded in the project, so a later change of the rules moves no project.
+The result is a default. The answer is recorded in the project, so a later change of the rules moves no project; after
+an update one line says so where today's rules would say something else. Each project holds the whole decision as
+`docs/adr/0001-orchestrator.md`. `make recommend` asks the same questions without making one.
 """
-EFFECTS = ("require", "exclude", "exclude_variants", "prefer", "caution", "caution_variants")
 
 
 def page() -> str:
-    catalogue = yaml.safe_load((ROOT / "decision" / "systems.yml").read_text())
-    rules = yaml.safe_load((ROOT / "decision" / "rules.yml").read_text())
-    return "\n".join([INTRODUCTION, *_scores(catalogue), *_weights(catalogue), *_variants(catalogue), *_rules(rules)])
+    catalogue, rules = data("systems"), data("rules")
+    sections = (
+        [INTRODUCTION],
+        _scores(catalogue),
+        _weights(catalogue),
+        _variants(catalogue),
+        _costs(catalogue),
+        _rules(rules),
+        _scenarios(catalogue),
+    )
+    return "\n".join(line for section in sections for line in section)
 
 
 def _table(head: list[str], rows: list[list[str]]) -> list[str]:
@@ -38,15 +50,23 @@ def _table(head: list[str], rows: list[list[str]]) -> list[str]:
 
 def _scores(catalogue: dict) -> list[str]:
     dimensions = catalogue["dimensions"]
-    head = ["system", "template", *(dimension["name"] for dimension in dimensions), "weighted sum"]
+    head = ["system", "template", *(dimension["name"] for dimension in dimensions), "weighted sum", "integrations"]
     rows = []
     for system in catalogue["systems"]:
         if "members" in system:
             continue
         scores = [system["scores"][dimension["id"]] for dimension in dimensions]
         total = sum(score * dimension["weight"] for score, dimension in zip(scores, dimensions, strict=True)) / 100
-        rows.append([system["name"], "yes" if system["template"] else "not yet", *map(str, scores), f"{total:.2f}"])
-    weights = ["weight", "", *(f"{dimension['weight']} %" for dimension in dimensions), ""]
+        count = (
+            f"{system['integrations']}+"
+            if system.get("integrations")
+            else "none"
+            if "integrations" in system
+            else "its cloud's"
+        )
+        name = f"[{system['name']}]({system['docs'].removeprefix('docs/')})"
+        rows.append([name, "yes" if system["template"] else "not yet", *map(str, scores), f"{total:.2f}", count])
+    weights = ["weight", "", *(f"{dimension['weight']} %" for dimension in dimensions), "", ""]
     combined = [
         f"{system['name']}: {_members(system)}; scored as its best member less {system['overhead']}."
         for system in catalogue["systems"]
@@ -70,12 +90,45 @@ def _weights(catalogue: dict) -> list[str]:
 
 def _variants(catalogue: dict) -> list[str]:
     rows = [
-        [system["name"], variant["name"], variant["hosting"], _condition(variant.get("when", {}))]
+        [
+            system["name"],
+            str(variant["rank"]),
+            f"[{variant['name']}]({variant['docs']})" if "docs" in variant else variant["name"],
+            variant["hosting"],
+            _condition(variant.get("suits", {})),
+            variant.get("only_on", "any cloud"),
+            "vendor" if variant.get("vendor_runs_code") else "you",
+            variant["because"],
+        ]
         for system in catalogue["systems"]
-        for variant in system.get("variants", [])
+        for variant in sorted(system.get("variants", []), key=lambda variant: variant["rank"])
     ]
-    head = ["system", "variant", "hosting", "when"]
-    return ["## Hosting variants", "", "The first that applies and is not excluded is taken.", "", *_table(head, rows)]
+    head = ["system", "rank", "variant", "hosting", "suits", "on", "runs your code", "because"]
+    return ["## Hosting variants", "", *_table(head, rows)]
+
+
+def _costs(catalogue: dict) -> list[str]:
+    costs, move = catalogue["costs"], catalogue["migration"]
+    rows = []
+    for system in catalogue["systems"]:
+        for hosting, weeks in system.get("weeks", {}).items():
+            week = costs["annual_salary"] / 52
+            total = week * (weeks["setup"] * costs["setup_engineers"] + weeks["maintenance"] * costs["years"])
+            rows.append([system["name"], hosting, str(weeks["setup"]), str(weeks["maintenance"]), f"{total:,.0f}"])
+    low, high = move["weeks_per_10"]
+    more_low, more_high = move["further"]["weeks_per_10"]
+    formula = f"""\
+Two years cost setup weeks x weekly salary x engineers, at most {costs["setup_engineers"]}, plus maintenance weeks a
+year x weekly salary x {costs["years"]}; the salary is {costs["annual_salary"]:,} a year, a week's a 52nd of it.
+Engineering time only: neither licences nor compute. For a cloud's own service there are no figures.
+"""
+    moving = f"""\
+Moving takes {low} to {high} engineer-weeks per 10 pipelines, tests, monitoring and runbooks included; leaving
+{" or ".join(move["further"]["leaving"])}, {more_low} to {more_high} more per {move["further"]["per"]}; and
+{move["surprises"] * 100:.0f} % on top for surprises.
+"""
+    head = ["system", "hosting", "setup weeks", "maintenance weeks a year", "two years"]
+    return ["## Money and time", "", formula, *_table(head, rows), moving]
 
 
 def _rules(rules: list[dict]) -> list[str]:
@@ -87,7 +140,7 @@ def _rules(rules: list[dict]) -> list[str]:
                 _condition(rule.get("when", {})),
                 _target(rule[effect]),
                 rule["because"],
-                rule["source"],
+                _source(rule["source"]),
             ]
             for rule in rules
             if effect in rule
@@ -98,9 +151,14 @@ def _rules(rules: list[dict]) -> list[str]:
     return lines
 
 
+def _source(source: str) -> str:
+    part = source.partition(", ")[2].replace(" ", "-")
+    return f"[{source}](decision-guide.md#{part})"
+
+
 def _target(target: str | list | dict) -> str:
     if isinstance(target, dict):
-        return ", ".join(f"{name} {value}" for name, value in target.items())
+        return ", ".join(f"{name} {str(value).lower()}" for name, value in target.items())
     return target if isinstance(target, str) else ", ".join(target)
 
 
@@ -112,13 +170,52 @@ def _wanted(wanted: object) -> str:
     if isinstance(wanted, dict):
         words = {"all": "has all of", "any": "has one of", "none": "is none of"}
         return " and ".join(f"{words[kind]} {', '.join(map(str, values))}" for kind, values in wanted.items())
-    return f"is {' or '.join(map(str, wanted))}" if isinstance(wanted, list) else f"is {wanted}"
+    wanted = wanted if isinstance(wanted, list) else [wanted]
+    return f"is {' or '.join(str(value).lower() for value in wanted)}"
+
+
+def _scenarios(catalogue: dict) -> list[str]:
+    names = {system["id"]: system["name"] for system in catalogue["systems"]}
+    explain = macros("engine")
+    rows = []
+    for scenario in data("scenarios"):
+        decision = explain("explain", complete(scenario["answers"]))
+        best, *others = decision["ranking"]
+        given = ", ".join(f"{name} {_given(value)}" for name, value in scenario["answers"].items()) or "all defaults"
+        hosted = f" ({best['variant']['name']})" if "variant" in scenario else ""
+        following = f"{others[0]['name']} {others[0]['score']:.2f}" if others else "none"
+        rows.append([scenario["situation"], given, f"{names[best['id']]}{hosted}", f"{best['score']:.2f}", following])
+    head = ["situation", "answers", "recommended", "score", "runner-up"]
+    return ["## Scenarios", "", "Tests hold the rules to these.", "", *_table(head, rows)]
+
+
+def _given(value: object) -> str:
+    return " + ".join(value) if isinstance(value, list) else str(value)
+
+
+def compiled() -> str:
+    """decision/compiled.json, one condition or system a line; brackets stand apart, for Jinja takes two for its own."""
+    content = json.loads(environment().get_template("decision/compile.jinja").module.compiled())
+    lines = []
+    for name, value in content.items():
+        one_each = [json.dumps(each) for each in value] if isinstance(value, list) else []
+        lines.append(
+            f"{json.dumps(name)}: " + ("[\n" + ",\n".join(one_each) + "\n]" if one_each else json.dumps(value))
+        )
+    text = "{\n" + ",\n".join(lines) + "\n}\n"
+    while "[[" in text or "]]" in text:
+        text = text.replace("[[", "[ [").replace("]]", "] ]")
+    assert json.loads(text) == content
+    return text
 
 
 def main() -> str | None:
-    if "--check" in sys.argv:
-        return None if PAGE.read_text() == page() else "docs/decision.md is not what decision/ says: make decision-page"
-    PAGE.write_text(page())
+    # In this order: the page is made with the engine, which reads what is compiled.
+    for path, content in ((COMPILED, compiled), (PAGE, page)):
+        if "--check" not in sys.argv:
+            path.write_text(content(), encoding="utf-8")
+        elif path.read_text(encoding="utf-8") != content():
+            return f"{path.relative_to(ROOT)} is not what decision/ says: make decision-page"
     return None
 
 

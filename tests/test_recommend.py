@@ -1,0 +1,146 @@
+"""`make recommend`: the same questions, rules and result as a copy, without a project."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pexpect
+import pytest
+import yaml
+from conftest import QUESTIONS, ROOT
+from decision_engine import CHOICES
+from test_questionnaire import DOWN, ENTER, ESCAPES
+
+TOOL = [sys.executable, str(ROOT / "tools" / "recommend.py")]
+
+
+@pytest.fixture
+def recommend(tmp_path):
+    """Run it with these answers in a file: ``recommend({"vpc": "isolated"}, "--format", "json")``."""
+
+    def run(answers, *options: str) -> subprocess.CompletedProcess:
+        file = tmp_path / "answers.yml"
+        file.write_text(answers if isinstance(answers, str) else yaml.safe_dump(answers))
+        command = [*TOOL, "--answers", str(file), *options]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, "COLUMNS": "80"})
+
+    return run
+
+
+def test_the_table_shows_ranking_reasons_costs_and_what_would_change_it(recommend):
+    shown = recommend({"current_orchestrator": "airflow", "pipeline_shape": "ml_dynamic"})
+    assert shown.returncode == 0, shown.stderr
+    text = " ".join(shown.stdout.split())
+    assert text.startswith("Recommended: Prefect (Prefect Cloud with managed pools)")
+    for part in (
+        "- Work known only at run time is plain Python in a flow.",
+        "Ranking system score hosting variant template Prefect 5.42",
+        "Out: Temporal, because it asks for engineers used to distributed systems",
+        "(rule temporal-without-platform-engineers)",
+        "Prefect Prefect Cloud with managed pools 5,769 5,769 11,538",
+        "licences and compute are not in it",
+        "Moving off Airflow takes 0 to 12 engineer-weeks, and 1.5 to 3 more per 10 operators to replace",
+        "What would change it recommended if answer",
+        "pipeline_shape=mixed",
+        "Mind: Prefect has a thin library of sensors.",
+    ):
+        assert part in text, part
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+
+
+def test_a_conflict_is_refused_in_one_sentence(recommend):
+    shown = recommend({"vpc": "isolated", "needs": ["no_servers"]})
+    assert shown.returncode == 1
+    assert shown.stdout == ""
+    assert shown.stderr.startswith("error: ")
+    assert "Nothing fits: " in shown.stderr
+    assert "nothing may leave your network" in shown.stderr
+    assert "you asked to host it yourself" not in shown.stderr
+    assert len(shown.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        ({"pipeline_shap": "mixed"}, "pipeline_shap is no question"),
+        ({"team_size": "seven"}, "'seven' is not in ['under_5'"),
+        ({"needs": "dbt"}, "needs: "),
+        ({"vpc": "isolated", "hosting": "managed"}, "choose hosting=self_host or vpc=data_plane"),
+        ("- mixed", "holds no answers"),
+        ("a: b: c", "is not YAML"),
+    ],
+)
+def test_a_wrong_file_is_refused_in_one_sentence(recommend, answers, told):
+    shown = recommend(answers)
+    assert shown.returncode == 1
+    assert told in shown.stderr
+    assert len(shown.stderr.splitlines()) == 1
+
+
+def test_without_a_terminal_it_says_what_to_write():
+    shown = subprocess.run(TOOL, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert shown.returncode == 1
+    assert "make recommend ANSWERS=answers.yml" in shown.stderr.splitlines()[-1]
+
+
+SAME = [
+    ({}, {}, ""),
+    (
+        {"pipeline_shape": "ml_dynamic", "vpc": "data_plane", "cloud": "gcp", "needs": ["dbt"]},
+        {
+            "pipeline_shape": DOWN * 2 + ENTER,
+            "vpc": DOWN + ENTER,
+            "cloud": DOWN + ENTER,
+            "needs": DOWN * 6 + " " + ENTER,
+        },
+        "",
+    ),
+    ({"vpc": "isolated", "team_size": "more_than_15"}, {"vpc": DOWN * 2 + ENTER, "team_size": DOWN + ENTER}, "hosting"),
+]
+
+
+@pytest.mark.parametrize(("answers", "keys", "skipped"), SAME, ids=["defaults", "dynamic", "isolated"])
+def test_file_terminal_and_copy_agree(recommend, render, answers, keys, skipped):
+    told = json.loads(recommend(answers, "--format", "json").stdout)
+    assert answers.items() <= told["answers"].items()
+    recorded = yaml.safe_load((render(**answers) / ".copier-answers.yml").read_text())
+    best = told["decision"]["ranking"][0]
+    assert recorded["recommended_orchestrator"] == told["decision"]["recommended"] == best["id"]
+    assert recorded["recommended_hosting_variant"] == best["variant"]["id"]
+    asked = at_terminal(keys, skipped)
+    assert asked["answers"] == told["answers"]
+    assert asked["decision"] == told["decision"]
+    assert asked["review"] == told["review"]
+
+
+def at_terminal(keys: dict[str, str], skipped: str) -> dict:
+    """What it says as JSON after these keys, Enter unless told otherwise."""
+    with pexpect.spawn(
+        TOOL[0], [*TOOL[1:], "--format", "json"], dimensions=(50, 200), encoding="utf-8", timeout=60
+    ) as screen:
+        for name in CHOICES:
+            if name != skipped:
+                screen.expect_exact(QUESTIONS[name]["help"].splitlines()[0])
+                screen.send(keys.get(name, ENTER))
+        screen.expect(pexpect.EOF)
+    text = ESCAPES.sub("", screen.before)
+    return json.loads(text[text.index("\n{") :])
+
+
+def test_an_answers_file_of_a_project_is_taken_as_it_is(recommend, render):
+    project = render(orchestrator="airflow", hosting_variant="airflow_vm")
+    told = json.loads(recommend((project / ".copier-answers.yml").read_text(), "--format", "json").stdout)
+    assert told["decision"]["recommended"] == "dagster"
+    assert [(row["id"], row["variant"]) for row in told["review"]["costs"]][3:] == [("airflow", "one virtual machine")]
+
+
+def test_make_passes_it_on(tmp_path):
+    file = tmp_path / "my answers.yml"
+    file.write_text("pipeline_shape: mixed\n")
+    command = ["make", "--no-print-directory", "recommend", f"ANSWERS={file}", "FORMAT=json"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout[shown.stdout.index("{") :])["decision"]["recommended"] == "hybrid"

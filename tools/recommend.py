@@ -1,0 +1,163 @@
+"""What the rules recommend, without a project: asks what the questionnaire asks, or takes a file of answers.
+
+The questions are asked and checked by Copier, from the same files, and its answer is what a copy would record.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import copier
+import yaml
+from copier.errors import CopierAnswersInterrupt, CopierError, InteractiveSessionError
+from decision_engine import CHOICES, ENVOPS, ROOT
+from jinja2.exceptions import FilterArgumentError
+from rich.console import Console
+from rich.table import Table
+
+RECORD = """\
+[%- from 'decision/review.jinja' import review -%]
+[%- set answers = dict(answers_before_needs, needs=needs) -%]
+[[ {'answers': answers, 'decision': decision,
+    'review': review(answers, decision, orchestrator, hosting_variant) | from_json} | to_json ]]
+"""
+
+
+# What a project's answers file says it is built on.
+CHOSEN = ("orchestrator", "hosting_variant")
+
+
+def recommend(given: dict | None) -> dict:
+    """{answers, decision, review} for these answers, the others by default; None asks at the terminal.
+
+    Raises ValueError with one sentence for an answer that is none.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        template, target = Path(folder, "template"), Path(folder, "target")
+        for name in ("decision", "questions"):
+            shutil.copytree(ROOT / name, template / name)
+        documents = [
+            yaml.safe_dump({"_envops": ENVOPS, "_subdirectory": "record"}),
+            "!include questions/decision.yml",
+            yaml.safe_dump({name: {"type": "str", "when": False, "default": ""} for name in CHOSEN}),
+        ]
+        (template / "copier.yml").write_text("\n---\n".join(documents), encoding="utf-8")
+        (template / "record").mkdir()
+        (template / "record" / "record.json.jinja").write_text(RECORD, encoding="utf-8")
+        answers = {name: value for name, value in (given or {}).items() if name in {*CHOICES, *CHOSEN}}
+        try:
+            copier.run_copy(str(template), target, data=answers, defaults=given is not None, quiet=True)
+        except InteractiveSessionError as error:
+            raise ValueError("there is no terminal to ask at; write make recommend ANSWERS=answers.yml") from error
+        except CopierAnswersInterrupt:
+            sys.exit(130)
+        except (CopierError, FilterArgumentError) as error:
+            raise ValueError(str(error)) from error
+        return json.loads((target / "record.json").read_text(encoding="utf-8"))
+
+
+def answers_in(file: Path) -> dict:
+    """The answers in a YAML or JSON file, such as a project's .copier-answers.yml. Raises ValueError."""
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{file}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ValueError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{file} holds no answers; write one a line, such as pipeline_shape: batch_etl")
+    files = (ROOT / "questions").glob("*.yml")
+    asked = {name for path in files for name in yaml.safe_load(path.read_text(encoding="utf-8"))}
+    for name in found:
+        if name not in asked and not str(name).startswith("_"):
+            raise ValueError(f"{file}: {name} is no question; there are {', '.join(CHOICES)}")
+    return found
+
+
+def show(record: dict, screen: Console) -> None:
+    """The ranking, its reasons, costs and sensitivities, as tables."""
+    decision, review = record["decision"], record["review"]
+    everything = {entry["id"]: entry for entry in decision["ranking"] + decision["excluded"]}
+    if decision["recommended"]:
+        best = everything[decision["recommended"]]
+        hosted = f" ({best['variant']['name']})" if best["variant"] else ""
+        screen.print(
+            f"Recommended: {best['name']}{hosted}{'' if best['template'] else ', which has no template here yet'}"
+        )
+    else:
+        screen.print(decision["conflict"])
+    for line in decision["reasons"]:
+        screen.print(f"- {line}")
+    ranking = _table(screen, "Ranking", ("system", "score", "hosting variant", "template"))
+    for entry in decision["ranking"]:
+        template = "yes" if entry["template"] else "not yet"
+        ranking.add_row(entry["name"], f"{entry['score']:.2f}", entry["variant"].get("name", "each its own"), template)
+    screen.print(ranking)
+    for entry in decision["excluded"]:
+        screen.print(f"Out: {entry['name']}, because {entry['out']}.")
+    costs = _table(
+        screen, "Two years, engineering time", ("system", "hosting variant", "setup", "maintenance", "total")
+    )
+    for row in review["costs"]:
+        figures = [f"{row[name]:,}" if name in row else "no figures" for name in ("setup", "maintenance", "total")]
+        costs.add_row(row["name"], row["variant"], *figures)
+    screen.print(costs)
+    screen.print(
+        f"at {review['salary']:,} a year and {review['engineers']} engineers; licences and compute are not in it"
+    )
+    if review["migration"]:
+        screen.print(_move(review["migration"]))
+    changes = _table(screen, "What would change it", ("recommended", "if", "answer"))
+    for flip in review["flips"]:
+        name = everything[flip["outcome"]]["name"] if flip["outcome"] else "nothing fits"
+        changes.add_row(name, flip["if"], f"{flip['question']}={flip['answer']}")
+    screen.print(changes if review["flips"] else "\nNo single answer would change it.")
+    concerned = {decision["recommended"], *decision["members"].get(decision["recommended"], [])}
+    hosts = {everything[system]["variant"].get("id") for system in concerned if system}
+    for caution in decision["cautions"]:
+        if concerned & set(caution.get("caution", [])) or hosts & set(caution["variants"]):
+            screen.print(f"Mind: {caution['because']}.")
+
+
+def _table(screen: Console, title: str, columns: tuple[str, ...]) -> Table:
+    screen.print()
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        figure = column in ("score", "setup", "maintenance", "total")
+        table.add_column(column, justify="right" if figure else "left", no_wrap=figure, header_style="dim")
+    return table
+
+
+def _move(migration: dict) -> str:
+    least, most = migration["weeks"]
+    weeks = f"at least {least:.0f}" if most is None else f"{least:.0f} to {most:.0f}"
+    told = f"Moving off {migration['from']} takes {weeks} engineer-weeks"
+    if migration["further"]:
+        least, most = migration["further"]
+        told += f", and {least:g} to {most:g} more per {migration['per']}"
+    return f"{told}; half of it again for surprises is in it."
+
+
+def main() -> str | None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--answers", type=Path, help="YAML or JSON file; what it does not name is the default")
+    parser.add_argument("--format", choices=("table", "json"), default="table")
+    options = parser.parse_args()
+    try:
+        record = recommend(answers_in(options.answers) if options.answers else None)
+    except ValueError as error:
+        return f"error: {error}"
+    if options.format == "json":
+        print(json.dumps(record, indent=2))
+    else:
+        show(record, Console(highlight=False))
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
