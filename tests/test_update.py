@@ -10,17 +10,10 @@ from pathlib import Path
 import copier
 import pytest
 import yaml
-from conftest import ROOT, git
+from conftest import git
 from test_rendering import files_in
 
 NEXT_RELEASE = "v0.2.0"
-
-
-def manifest(name: str) -> dict:
-    return yaml.safe_load((ROOT / "template" / f"[[{name}]]" / "manifest.yml").read_text())
-
-
-SYSTEMS = [path.parent.name.strip("[]") for path in (ROOT / "template").glob("*/manifest.yml")]
 
 
 @pytest.fixture
@@ -105,8 +98,3 @@ def test_an_untouched_project_equals_a_fresh_render(project, tmp_path):
     assert files_in(project) == files_in(tmp_path / "fresh")
     for name in files_in(project):
         assert (project / name).read_bytes() == (tmp_path / "fresh" / name).read_bytes(), name
-
-
-def test_every_seed_is_handed_out():
-    handed_out = (ROOT / "copier.yml").read_text().count("import seed with context")
-    assert sum(len(manifest(name)["seeds"]) for name in SYSTEMS) <= handed_out
