@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import statistics
@@ -10,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from projects import COPIER, ORCHESTRATORS, environment, released, scratch, template
+from projects import COPIER, environment, options, released, scratch, template
 from report import Figure, Usage, conclude, median_ratio, progress, spent
 
 AT_MOST = 1.3
@@ -18,15 +17,12 @@ PHASES = Path(__file__).with_name("workers") / "copy_phases.py"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=9, help="pairs of copies per orchestrator")
-    parser.add_argument("--orchestrators", nargs="+", default=ORCHESTRATORS, choices=ORCHESTRATORS)
-    options = parser.parse_args()
+    asked = options(__doc__, repetitions=9)
     figures, measured = [], {}
     with scratch() as folder:
         source = template(folder)
-        for name in options.orchestrators:
-            found = measured[name] = measure(folder / name, source, name, options.repetitions)
+        for name in asked.orchestrators:
+            found = measured[name] = measure(folder / name, source, name, asked.repetitions)
             figures += [
                 Figure(f"{name}: copy, static copy = 1 (CPU)", found["ratio_cpu"], "times", AT_MOST),
                 Figure(f"{name}: copy, static copy = 1 (wall)", found["ratio_wall"], "times", AT_MOST),
@@ -34,7 +30,7 @@ def main() -> None:
                 Figure(f"{name}: {found['files']} static files copied", found["seconds_static"], "s"),
             ]
     figures += where_it_goes([found["extra"] for found in measured.values()])
-    conclude("copying", figures, options, measured)
+    conclude("copying", figures, asked, measured)
 
 
 def where_it_goes(found: list[dict[str, float]]) -> list[Figure]:
