@@ -214,6 +214,7 @@ def _broken_rules(piece: pa.Table) -> pl.DataFrame:
 
     from .contract import Flight
 
+    # Without casts: a type that differs from the contract's is an error of `transform`, not of a row.
     _, failures = Flight.filter(pl.from_arrow(piece))
     if not len(failures):
         return pl.DataFrame(schema={"partition_date": pl.Date, "source_row": pl.Int64, "reason": pl.String})
