@@ -40,7 +40,7 @@ class Paths(Section):
 class Warehouse(Section):
     url: str
     password: str = ""
-    memory_limit: str = "128MB"  # what DuckDB may hold; beyond it works on disk
+    memory_limit: str = "128MB"  # what DuckDB may hold, at least 64MB a thread; beyond it works on disk
     threads: int = Field(default=2, ge=1)
     lock_timeout_seconds: Seconds = 60
 
