@@ -37,7 +37,7 @@ def where_it_goes(found: list[dict[str, float]]) -> list[Figure]:
     """Phases that take longer than in the static copy, the longest first; medians over the orchestrators."""
     extra = {name: statistics.median(each.get(name, 0.0) for each in found) for name in found[0]}
     longest = sorted(extra, key=extra.get, reverse=True)
-    return [Figure(f"more than static: {name}", extra[name], "s") for name in longest if extra[name] > 0.005]
+    return [Figure(f"more than static: {name} (CPU)", extra[name], "s") for name in longest if extra[name] > 0.005]
 
 
 def measure(folder: Path, source: Path, orchestrator: str, repetitions: int) -> dict:
@@ -94,7 +94,7 @@ def copier(folder: Path, source: Path, *data: str) -> Callable[[], Usage]:
 
 
 def phases(folder: Path, source: Path, orchestrator: str) -> dict:
-    """Medians of the seconds per phase of three copies, in a process each."""
+    """Medians of the CPU seconds per phase of three copies, in a process each."""
     runs = []
     for _ in range(3):
         shutil.rmtree(folder / "target", ignore_errors=True)
