@@ -24,7 +24,7 @@ from report import Figure, conclude, median_ratio, progress, show
 
 TIMES_AT_MOST, GIGABYTES_AT_MOST = 3, 1.5
 WORKERS = Path(__file__).with_name("workers")
-MEMORY_LIMIT, THREADS = "1GB", "2"
+MEMORY_LIMIT, THREADS = "128MB", "2"  # those of a rendered project, on both sides
 BIG_DAY = date(2013, 1, 2)
 # Hosts a project whose business functions are measured; they are the same on each orchestrator.
 HOST = "prefect"
@@ -85,7 +85,13 @@ def worker(python: Path, name: str, *arguments: object, log: Path, **variables: 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--days", type=int, default=365, help="days of the year to publish")
-    parser.add_argument("--rows", type=int, default=10_000_000, help="rows of the large partition, 0: leave it out")
+    parser.add_argument(
+        "--rows",
+        type=int,
+        nargs="*",
+        default=[1_000_000, 10_000_000],
+        help="rows of the large days, none: leave them out",
+    )
     parser.add_argument("--template", type=Path, help="another template to try; nothing is written then")
     parser.add_argument(
         "--reopen", action="store_true", help="close the warehouse after each step, and after each day of the script"
@@ -106,24 +112,37 @@ def main() -> None:
         Figure("a day through the SQL script", year["ms_per_day_script"], "ms"),
         *(Figure(f"of that, {name} (CPU)", value, "ms") for name, value in year["steps_ms"].items()),
         Figure("imports, once per process (CPU)", year["import_cpu"], "s"),
+        *told(memory),
     ]
-    if memory:
-        times = memory["large"] / memory["day"]
-        figures += [
-            Figure(f"peak memory, a day of {options.rows:,} rows, a real day = 1", times, "times"),
-            Figure(f"peak memory, a day of {options.rows:,} rows", memory["large"] / 1e9, "GB", GIGABYTES_AT_MOST),
-            Figure("peak memory, a real day", memory["day"] / 1e9, "GB", GIGABYTES_AT_MOST),
-            Figure("peak memory, imports only", memory["imports"] / 1e9, "GB"),
-            Figure(f"{options.rows:,} rows", memory["wall"], "s"),
-            *(
-                Figure(f"of that, {name} (CPU; peak {memory['large_peaks'][name] / 1e9:.2f} GB)", value, "s")
-                for name, value in memory["steps"].items()
-            ),
-        ]
     if options.template:
         show("business_functions", figures)
     else:
         conclude("business_functions", figures, options, {"year": year, "memory": memory})
+
+
+def told(memory: dict[str, dict]) -> list[Figure]:
+    """Peak memory by size of the day, and what the steps of the largest took."""
+    if not memory:
+        return []
+    peaks = [
+        Figure(f"peak memory, {name}", done["peak_memory"] / 1e9, "GB", GIGABYTES_AT_MOST)
+        for name, done in memory.items()
+    ]
+    (_, day), *larger = memory.items()
+    name, largest = larger[-1]
+    return [
+        *peaks,
+        Figure("peak memory, imports only", day["imports"] / 1e9, "GB"),
+        *(
+            Figure(f"peak memory, {large}, a real day = 1", done["peak_memory"] / day["peak_memory"], "times")
+            for large, done in larger
+        ),
+        Figure(name, largest["wall"], "s"),
+        *(
+            Figure(f"of that, {step} (CPU; peak {largest['peaks'][step] / 1e9:.2f} GB)", seconds, "s")
+            for step, seconds in largest["steps"].items()
+        ),
+    ]
 
 
 def spoil(landing: Path, days: Sequence[str]) -> None:
@@ -202,41 +221,44 @@ def same_figures(ours: Path, theirs: Path) -> dict[str, list]:
     return found
 
 
-def measure_memory(folder: Path, project: Path, python: Path, rows: int) -> dict:
-    """Peak memory of a process that publishes a real day, and of one that publishes a day of that many rows."""
+def measure_memory(folder: Path, project: Path, python: Path, sizes: Sequence[int]) -> dict[str, dict]:
+    """What processes say that publish one day each, with the project's own settings: a real day, then larger ones."""
     contract = project / "src" / PACKAGE / "pipelines" / "flights_daily" / "contract.py"
     # As a team with such days would: by the file that says how many rows a day may have.
-    contract.write_text(re.sub(r"MAX_ROWS_PER_DAY = [\d_]+", f"MAX_ROWS_PER_DAY = {2 * rows}", contract.read_text()))
-    day = BIG_DAY.isoformat()
-    many = folder / "many" / day
-    many.mkdir(parents=True)
+    text = re.sub(r"MAX_ROWS_PER_DAY = [\d_]+", f"MAX_ROWS_PER_DAY = {2 * max(sizes)}", contract.read_text())
+    contract.write_text(text)
     real = project / "data" / "landing"
-    write_many(real / day / "flights.csv", many / "flights.csv", rows)
-    (many / "_SUCCESS").touch()
-    found = {}
-    for name, landing in (("day", real), ("large", many.parent)):
-        log = folder / f"{name}.log"
-        settings = {
-            "APP_ENV": "dev",
-            "APP_ROOT": str(project),
-            "APP_PATHS__LANDING": str(landing),
-            "APP_WAREHOUSE__URL": f"duckdb://{folder / name}.duckdb",
-            "APP_WAREHOUSE__MEMORY_LIMIT": MEMORY_LIMIT,
-            "APP_WAREHOUSE__THREADS": THREADS,
-        }
-        with worker(python, "business_functions", PACKAGE, "reopened", log=log, **settings) as functions:
-            progress(f"publishing {'a real day' if name == 'day' else f'a day of {rows:,} rows'}")
-            done = functions.run([day])
-            found |= {name: done["peak_memory"], "wall": done["wall"], "cpu": done["cpu"], "steps": done["steps"]}
-            found[f"{name}_peaks"] = done["peaks"]
-            found["imports"] = functions.imported["peak_memory"]
-        progress(f"peak memory {found[name] / 1e9:.2f} GB after {done['wall']:.1f} s")
-        with duckdb.connect(folder / f"{name}.duckdb", read_only=True) as con:
-            published = con.execute("SELECT count(*), count(DISTINCT flight_key) FROM fact_flights").fetchone()
-        if name == "large" and published != (rows, rows):
-            sys.exit(f"error: {published} flights and keys were published instead of {rows}")
-    shutil.rmtree(many.parent)
+    found = {"a real day": publish_alone(folder, project, python, real)}
+    for rows in sizes:
+        many = folder / "many" / BIG_DAY.isoformat()
+        many.mkdir(parents=True)
+        write_many(real / many.name / "flights.csv", many / "flights.csv", rows)
+        (many / "_SUCCESS").touch()
+        found[f"a day of {rows:,} rows"] = publish_alone(folder, project, python, many.parent, rows)
+        shutil.rmtree(many.parent)
     return found
+
+
+def publish_alone(folder: Path, project: Path, python: Path, landing: Path, rows: int | None = None) -> dict:
+    """Publish the day in a process of its own, and see that it published that many rows, each with a key of its own."""
+    warehouse = folder / "alone.duckdb"
+    settings = {
+        "APP_ENV": "dev",
+        "APP_ROOT": str(project),
+        "APP_PATHS__LANDING": str(landing),
+        "APP_WAREHOUSE__URL": f"duckdb://{warehouse}",
+    }
+    progress(f"publishing a day of {rows:,} rows" if rows else "publishing a real day")
+    log = folder / "alone.log"
+    with worker(python, "business_functions", PACKAGE, "reopened", log=log, **settings) as functions:
+        done = functions.run([BIG_DAY.isoformat()]) | {"imports": functions.imported["peak_memory"]}
+    progress(f"peak memory {done['peak_memory'] / 1e9:.2f} GB after {done['wall']:.1f} s")
+    with duckdb.connect(warehouse, read_only=True) as con:
+        published = con.execute("SELECT count(*), count(DISTINCT flight_key) FROM fact_flights").fetchone()
+    if rows and published != (rows, rows):
+        sys.exit(f"error: {published} flights and keys were published instead of {rows}")
+    warehouse.unlink()
+    return done
 
 
 def write_many(source: Path, target: Path, rows: int) -> None:
@@ -245,7 +267,7 @@ def write_many(source: Path, target: Path, rows: int) -> None:
     Carrier, route, hour, delays and all else stay as they were, so that every row keeps the contract.
     """
     progress(f"writing a day of {rows:,} rows")
-    with duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(target.parent)}) as con:
+    with duckdb.connect(config={"memory_limit": "1GB", "temp_directory": str(target.parent)}) as con:
         con.execute(
             f"""
             COPY (

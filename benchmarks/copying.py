@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import statistics
@@ -10,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from projects import COPIER, ORCHESTRATORS, environment, released, scratch, template
+from projects import COPIER, environment, options, released, scratch, template
 from report import Figure, Usage, conclude, median_ratio, progress, spent
 
 AT_MOST = 1.3
@@ -18,15 +17,12 @@ PHASES = Path(__file__).with_name("workers") / "copy_phases.py"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=9, help="pairs of copies per orchestrator")
-    parser.add_argument("--orchestrators", nargs="+", default=ORCHESTRATORS, choices=ORCHESTRATORS)
-    options = parser.parse_args()
+    asked = options(__doc__, repetitions=9)
     figures, measured = [], {}
     with scratch() as folder:
         source = template(folder)
-        for name in options.orchestrators:
-            found = measured[name] = measure(folder / name, source, name, options.repetitions)
+        for name in asked.orchestrators:
+            found = measured[name] = measure(folder / name, source, name, asked.repetitions)
             figures += [
                 Figure(f"{name}: copy, static copy = 1 (CPU)", found["ratio_cpu"], "times", AT_MOST),
                 Figure(f"{name}: copy, static copy = 1 (wall)", found["ratio_wall"], "times", AT_MOST),
@@ -34,14 +30,14 @@ def main() -> None:
                 Figure(f"{name}: {found['files']} static files copied", found["seconds_static"], "s"),
             ]
     figures += where_it_goes([found["extra"] for found in measured.values()])
-    conclude("copying", figures, options, measured)
+    conclude("copying", figures, asked, measured)
 
 
 def where_it_goes(found: list[dict[str, float]]) -> list[Figure]:
     """Phases that take longer than in the static copy, the longest first; medians over the orchestrators."""
     extra = {name: statistics.median(each.get(name, 0.0) for each in found) for name in found[0]}
     longest = sorted(extra, key=extra.get, reverse=True)
-    return [Figure(f"more than static: {name}", extra[name], "s") for name in longest if extra[name] > 0.005]
+    return [Figure(f"more than static: {name} (CPU)", extra[name], "s") for name in longest if extra[name] > 0.005]
 
 
 def measure(folder: Path, source: Path, orchestrator: str, repetitions: int) -> dict:
@@ -98,7 +94,7 @@ def copier(folder: Path, source: Path, *data: str) -> Callable[[], Usage]:
 
 
 def phases(folder: Path, source: Path, orchestrator: str) -> dict:
-    """Medians of the seconds per phase of three copies, in a process each."""
+    """Medians of the CPU seconds per phase of three copies, in a process each."""
     runs = []
     for _ in range(3):
         shutil.rmtree(folder / "target", ignore_errors=True)

@@ -5,12 +5,11 @@ Every import happens in a fresh interpreter, the two in turn.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 from pathlib import Path
 
-from projects import ORCHESTRATORS, PACKAGE, UV, environment, render, scratch, set_up, template
+from projects import PACKAGE, UV, environment, options, render, scratch, set_up, template
 from report import Figure, conclude, median_ratio, progress, spent
 
 # Per orchestrator: what every file for it begins with, and what its scheduler does to find the pipeline.
@@ -36,17 +35,14 @@ print(json.dumps({{{{
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repetitions", type=int, default=9, help="pairs of interpreters per orchestrator")
-    parser.add_argument("--orchestrators", nargs="+", default=ORCHESTRATORS, choices=ORCHESTRATORS)
-    options = parser.parse_args()
+    asked = options(__doc__, repetitions=9)
     figures, measured = [], {}
     with scratch() as folder:
         source = template(folder)
-        for name in options.orchestrators:
+        for name in asked.orchestrators:
             project = render(source, folder / name, name)
             set_up(project, name)
-            found = measured[name] = measure(project, name, options.repetitions)
+            found = measured[name] = measure(project, name, asked.repetitions)
             figures += [
                 Figure(f"{name}: definitions, importing {name} = 1 (CPU)", found["ratio_cpu"], "times"),
                 Figure(f"{name}: definitions on top of importing {name} (CPU)", found["more_cpu"], "s"),
@@ -55,7 +51,7 @@ def main() -> None:
             ]
             told = ", ".join(found["heavy"]) or "none of them"
             progress(f"{name}: libraries of the steps that the definitions loaded by themselves: {told}")
-    conclude("definitions_import", figures, options, measured)
+    conclude("definitions_import", figures, asked, measured)
 
 
 def measure(project: Path, orchestrator: str, repetitions: int) -> dict:

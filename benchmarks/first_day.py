@@ -5,7 +5,6 @@ Downloads are part of it, so the network is too: what counts is the ratio within
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import statistics
 import sys
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
-from projects import BIN, COPIER, ORCHESTRATORS, UV, environment, scratch, template
+from projects import BIN, COPIER, UV, environment, options, scratch, template
 from report import ROOT, Figure, conclude, progress, spent
 
 DAY = "2013-01-02"
@@ -90,16 +89,13 @@ PEERS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repetitions", type=int, default=1, help="pairs per orchestrator")
-    parser.add_argument("--orchestrators", nargs="+", default=ORCHESTRATORS, choices=ORCHESTRATORS)
-    options = parser.parse_args()
+    asked = options(__doc__, repetitions=1)
     figures, measured = [], {}
     with scratch() as folder:
         source = template(folder)
-        for name in options.orchestrators:
+        for name in asked.orchestrators:
             pairs = []
-            for number in range(options.repetitions):
+            for number in range(asked.repetitions):
                 ours, peer = folder / name / "ours", folder / name / "peer"
                 if number % 2:
                     beside, done = minimal(peer, name), first_day(ours, source, name)
@@ -109,7 +105,7 @@ def main() -> None:
                 shutil.rmtree(folder / name)
             figures += told(name, pairs)
             measured[name] = {"peer": PEERS[name].name, "pairs": pairs}
-    conclude("first_day", figures, options, measured)
+    conclude("first_day", figures, asked, measured)
 
 
 def told(name: str, pairs: list[tuple[dict, dict]]) -> list[Figure]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import io
 import os
@@ -22,6 +23,14 @@ PACKAGE = "flight_marts"  # what default answers call it
 ORCHESTRATORS = ("airflow", "dagster", "prefect")
 BIN = Path(sys.executable).parent
 COPIER, UV = BIN / "copier", BIN / "uv"
+
+
+def options(description: str, repetitions: int) -> argparse.Namespace:
+    """What a benchmark that measures pairs per orchestrator is asked for. repetitions: how many, by default."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--repetitions", type=int, default=repetitions, help="pairs per orchestrator")
+    parser.add_argument("--orchestrators", nargs="+", default=ORCHESTRATORS, choices=ORCHESTRATORS)
+    return parser.parse_args()
 
 
 @contextmanager

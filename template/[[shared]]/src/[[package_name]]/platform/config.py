@@ -69,7 +69,7 @@ class Paths(Section):
 class Warehouse(Section):
     url: Annotated[str, AfterValidator(_without_password)]
     password: Reference = ""
-    memory_limit: str = "512MB"
+    memory_limit: str = "128MB"  # what DuckDB may hold, at least 64MB a thread; beyond it works on disk
     threads: int = Field(default=2, ge=1)
     lock_timeout_seconds: Seconds = 60
 

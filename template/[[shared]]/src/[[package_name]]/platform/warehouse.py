@@ -138,6 +138,12 @@ def run(con: SQLBackend, sql: str) -> None:
     con.con.execute(sql)
 
 
+def _write(con: SQLBackend, sql: str) -> int:
+    """Execute one statement that writes rows. Returns how many."""
+    done = con.con.execute(sql)
+    return done.fetchone()[0] if con.name == "duckdb" else done.rowcount
+
+
 # Ibis takes longer to write a statement than DuckDB to run it over a day of flights.
 _statements: dict[tuple[str, Hashable], str] = {}
 
@@ -168,15 +174,17 @@ def count_staged(con: SQLBackend, name: str) -> int:
     return con.con.execute(f'SELECT count(*) FROM {STAGING}."{name}"').fetchone()[0]
 
 
-def stage(con: SQLBackend, name: str, rows: ir.Table | pa.RecordBatchReader) -> None:
-    """Replace a staging table with rows: an expression over the same warehouse, or a stream of Arrow batches."""
+def stage(con: SQLBackend, name: str, rows: ir.Table | pa.RecordBatchReader) -> int:
+    """Replace a staging table with rows: an expression over the same warehouse, or a stream of Arrow batches.
+
+    Returns the number of rows.
+    """
     import pyarrow as pa
 
     _clear_staged(con, name)
     if isinstance(rows, pa.RecordBatchReader):
-        LOADERS[con.name](con, name, rows)
-    else:
-        run(con, f'CREATE TABLE {STAGING}."{name}" AS {to_sql(con, rows)}')
+        return LOADERS[con.name](con, name, rows)
+    return _write(con, f'CREATE TABLE {STAGING}."{name}" AS {to_sql(con, rows)}')
 
 
 @contextmanager
@@ -197,13 +205,12 @@ def file_reader(con: SQLBackend) -> Iterator[duckdb.DuckDBPyConnection]:
         yield reader
 
 
-def stage_query(con: SQLBackend, name: str, reader: duckdb.DuckDBPyConnection, query: str) -> None:
-    """Replace a staging table with the result of a query on the `file_reader`."""
+def stage_query(con: SQLBackend, name: str, reader: duckdb.DuckDBPyConnection, query: str) -> int:
+    """Replace a staging table with the result of a query on the `file_reader`. Returns the number of rows."""
     if reader is not con.con:
-        stage(con, name, reader.execute(query).to_arrow_reader(ROWS_AT_ONCE))
-        return
+        return stage(con, name, reader.execute(query).to_arrow_reader(ROWS_AT_ONCE))
     _clear_staged(con, name)
-    run(con, f'CREATE TABLE {STAGING}."{name}" AS {query}')
+    return _write(con, f'CREATE TABLE {STAGING}."{name}" AS {query}')
 
 
 def _clear_staged(con: SQLBackend, name: str) -> None:
@@ -216,20 +223,23 @@ def drop_staged(con: SQLBackend, *names: str) -> None:
     run(con, "; ".join(f'DROP TABLE IF EXISTS {STAGING}."{name}" CASCADE' for name in names))
 
 
-def _load_duckdb(con: SQLBackend, name: str, rows: pa.RecordBatchReader) -> None:
+def _load_duckdb(con: SQLBackend, name: str, rows: pa.RecordBatchReader) -> int:
     con.con.register("incoming", rows)
-    run(con, f'CREATE TABLE {STAGING}."{name}" AS SELECT * FROM incoming')
+    written = _write(con, f'CREATE TABLE {STAGING}."{name}" AS SELECT * FROM incoming')
     con.con.unregister("incoming")
+    return written
 
 
-def _load_postgres(con: SQLBackend, name: str, rows: pa.RecordBatchReader) -> None:
+def _load_postgres(con: SQLBackend, name: str, rows: pa.RecordBatchReader) -> int:
     import ibis
 
     con.create_table(name, schema=ibis.Schema.from_pyarrow(rows.schema), database=STAGING)
-    with con.con.cursor() as cursor, cursor.copy(f'COPY {STAGING}."{name}" FROM STDIN') as copy:
-        for batch in rows:
-            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                copy.write_row(row)
+    with con.con.cursor() as cursor:
+        with cursor.copy(f'COPY {STAGING}."{name}" FROM STDIN') as copy:
+            for batch in rows:
+                for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                    copy.write_row(row)
+        return cursor.rowcount
 
 
 LOADERS = {"duckdb": _load_duckdb, "postgres": _load_postgres}
@@ -241,14 +251,15 @@ def replace_partition(con: SQLBackend, column: str, day: date, tables: Mapping[s
     column: the partition column, which every table has. Returns the number of rows in the new partition by table.
     """
     existing = _published(con)
+    written = {}
     with transaction(con, lock=" ".join(sorted(tables))):
         for name, rows in tables.items():
             if name not in existing:
                 _create_like(con, name, rows)
             run(con, f"DELETE FROM \"{name}\" WHERE {column} = DATE '{day.isoformat()}'")
             columns = ", ".join(f'"{label}"' for label in rows.columns)
-            run(con, f'INSERT INTO "{name}" ({columns}) {to_sql(con, rows)}')
-    return {name: _count_partition(con, name, column, day) for name in tables}
+            written[name] = _write(con, f'INSERT INTO "{name}" ({columns}) {to_sql(con, rows)}')
+    return written
 
 
 def _published(con: SQLBackend) -> set[str]:
@@ -259,10 +270,6 @@ def _published(con: SQLBackend) -> set[str]:
 def _create_like(con: SQLBackend, name: str, rows: ir.Table) -> None:
     # In the same transaction as the rows, and with all columns nullable: the contract checks, the table stores.
     run(con, f'CREATE TABLE IF NOT EXISTS "{name}" AS SELECT * FROM ({to_sql(con, rows)}) AS t WHERE false')
-
-
-def _count_partition(con: SQLBackend, name: str, column: str, day: date) -> int:
-    return con.con.execute(f"SELECT count(*) FROM \"{name}\" WHERE {column} = DATE '{day.isoformat()}'").fetchone()[0]
 
 
 def batches(con: SQLBackend, table: ir.Table, rows: int, bucket_column: str, max_rows: int) -> Iterable[pa.Table]:

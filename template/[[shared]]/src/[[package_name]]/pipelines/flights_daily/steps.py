@@ -27,7 +27,7 @@ PARTITION_COLUMN = "flight_date"
 PUBLISHED_TABLES = ("fact_flights", "daily_carrier_performance", "daily_route_volume")
 QUARANTINE = "fact_flights_quarantine"
 STAGED = ("raw", "broken", "typed", "rejected")
-CHECK_ROWS_AT_ONCE = 200_000
+CHECK_ROWS_AT_ONCE = 100_000
 LONGEST_LINE = 2_000
 
 
@@ -65,9 +65,8 @@ def extract(day: date) -> dict[str, int]:
     source = landing_folder(day) / "flights.csv"
     with step(PIPELINE, "extract", day) as report, warehouse.connect() as con:
         _check_header(source)
-        _load_text(con, source, day)
-        broken = warehouse.count_staged(con, _name(day, "broken"))
-        report.rows = {"read": warehouse.count_staged(con, _name(day, "raw")) + broken, "quarantined": broken}
+        lines, broken = _load_text(con, source, day)
+        report.rows = {"read": lines + broken, "quarantined": broken}
     return report.rows
 
 
@@ -75,8 +74,7 @@ def transform(day: date) -> dict[str, int]:
     """Type the extracted text. Returns rows by kind: typed."""
     with step(PIPELINE, "transform", day) as report, warehouse.connect() as con:
         _name_staged(con, day, "raw")
-        warehouse.stage(con, _name(day, "typed"), _tables()["typed"])
-        report.rows = {"typed": warehouse.count_staged(con, _name(day, "typed"))}
+        report.rows = {"typed": warehouse.stage(con, _name(day, "typed"), _tables()["typed"])}
     return report.rows
 
 
@@ -87,10 +85,10 @@ def check(day: date) -> dict[str, int]:
     the rows would go to quarantine, or the number kept is outside the contract's bounds.
     """
     with step(PIPELINE, "check", day) as report, warehouse.connect() as con:
-        warehouse.stage(con, _name(day, "rejected"), _rejected(con, day))
-        typed, bad, broken = (warehouse.count_staged(con, _name(day, part)) for part in ("typed", "rejected", "broken"))
-        report.rows = {"kept": typed - bad, "quarantined": bad + broken}
-        _enforce(report.rows, warehouse.staged(con, _name(day, "rejected")))
+        typed, broken = (warehouse.count_staged(con, _name(day, part)) for part in ("typed", "broken"))
+        rejected = warehouse.stage(con, _name(day, "rejected"), _rejected(con, day, typed))
+        report.rows = {"kept": typed - rejected, "quarantined": rejected + broken}
+        _enforce(con, day, report.rows)
     return report.rows
 
 
@@ -166,8 +164,11 @@ def _check_header(source: Path) -> None:
         raise InputError(f"{_shown(source)} has another header ({'; '.join(told) or 'columns in another order'})")
 
 
-def _load_text(con: SQLBackend, source: Path, day: date) -> None:
-    """Stage the file's lines as text (``raw``), and those that cannot be split into fields (``broken``)."""
+def _load_text(con: SQLBackend, source: Path, day: date) -> tuple[int, int]:
+    """Stage the file's lines as text (``raw``), and those that cannot be split into fields (``broken``).
+
+    Returns the number of each.
+    """
     import duckdb
 
     from .transform import SOURCE_COLUMNS
@@ -176,7 +177,7 @@ def _load_text(con: SQLBackend, source: Path, day: date) -> None:
     partition, path = f"DATE '{day.isoformat()}' AS partition_date", str(source).replace("'", "''")
     with warehouse.file_reader(con) as reader:
         try:
-            warehouse.stage_query(
+            lines = warehouse.stage_query(
                 con,
                 _name(day, "raw"),
                 reader,
@@ -186,22 +187,22 @@ def _load_text(con: SQLBackend, source: Path, day: date) -> None:
             )
         except (duckdb.InvalidInputException, duckdb.IOException) as error:
             raise InputError(f"{_shown(source)} cannot be read as CSV: {str(error).splitlines()[0]}") from None
-        warehouse.stage_query(
+        broken = warehouse.stage_query(
             con,
             _name(day, "broken"),
             reader,
             f"SELECT {partition}, line::BIGINT AS source_row, min(error_message) AS reason, min(csv_line) AS record "
             "FROM reject_errors GROUP BY line ORDER BY line",
         )
+    return lines, broken
 
 
-def _rejected(con: SQLBackend, day: date) -> pa.RecordBatchReader:
-    """(partition_date, source_row, reason) of the rows that break the contract."""
+def _rejected(con: SQLBackend, day: date, rows: int) -> pa.RecordBatchReader:
+    """(partition_date, source_row, reason) of the rows that break the contract, of so many typed rows."""
     import pyarrow as pa
 
     schema = pa.schema({"partition_date": pa.date32(), "source_row": pa.int64(), "reason": pa.string()})
     _name_staged(con, day, "typed")
-    rows = warehouse.count_staged(con, _name(day, "typed"))
     pieces = warehouse.batches(con, _tables()["staged"], rows, "flight_number", CHECK_ROWS_AT_ONCE)
     # Collected before they are written: a DuckDB connection cannot read for one statement while it runs another.
     found = [batch for piece in pieces for batch in _broken_rules(piece).to_arrow().cast(schema).to_batches()]
@@ -213,7 +214,8 @@ def _broken_rules(piece: pa.Table) -> pl.DataFrame:
 
     from .contract import Flight
 
-    _, failures = Flight.filter(pl.from_arrow(piece), cast=True)
+    # Without casts: a type that differs from the contract's is an error of `transform`, not of a row.
+    _, failures = Flight.filter(pl.from_arrow(piece))
     if not len(failures):
         return pl.DataFrame(schema={"partition_date": pl.Date, "source_row": pl.Int64, "reason": pl.String})
     details = failures.details()
@@ -223,14 +225,14 @@ def _broken_rules(piece: pa.Table) -> pl.DataFrame:
     return details.select("partition_date", "source_row", reason=reason)
 
 
-def _enforce(rows: dict[str, int], rejected: ir.Table) -> None:
+def _enforce(con: SQLBackend, day: date, rows: dict[str, int]) -> None:
     from .contract import MAX_ROWS_PER_DAY, MIN_ROWS_PER_DAY
 
     kept, quarantined = rows["kept"], rows["quarantined"]
     allowed = config.load().for_pipeline(PIPELINE).quality.max_quarantined_share
     share = quarantined / (kept + quarantined) if quarantined else 0.0
     if share > allowed:
-        worst = rejected.reason.topk(1).execute()
+        worst = warehouse.staged(con, _name(day, "rejected")).reason.topk(1).execute()
         told = f", most often: {worst.iloc[0, 0]}" if len(worst) else ""
         raise ContractError(
             f"{quarantined:,} of {kept + quarantined:,} rows break the contract "

@@ -28,7 +28,7 @@ CLOCK_TIMES = ("dep_time", "sched_dep_time", "arr_time", "sched_arr_time")
 
 # At most nine digits: what matches is sure to fit a 32-bit integer, on every backend.
 WHOLE_NUMBER = r"^-?[0-9]{1,9}$"
-UTC_TIME_OF_DAY = r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$"
+UTC_INSTANT = r"^.{10}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$"
 CLOCK_TIME = r"^([01]?[0-9]|2[0-3])?[0-5]?[0-9]$|^2400$"
 
 
@@ -36,22 +36,21 @@ def _given(text: ir.StringColumn) -> ir.StringColumn:
     return text.nullif(NOT_AVAILABLE)
 
 
+# A cast stands inside its case, so that a text of another form gives null and not an error; "NA" is one of them.
 def _whole_number(text: ir.StringColumn) -> ir.IntegerColumn:
-    # The cast stands inside the case, so that a value that is no number gives null and not an error.
     return ibis.cases((text.re_search(WHOLE_NUMBER), text.cast("int32")))
 
 
 def _clock_time(text: ir.StringColumn) -> ir.StringColumn:
-    digits = text.lpad(4, "0")
-    return ibis.cases((text.re_search(CLOCK_TIME), digits.left(2) + ":" + digits.right(2)))
+    four_digits = ("000" + text).right(4)
+    return ibis.cases((text.re_search(CLOCK_TIME), four_digits.re_replace("(..)(..)", r"\1:\2")))
 
 
 def _utc_instant(text: ir.StringColumn, local_date: ir.DateColumn) -> ir.TimestampColumn:
     # West of Greenwich a local day ends on the next day in UTC; any other date is wrong, or none at all.
-    next_date = (local_date + ibis.interval(days=1)).cast("string").left(10)
-    on_those_days = (text.left(10) == local_date.cast("string")) | (text.left(10) == next_date)
-    valid = on_those_days & (text.length() == 20) & text.re_search(UTC_TIME_OF_DAY)
-    return ibis.cases((valid, text.left(19).cast("timestamp")))
+    dates = [(local_date + ibis.interval(days=days)).strftime("%Y-%m-%d") for days in (0, 1)]
+    of_the_day = text.startswith(dates[0]) | text.startswith(dates[1])
+    return ibis.cases((of_the_day & text.re_search(UTC_INSTANT), text.cast("timestamp")))
 
 
 def fact_flights(raw: ir.Table) -> ir.Table:
@@ -63,8 +62,8 @@ def fact_flights(raw: ir.Table) -> ir.Table:
     without zone, clock times local to their airport. ``flight_date`` is null in a row of another day than its file's,
     ``unreadable`` lists values that could not be typed.
     """
-    typed = {name: _whole_number(_given(raw[name])) for name in NUMBERS}
-    typed |= {name: _clock_time(_given(raw[name])) for name in CLOCK_TIMES}
+    typed = {name: _whole_number(raw[name]) for name in NUMBERS}
+    typed |= {name: _clock_time(raw[name]) for name in CLOCK_TIMES}
     typed |= {"time_hour": _utc_instant(raw.time_hour, raw.partition_date)}
     read = raw.mutate(**{f"{name}_value": value for name, value in typed.items()})
     flights = read.mutate(
@@ -106,10 +105,11 @@ def _flight_key(flights: ir.Table) -> ir.StringColumn:
 
 def _unreadable(read: ir.Table, names: Iterable[str]) -> ir.StringColumn:
     """Names of the columns whose text is there but could not be typed, null where there are none."""
-    found = ibis.literal("")
-    for name in names:
-        found = found + ibis.ifelse((read[name] != NOT_AVAILABLE) & read[f"{name}_value"].isnull(), f"{name} ", "")
-    return found.nullif("")
+    found = [ibis.cases(((read[name] != NOT_AVAILABLE) & read[f"{name}_value"].isnull(), name)) for name in names]
+    return ibis.literal(" ").join(found).nullif("")
+
+
+DAY_AND_CARRIER = ["flight_date", "carrier"]
 
 
 def daily_carrier_performance(flights: ir.Table) -> ir.Table:
@@ -119,15 +119,49 @@ def daily_carrier_performance(flights: ir.Table) -> ir.Table:
     Returns flight_date, carrier, flights, cancelled, departed, and mean and 90th percentile (interpolated) of
     departure and arrival delay in minutes, null for a carrier with no such flight that day.
     """
-    return flights.group_by("flight_date", "carrier").agg(
+    figures = flights.group_by(DAY_AND_CARRIER).agg(
         flights=_.count(),
         cancelled=_.count(where=_.cancelled),
         departed=_.count(where=~_.cancelled),
         mean_dep_delay_min=_.dep_delay_min.cast("float64").mean(),
-        p90_dep_delay_min=_.dep_delay_min.quantile(0.9),
         mean_arr_delay_min=_.arr_delay_min.cast("float64").mean(),
-        p90_arr_delay_min=_.arr_delay_min.quantile(0.9),
     )
+    percentiles = _percentiles(flights, 0.9, p90_dep_delay_min="dep_delay_min", p90_arr_delay_min="arr_delay_min")
+    return figures.left_join(percentiles, DAY_AND_CARRIER).select(
+        *DAY_AND_CARRIER,
+        "flights",
+        "cancelled",
+        "departed",
+        "mean_dep_delay_min",
+        "p90_dep_delay_min",
+        "mean_arr_delay_min",
+        "p90_arr_delay_min",
+    )
+
+
+def _percentiles(flights: ir.Table, share: float, **delays: str) -> ir.Table:
+    """Interpolated percentiles of columns of whole minutes, by the name each gets: one row per day and carrier.
+
+    They are found by counting flights per minute of delay: a database's own function keeps every value in memory.
+    """
+    columns = [
+        flights.select(*DAY_AND_CARRIER, name=ibis.literal(name), minute=flights[delay])
+        for name, delay in delays.items()
+    ]
+    minutes = ibis.union(*columns)
+    of_one = [*DAY_AND_CARRIER, "name"]
+    counted = minutes.filter(_.minute.notnull()).group_by(*of_one, "minute").agg(flights=_.count())
+    ranked = counted.mutate(
+        up_to=_.flights.sum().over(ibis.cumulative_window(group_by=of_one, order_by="minute")),
+        place=share * (_.flights.sum().over(ibis.window(group_by=of_one)) - 1).cast("float64"),
+    )
+    found = ranked.group_by(of_one).agg(
+        below=_.minute.min(where=_.up_to > _.place.floor()),
+        above=_.minute.min(where=_.up_to > _.place.ceil()),
+        part=(_.place - _.place.floor()).max(),
+    )
+    value = found.below + found.part * (found.above - found.below)
+    return found.group_by(DAY_AND_CARRIER).agg(**{name: value.max(where=found["name"] == name) for name in delays})
 
 
 def daily_route_volume(flights: ir.Table) -> ir.Table:
@@ -151,9 +185,7 @@ def quarantine(raw: ir.Table, rejected: ir.Table, broken: ir.Table) -> ir.Table:
     Returns flight_date, source_row, reason, record.
     """
     columns = ["partition_date", "source_row", "reason", "record"]
-    text = raw[SOURCE_COLUMNS[0]].fill_null("")
-    for name in SOURCE_COLUMNS[1:]:
-        text = text + "," + raw[name].fill_null("")
+    text = ibis.literal(",").join([raw[name].fill_null("") for name in SOURCE_COLUMNS])
     lines = raw.select("partition_date", "source_row", record=text)
     failed = lines.join(rejected, ["partition_date", "source_row"]).select(columns)
     return failed.union(broken.select(columns)).rename(flight_date="partition_date")
