@@ -48,7 +48,9 @@ class Steps:
 
     def __call__(self, answers: dict, without: str = "") -> dict:
         found = {}
-        self.module.applicable(found, answers, [each for each in self.module.conditions if each.get("id") != without])
+        self.module.applicable(
+            found, answers, [each for each in self.module.loaded["conditions"] if each.get("id") != without]
+        )
         self.module.excluded(found)
         self.module.ranked(found)
         return found
