@@ -157,12 +157,12 @@ class Airflow(Engine):
         return int((self.project.folder / "var" / "conformance" / "airflow" / "supervisord.pid").read_text())
 
     def _children(self, parent: int, word: str = "") -> list[int]:
-        """Child processes of that one, whose command line has the word."""
+        """Child processes of that one, whose command line has the word; a service may write it with an underscore."""
         found = []
         for entry in Path("/proc").iterdir():
             try:
                 if entry.name.isdigit() and _parent(entry) == parent:
-                    command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                    command = (entry / "cmdline").read_bytes().replace(b"_", b"-").decode()
                     found += [int(entry.name)] if word in command else []
             except OSError:
                 continue  # it ended meanwhile
