@@ -256,7 +256,8 @@ def partitions(con: SQLBackend, table: str, column: str, first: date, last: date
     if table not in _published(con):
         return set()
     span = f"BETWEEN DATE '{first.isoformat()}' AND DATE '{last.isoformat()}'"
-    return {day for (day,) in con.con.execute(f'SELECT DISTINCT {column} FROM "{table}" WHERE {column} {span}').fetchall()}
+    found = con.con.execute(f'SELECT DISTINCT {column} FROM "{table}" WHERE {column} {span}').fetchall()
+    return {day for (day,) in found}
 
 
 def _published(con: SQLBackend) -> set[str]:
