@@ -23,10 +23,11 @@ from airflow.sdk import (
     get_current_context,
 )
 from airflow.sdk.configuration import conf
+from airflow.sdk.exceptions import AirflowSensorTimeout
 from airflow.sdk.log import mask_secret
 
 from .platform import alerts, config, masking, steps
-from .platform.errors import is_transient
+from .platform.errors import InputNotReady, is_transient
 
 POOL = "warehouse"  # `make up` makes a pool of each line of [concurrency]
 SHORTEST_POLL_SECONDS = 5  # a wait that comes back before the executor has reported its last look counts as failed
@@ -115,6 +116,8 @@ def run_context() -> Iterator[None]:
 def report_failed(context: Mapping[str, Any]) -> None:
     """One alert a run: the steps after one that failed do not start."""
     run, error = context["dag_run"], context.get("exception")
+    if isinstance(error, AirflowSensorTimeout):
+        error = InputNotReady(f"the input has not arrived; {error}")
     alerts.report(
         "failed",
         pipeline=run.dag_id,
