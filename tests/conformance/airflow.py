@@ -46,6 +46,7 @@ print("TICKS", json.dumps(found))
 class Airflow(Engine):
     name = "airflow"
     roles = ("scheduler", "api-server", "dag-processor")
+    waits_as = ("waiting",)
 
     timezone = "UTC"
     token = ""

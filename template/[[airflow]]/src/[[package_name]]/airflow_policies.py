@@ -114,7 +114,10 @@ def run_context() -> Iterator[None]:
 
 
 def report_failed(context: Mapping[str, Any]) -> None:
-    """One alert a run: the steps after one that failed do not start."""
+    """The alert of a failed run, for each of its tasks and for the DAG; only the first one is sent.
+
+    The task knows its error. A task whose process was killed reports nothing, and then the DAG does.
+    """
     run, error = context["dag_run"], context.get("exception")
     if isinstance(error, AirflowSensorTimeout):
         error = InputNotReady(f"the input has not arrived; {error}")
@@ -123,8 +126,8 @@ def report_failed(context: Mapping[str, Any]) -> None:
         pipeline=run.dag_id,
         partition=business_date(run).isoformat(),
         step=context["ti"].task_id,
-        error=type(error).__name__ if isinstance(error, BaseException) else "Killed",
-        reason=str(error or "its process ended without a word"),
+        error=type(error).__name__ if isinstance(error, BaseException) else "",
+        reason=str(error or "the task ended without a word, as one does that is killed; its log may tell more"),
         run_id=run.run_id,
         run_url=_url(run.dag_id, run.run_id),
     )
