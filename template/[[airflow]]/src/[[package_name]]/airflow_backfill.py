@@ -1,7 +1,7 @@
 """Backfill through Airflow's own: its runs execute on the services of `make up`, and each is shown as it ends.
 
-Airflow backfills ticks of the schedule: a day is that of the first tick on the day after. The runs are the server's:
-when this is interrupted they go on, and the same command finds them again.
+Airflow backfills ticks of the schedule: a day is that of the first tick on the day after, and one without a tick is a
+run by hand. The runs are the server's: when this is interrupted they go on, and the same command finds them again.
 """
 
 from __future__ import annotations
@@ -61,18 +61,16 @@ class Backfill:
 
     def run(self, days: Sequence[date]) -> dict[date, str]:
         """Run the days, each once, and show them as they end; returns those that failed, and why."""
-        first, last = self._ticks_from_to(min(days), max(days))
-        runs = self._runs(first, last)
-        under_way = {day: runs[day] for day in days if day in runs and runs[day]["state"] in UNENDED}
-        ticks = self._dry_run(first, last)
-        first_tick = {self._day(tick): tick for tick in reversed(ticks)}
-        wanted = [day for day in days if day in first_tick and day not in under_way]
-        without = set(days) - set(wanted) - set(under_way)
-        told = "no tick of the schedule falls on the day after; run it alone: make run DATE={}"
-        failed = {day: told.format(day) for day in without}
-        created = (self._create(span) for span in _stretches([first_tick[day] for day in wanted], ticks))
+        unended = self._runs(state=UNENDED)
+        under_way = {day: unended[day] for day in days if day in unended}
+        ticks = self._ticks(min(days), max(days))
+        first_tick = {self._day_before(tick): tick for tick in reversed(ticks)}
+        wanted = [day for day in days if day not in under_way]
+        without = {day: self._trigger(day) for day in wanted if day not in first_tick}
+        stretches = _stretches([first_tick[day] for day in wanted if day in first_tick], ticks)
+        failed: dict[date, str] = {}
         ended = 0
-        for batch in chain([under_way], created):
+        for batch in chain([under_way | without], map(self._create, stretches)):
             for day, run in self._as_they_end(batch):
                 ended += 1
                 if run["state"] != "success":
@@ -80,17 +78,11 @@ class Backfill:
                 print(f"  {day}  {run['state']:<10}{run['duration'] or 0:7.1f} s   {ended} of {len(days)}", flush=True)
         return failed
 
-    def _ticks_from_to(self, first: date, last: date) -> tuple[datetime, datetime]:
-        """Beginning and end of the time whose ticks process these days."""
+    def _ticks(self, first: date, last: date) -> list[datetime]:
+        """The ticks that a backfill of these days would run, in order."""
         after_first, after_last = first + timedelta(days=1), last + timedelta(days=1)
-        return datetime.combine(after_first, clock.min, self.zone), datetime.combine(after_last, clock.max, self.zone)
-
-    def _day(self, tick: datetime) -> date:
-        return tick.astimezone(self.zone).date() - timedelta(days=1)
-
-    def _dry_run(self, first: datetime, last: datetime) -> list[datetime]:
-        """The ticks that a backfill would run, in order."""
-        answer = self._post("/backfills/dry_run", self._span(first, last))
+        span = (datetime.combine(after_first, clock.min, self.zone), datetime.combine(after_last, clock.max, self.zone))
+        answer = self._post("/backfills/dry_run", self._span(*span))
         return [datetime.fromisoformat(each["logical_date"]) for each in answer["backfills"]]
 
     def _create(self, ticks: Sequence[datetime]) -> dict[date, Run]:
@@ -100,34 +92,47 @@ class Backfill:
                 raise PermanentError(f"backfill {active['id']} of {self.dag_id} is paused: end it at {self.server}")
             time.sleep(POLL_SECONDS)  # Airflow allows one a DAG, and notes its end up to half a minute later
         self._post("/backfills", self._span(ticks[0], ticks[-1]) | {"max_active_runs": self.runs_at_once})
-        return self._runs(ticks[0], ticks[-1])
+        return self._runs(logical_date_gte=ticks[0].isoformat(), logical_date_lte=ticks[-1].isoformat())
 
     def _active(self) -> Run | None:
         newest = self._get("/backfills", dag_id=self.dag_id, limit=1, order_by="-id")["backfills"]
         return newest[0] if newest and newest[0]["completed_at"] is None else None
 
+    def _trigger(self, day: date) -> Run:
+        """A run of a day that no tick of the schedule processes."""
+        return self._post(f"/dags/{self.dag_id}/dagRuns", {"logical_date": None, "conf": {"date": day.isoformat()}})
+
     def _as_they_end(self, runs: dict[date, Run]) -> Iterator[tuple[date, Run]]:
-        pending = {day: run["dag_run_id"] for day, run in runs.items()}
+        pending = {day: run["dag_run_id"] for day, run in sorted(runs.items())}
         while pending:
-            first, last = self._ticks_from_to(min(pending), max(pending))
-            for day, run in self._runs(first, last).items():
-                if run["dag_run_id"] == pending.get(day) and run["state"] not in UNENDED:
+            # They begin in order, so those that can have ended are among the first.
+            for day, run_id in list(pending.items())[: 2 * self.runs_at_once]:
+                run = self._get(f"/dags/{self.dag_id}/dagRuns/{quote(run_id)}")
+                if run["state"] not in UNENDED:
                     del pending[day]
                     yield day, run
             if pending:
                 time.sleep(POLL_SECONDS)
 
-    def _runs(self, first: datetime, last: datetime) -> dict[date, Run]:
-        """Runs of the ticks in that time, by the day they process; of several for a day the first."""
+    def _runs(self, **chosen: Any) -> dict[date, Run]:
+        """Runs of the DAG by the day they process; of several for a day the first."""
         found: dict[date, Run] = {}
-        span = {"logical_date_gte": first.isoformat(), "logical_date_lte": last.isoformat()}
         offset, total = 0, 1
         while offset < total:
-            latest_first = {"order_by": "-logical_date", "limit": PAGE, "offset": offset}
-            page = self._get(f"/dags/{self.dag_id}/dagRuns", **span, **latest_first)
-            found |= {self._day(datetime.fromisoformat(run["logical_date"])): run for run in page["dag_runs"]}
+            latest_first = {"order_by": "-run_after", "limit": PAGE, "offset": offset}
+            page = self._get(f"/dags/{self.dag_id}/dagRuns", **chosen, **latest_first)
+            found |= {self._day(run): run for run in page["dag_runs"]}
             offset, total = offset + PAGE, page["total_entries"]
         return found
+
+    def _day(self, run: Run) -> date:
+        """The day that a run processes, as in `airflow_policies`."""
+        if given := (run["conf"] or {}).get("date"):
+            return date.fromisoformat(given)
+        return self._day_before(datetime.fromisoformat(run["run_after"]))
+
+    def _day_before(self, tick: datetime) -> date:
+        return tick.astimezone(self.zone).date() - timedelta(days=1)
 
     def _reason(self, run: Run) -> str:
         path = f"dags/{self.dag_id}/dagRuns/{quote(run['dag_run_id'])}"
