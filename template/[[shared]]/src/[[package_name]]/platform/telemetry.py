@@ -1,7 +1,7 @@
 """Traces and log lines for an OpenTelemetry collector, where ``[telemetry]`` names one; off by default.
 
 Needs the dependency group ``telemetry``. A step is a span, and the steps of a run are one trace, also where each runs
-in a process of its own. Engines' lines are not sent: they have exporters of their own, or a collector reads their files.
+in a process of its own. Engines' lines are not sent: they have exporters of their own.
 """
 
 from __future__ import annotations
