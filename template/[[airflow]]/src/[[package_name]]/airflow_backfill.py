@@ -23,6 +23,7 @@ from .platform.errors import PermanentError
 
 POLL_SECONDS = 2
 PAGE = 100  # runs that the server tells of in one answer
+RECONNECTIONS = 6  # over a quarter of a minute, as a server needs that is started again
 LOCKED_SECONDS = 60  # to try again when SQLite, which has one writer, is locked
 UNENDED = ("queued", "running")
 
@@ -33,12 +34,14 @@ def run(pipeline: str, server: str, days: Sequence[date]) -> int:
     """Run the days and wait for them; returns the exit code, 1 when a day was not published. server: its address."""
     settings = config.load()
     print(f"{pipeline} {days[0]} to {days[-1]} on airflow ({settings.env}), on the services of `make up`", flush=True)
-    with httpx.Client(base_url=f"{server}/api/v2", timeout=60) as http:
-        token = http.get(f"{server}/auth/token").raise_for_status().json()["access_token"]
-        http.headers["Authorization"] = f"Bearer {token}"
-        backfill = Backfill(http, server, pipeline, settings)
+    transport = httpx.HTTPTransport(retries=RECONNECTIONS)
+    with httpx.Client(base_url=f"{server}/api/v2", timeout=60, transport=transport) as http:
         try:
-            failed = backfill.run(days)
+            token = http.get(f"{server}/auth/token").raise_for_status().json()["access_token"]
+            http.headers["Authorization"] = f"Bearer {token}"
+            failed = Backfill(http, server, pipeline, settings).run(days)
+        except httpx.TransportError:
+            raise PermanentError(f"Airflow does not answer at {server}; runs that have begun go on") from None
         except KeyboardInterrupt:
             print("\nthe runs go on, and the same command shows them again; stop them in the UI", file=sys.stderr)
             raise
