@@ -1,0 +1,185 @@
+"""Apache Airflow, driven and seen through its REST API, and its processes through /proc."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import urllib.error
+import urllib.parse
+import urllib.request
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from projects import UV
+
+from conformance.engine import Attempt, Engine, Run
+
+DAG = "flights_daily"
+STEPS = ("wait_for_input", "extract", "transform", "check", "publish")
+# States of a task in which no attempt of it has begun.
+NOT_BEGUN = (None, "scheduled", "queued", "upstream_failed", "skipped", "removed")
+TICKS = """
+import json, sys
+from datetime import datetime
+from types import SimpleNamespace
+from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.encoders import coerce_to_core_timetable
+from airflow.timetables.base import DagRunInfo, TimeRestriction
+from airflow._shared.timezones.timezone import coerce_datetime
+from {package} import airflow_policies
+after, count = datetime.fromisoformat(sys.argv[1]), int(sys.argv[2])
+bag = DagBag("dags/flights_daily.py")
+timetable = coerce_to_core_timetable(bag.dags["flights_daily"].timetable)
+restriction = TimeRestriction(earliest=coerce_datetime(after), latest=None, catchup=True)
+found, last = [], None
+for _ in range(count):
+    last = timetable.next_dagrun_info_v2(last_dagrun_info=last, restriction=restriction)
+    run = SimpleNamespace(dag_id="flights_daily", conf=None, run_after=last.run_after)
+    found.append((last.run_after.isoformat(), airflow_policies.business_date(run).isoformat()))
+print("TICKS", json.dumps(found))
+"""
+
+
+class Airflow(Engine):
+    name = "airflow"
+    roles = ("scheduler", "api-server", "dag-processor")
+    waits_as = ("waiting",)
+
+    timezone = "UTC"
+    token = ""
+
+    def up(self, **variables: str) -> None:
+        self.timezone = variables.get("APP_SCHEDULE__TIMEZONE", "UTC")
+        super().up(**variables)
+        self.token = ""
+
+    def trigger(self, day: date) -> str:
+        run = self._call(f"dags/{DAG}/dagRuns", {"logical_date": None, "conf": {"date": day.isoformat()}})
+        return run["dag_run_id"]
+
+    def run(self, run_id: str) -> Run:
+        path = f"dags/{DAG}/dagRuns/{urllib.parse.quote(run_id)}"
+        found = self._call(path)
+        tasks = {task["task_id"]: task for task in self._call(f"{path}/taskInstances")["task_instances"]}
+        attempts = {step: self._attempts(path, step) for step in STEPS if step in tasks}
+        waiting = tasks.get("wait_for_input", {}).get("state") == "up_for_reschedule"
+        return Run(run_id, "waiting" if waiting else found["state"], attempts)
+
+    def runs_of(self, day: date) -> list[Run]:
+        """A run that a backfill has taken up again counts as often as its first step has begun."""
+        found = []
+        for run in self._call(f"dags/{DAG}/dagRuns?limit=1000&order_by=run_after")["dag_runs"]:
+            if self._day(run) == day:
+                one = self.run(run["dag_run_id"])
+                found += [one] * max(1, len(one.attempts.get("wait_for_input", [])))
+        return found
+
+    def places_taken(self) -> int:
+        return sum(pool["running_slots"] for pool in self._call("pools")["pools"])
+
+    def pids(self, role: str) -> list[int]:
+        """scheduler: with its workers and what they run; run: what the workers run."""
+        if role != "run":
+            [service] = self._children(self._supervisor(), role)
+            return [*self._descendants(service), service] if role == "scheduler" else [service]
+        [scheduler] = self._children(self._supervisor(), "scheduler")
+        return [run for worker in self._children(scheduler) for run in self._descendants(worker)]
+
+    def metadata(self, run_id: str) -> str:
+        path = f"dags/{DAG}/dagRuns/{urllib.parse.quote(run_id)}"
+        told: list[Any] = [self._call(path), self._call(f"eventLogs?dag_id={DAG}&run_id={urllib.parse.quote(run_id)}")]
+        for task in self._call(f"{path}/taskInstances")["task_instances"]:
+            own = f"{path}/taskInstances/{task['task_id']}"
+            told += [task, self._call(f"{own}/tries"), self._call(f"{own}/xcomEntries/return_value", missing={})]
+            told += [self._call(f"{own}/logs/{number + 1}", missing={}) for number in range(task["try_number"])]
+        return json.dumps(told)
+
+    def ticks(self, after: datetime, count: int, cron: str, timezone: str) -> list[tuple[datetime, date]]:
+        [package] = [path.parent.name for path in (self.project.folder / "src").glob("*/platform")]
+        environment = {
+            **os.environ,
+            **self.variables,
+            "APP_ROOT": str(self.project.folder),
+            "APP_ENV": "conformance",
+            "APP_SCHEDULE__CRON": cron,
+            "APP_SCHEDULE__TIMEZONE": timezone,
+            "AIRFLOW_PORT": str(self.port),
+        }
+        command = [UV, "run", "--quiet", "--no-sync", "--env-file", "deploy/local/airflow.env", "python", "-c"]
+        done = subprocess.run(
+            [*command, TICKS.replace("{package}", package), after.isoformat(), str(count)],
+            cwd=self.project.folder,
+            env={name: value for name, value in environment.items() if name != "VIRTUAL_ENV"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        [line] = [line for line in done.stdout.splitlines() if line.startswith("TICKS ")]
+        found = json.loads(line.removeprefix("TICKS "))
+        return [(datetime.fromisoformat(tick), date.fromisoformat(day)) for tick, day in found]
+
+    def _attempts(self, path: str, step: str) -> list[Attempt]:
+        tries = self._call(f"{path}/taskInstances/{step}/tries", missing={"task_instances": []})["task_instances"]
+        begun = [one for one in tries if one["state"] not in NOT_BEGUN and one["start_date"]]
+        return [
+            Attempt(_seconds(one["start_date"]), one["end_date"] and _seconds(one["end_date"]), one["state"])
+            for one in sorted(begun, key=lambda one: one["try_number"])
+        ]
+
+    def _day(self, run: dict[str, Any]) -> date:
+        if given := (run["conf"] or {}).get("date"):
+            return date.fromisoformat(given)
+        tick = datetime.fromisoformat(run["run_after"]).astimezone(ZoneInfo(self.timezone))
+        return tick.date() - timedelta(days=1)
+
+    def _call(self, path: str, body: dict[str, Any] | None = None, missing: Any = None) -> Any:
+        """JSON that the API answers; ``missing`` where there is no such thing, if that is given."""
+        self.token = self.token or self._open("/auth/token")["access_token"]
+        try:
+            return self._open(f"/api/v2/{path}", body)
+        except urllib.error.HTTPError as error:
+            if error.code == 404 and missing is not None:
+                return missing
+            raise AssertionError(f"{error.code} {path}: {error.read().decode()}") from None
+
+    def _open(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        headers |= {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  our own loopback address
+            return json.load(answer)
+
+    def _supervisor(self) -> int:
+        return int((self.project.folder / "var" / "conformance" / "airflow" / "supervisord.pid").read_text())
+
+    def _children(self, parent: int, word: str = "") -> list[int]:
+        """Child processes of that one, whose command line has the word; a service may write it with an underscore."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and _parent(entry) == parent:
+                    command = (entry / "cmdline").read_bytes().replace(b"_", b"-").decode()
+                    found += [int(entry.name)] if word in command else []
+            except OSError:
+                continue  # it ended meanwhile
+        return found
+
+    def _descendants(self, parent: int) -> list[int]:
+        children = self._children(parent)
+        return [*children, *(each for child in children for each in self._descendants(child))]
+
+
+def _parent(entry: Path) -> int:
+    return int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+ENGINE: type[Engine] = Airflow
