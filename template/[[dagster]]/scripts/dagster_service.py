@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -28,6 +29,8 @@ def main(service: str, options: list[str]) -> None:
         PORT_FILE.write_text(str(port))
         options = ["--host", HOST, "--port", str(port), *options]
     else:
+        if service == "daemon":
+            subprocess.run([sys.executable, "scripts/dagster_prepare.py"], check=True)
         os.environ["DAGSTER_CODE_PORT"] = str(_port_of_code_server())
     command = [*COMMANDS[service], "--log-format", "json", *options]
     os.execvp(command[0], command)  # noqa: S606  no shell wanted
