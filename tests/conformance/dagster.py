@@ -147,7 +147,8 @@ def _run(group: list[dict], run_id: str) -> Run:
         own = [Attempt(each["startTime"], each["endTime"], step["status"].lower()) for each in step["attempts"]]
         attempts.setdefault(step["stepKey"], []).extend(own)
     state = STATES[last["status"]]
-    if state == "failed" and {"key": WILL_RETRY, "value": "true"} in last["tags"]:
+    # Dagster says a moment after a failure whether it takes the run up again.
+    if last["status"] == "FAILURE" and {"key": WILL_RETRY, "value": "false"} not in last["tags"]:
         state = "queued"
     return Run(run_id, state, attempts)
 

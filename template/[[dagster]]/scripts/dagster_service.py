@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 
 HOST = "127.0.0.1"
-PORT_FILE = Path(os.environ["DAGSTER_STATE"]) / "code.port"
+STATE = Path(os.environ["DAGSTER_STATE"])
+PORT_FILE = STATE / "code.port"
 COMMANDS = {
     "code": ["dagster", "code-server", "start"],
     "daemon": ["dagster-daemon", "run"],
@@ -31,6 +32,8 @@ def main(service: str, options: list[str]) -> None:
     else:
         if service == "daemon":
             subprocess.run([sys.executable, "scripts/dagster_prepare.py"], check=True)
+        if service == "ui":
+            (STATE / "ui.port").write_text(os.environ["DAGSTER_PORT"])  # `make backfill` asks it
         os.environ["DAGSTER_CODE_PORT"] = str(_port_of_code_server())
     command = [*COMMANDS[service], "--log-format", "json", *options]
     os.execvp(command[0], command)  # noqa: S606  no shell wanted
