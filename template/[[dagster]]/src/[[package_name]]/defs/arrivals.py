@@ -55,8 +55,7 @@ def requests(
     tick, due_day = last_due(pipeline)
     landed, arriving = arrived.landed, arrived.arriving
     wait, now = config.load().for_pipeline(pipeline).input_wait, time.time()
-    settled = (day for day in landed if now - landed[day] >= wait.poll_seconds)
-    there = sorted(day for day in settled if _is_due(day, due_day, days))
+    there = sorted(day for day in landed if _is_due(day, due_day, days))
     if context.cursor is None:
         cursor = json.dumps({"since": tick.timestamp(), "first_look": now, "seen": there})
         return dg.SensorResult(skip_reason=f"first look: {len(there)} days are there already", cursor=cursor)
@@ -65,13 +64,13 @@ def requests(
     awaited = {day: since for day, since in arriving.items() if since > first_look and _is_due(day, due_day, days)}
     if tick.timestamp() > last["since"] and due_day not in landed:
         awaited[due_day] = max(tick.timestamp(), awaited.get(due_day, 0))
-    new = [
-        day for day in there if day not in last["seen"] and not _has_run(context.instance, pipeline, day, landed[day])
-    ]
+    settled = [day for day in there if day not in last["seen"] and now - landed[day] >= wait.poll_seconds]
+    new = [day for day in settled if not _has_run(context.instance, pipeline, day, landed[day])]
     overdue = sorted(day for day, since in awaited.items() if now - since > wait.timeout_seconds)
     wanted = [dg.RunRequest(partition_key=day, run_key=day) for day in new]
     wanted += [dg.RunRequest(partition_key=day, run_key=f"{day} overdue") for day in overdue]
-    cursor = json.dumps({"since": last["since"], "first_look": first_look, "seen": there})
+    seen = [day for day in there if day in last["seen"] or day in settled]
+    cursor = json.dumps({"since": last["since"], "first_look": first_look, "seen": seen})
     if not wanted:
         reason = f"no new day; {len(there)} are there, {len(awaited)} awaited, {due_day} was due last"
         return dg.SensorResult(skip_reason=reason, cursor=cursor)

@@ -14,7 +14,7 @@ from .warehouse import run_url
 LOOK_SECONDS = 10
 WILL_RETRY = "dagster/will_retry"
 # What Dagster wraps an error in.
-WRAPPERS = ("Failure", "DagsterExecutionStepExecutionError", "RetryRequestedFromPolicy", "DagsterExecutionLoadInputError")
+WRAPPERS = ("Failure", "DagsterExecutionStepExecutionError", "RetryRequestedFromPolicy")
 
 
 @dg.run_failure_sensor(

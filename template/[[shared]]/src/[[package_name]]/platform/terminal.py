@@ -13,7 +13,6 @@ from rich.table import Table
 
 from . import config, logging, steps, warehouse
 
-
 Days = list[date]
 
 
