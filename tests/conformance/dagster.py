@@ -27,7 +27,9 @@ STATES: dict[str, State] = {
     "FAILURE": "failed",
     "CANCELED": "failed",
 }
-RUN = "runId rootRunId status creationTime tags { key value } stepStats { stepKey status attempts { startTime endTime } }"
+RUN = (
+    "runId rootRunId status creationTime tags { key value } stepStats { stepKey status attempts { startTime endTime } }"
+)
 # What its services are called in their command lines.
 SERVICES = {"code": ("code-server", "dagster\0api\0grpc"), "daemon": ("dagster-daemon",), "ui": ("dagster-webserver",)}
 NEXT_TICKS = """
@@ -105,7 +107,13 @@ class Dagster(Engine):
             "APP_SCHEDULE__CRON": cron,
             "APP_SCHEDULE__TIMEZONE": timezone,
         }
-        command = [self.project.folder / ".venv" / "bin" / "python", "-c", NEXT_TICKS, str(after.timestamp()), str(count)]
+        command = [
+            self.project.folder / ".venv" / "bin" / "python",
+            "-c",
+            NEXT_TICKS,
+            str(after.timestamp()),
+            str(count),
+        ]
         done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         found = map(json.loads, done.stdout.splitlines())
@@ -127,8 +135,10 @@ class Dagster(Engine):
 
     def _runs(self, chosen: dict) -> list[dict]:
         """Runs that fit, the oldest first."""
-        query = f"query($filter: RunsFilter!) {{ runsOrError(filter: $filter) {{ ... on Runs {{ results {{ {RUN} }} }} }} }}"
-        return self._ask(query, filter=chosen)["runsOrError"]["results"][::-1]
+        query = (
+            f"query($runs: RunsFilter!) {{ runsOrError(filter: $runs) {{ ... on Runs {{ results {{ {RUN} }} }} }} }}"
+        )
+        return self._ask(query, runs=chosen)["runsOrError"]["results"][::-1]
 
     def _ask(self, query: str, **variables: object) -> dict[str, Any]:
         body = json.dumps({"query": query, "variables": variables}).encode()
