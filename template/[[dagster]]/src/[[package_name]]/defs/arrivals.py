@@ -57,11 +57,11 @@ def requests(
     wait, now = config.load().for_pipeline(pipeline).input_wait, time.time()
     there = sorted(day for day in landed if _is_due(day, due_day, days))
     if context.cursor is None:
-        cursor = json.dumps({"since": tick.timestamp(), "first_look": now, "seen": there})
+        cursor = json.dumps({"since": tick.timestamp(), "unfinished": sorted(arriving), "seen": there})
         return dg.SensorResult(skip_reason=f"first look: {len(there)} days are there already", cursor=cursor)
     last = json.loads(context.cursor)
-    first_look = last.get("first_look", now)
-    awaited = {day: since for day, since in arriving.items() if since > first_look and _is_due(day, due_day, days)}
+    unfinished = last.get("unfinished", sorted(arriving))
+    awaited = {day: arriving[day] for day in arriving if day not in unfinished and _is_due(day, due_day, days)}
     if tick.timestamp() > last["since"] and due_day not in landed:
         awaited[due_day] = max(tick.timestamp(), awaited.get(due_day, 0))
     settled = [day for day in there if day not in last["seen"] and now - landed[day] >= wait.poll_seconds]
@@ -70,7 +70,7 @@ def requests(
     wanted = [dg.RunRequest(partition_key=day, run_key=day) for day in new]
     wanted += [dg.RunRequest(partition_key=day, run_key=f"{day} overdue") for day in overdue]
     seen = [day for day in there if day in last["seen"] or day in settled]
-    cursor = json.dumps({"since": last["since"], "first_look": first_look, "seen": seen})
+    cursor = json.dumps({"since": last["since"], "unfinished": unfinished, "seen": seen})
     if not wanted:
         reason = f"no new day; {len(there)} are there, {len(awaited)} awaited, {due_day} was due last"
         return dg.SensorResult(skip_reason=reason, cursor=cursor)

@@ -8,7 +8,7 @@ import dagster as dg
 from ..pipelines.flights_daily import steps
 from ..platform import config
 from ..platform.errors import ContractError, InputNotReady
-from . import arrivals, logs, policies
+from . import arrivals, policies
 from .warehouse import ROW_COUNT, Warehouse
 
 STEPS = ("extract", "transform", "check", "publish")
@@ -68,10 +68,8 @@ def publish(
 flights_daily = dg.define_asset_job(
     steps.PIPELINE,
     selection=dg.AssetSelection.groups(steps.PIPELINE),
-    partitions_def=DAILY,
+    config=policies.of_runs(steps.PIPELINE, STEPS, DAILY),
     executor_def=dg.in_process_executor,  # the steps follow one another, and their work is done in the warehouse
-    run_tags=policies.of_run(steps.PIPELINE, STEPS),
-    config=logs.CONSOLE,
 )
 
 

@@ -17,11 +17,7 @@ WILL_RETRY = "dagster/will_retry"
 WRAPPERS = ("Failure", "DagsterExecutionStepExecutionError", "RetryRequestedFromPolicy")
 
 
-@dg.run_failure_sensor(
-    minimum_interval_seconds=LOOK_SECONDS,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    monitor_all_code_locations=False,
-)
+@dg.run_failure_sensor(minimum_interval_seconds=LOOK_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)
 def report_failed_runs(context: dg.RunFailureSensorContext) -> None:
     """Each once, with the step that failed; a run that was killed and is taken up again is none."""
     run = context.instance.get_run_by_id(context.dagster_run.run_id) or context.dagster_run

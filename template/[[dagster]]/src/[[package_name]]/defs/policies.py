@@ -1,12 +1,14 @@
-"""What the configuration says of a step, as Dagster takes it: retries, and the pool of the warehouse."""
+"""What the configuration says of steps and runs, as Dagster takes it: retries, the warehouse's pool, the longest run."""
 
 from typing import Any
 
 import dagster as dg
 
 from ..platform import config
+from . import logs
 
 POOL = "warehouse"  # a name in [concurrency]
+ONE_AT_A_TIME = "one_at_a_time"  # runs with the same value of this tag take turns, see dagster.yaml
 
 
 class ConfiguredRetries(dg.RetryPolicy):
@@ -33,11 +35,21 @@ def of_step(pipeline: str, step: str) -> dict[str, Any]:
     return {"name": step, "retry_policy": ConfiguredRetries(settings.retries), "pool": POOL}
 
 
-def of_run(pipeline: str, steps: tuple[str, ...]) -> dict[str, str]:
-    """Tags of a job's runs: how long one may take if each step uses all its attempts, after which it is ended."""
+def of_runs(pipeline: str, steps: tuple[str, ...], days: dg.DailyPartitionsDefinition) -> dg.PartitionedConfig:
+    """Configuration and tags of a job's runs.
+
+    A run is ended when it takes longer than all attempts of its steps may; two of the same day take turns.
+    """
     longest = 0.0
     for step in steps:
         settings = config.load().for_step(pipeline, step)
         longest += (settings.retries.attempts + 1) * settings.timeout_seconds
         longest += settings.retries.attempts * settings.retries.max_delay_seconds
-    return {"dagster/max_runtime": str(int(longest))}
+    return dg.PartitionedConfig(
+        partitions_def=days,
+        run_config_for_partition_key_fn=lambda _: logs.CONSOLE,
+        tags_for_partition_key_fn=lambda day: {
+            "dagster/max_runtime": str(int(longest)),
+            ONE_AT_A_TIME: f"{pipeline} {day}",
+        },
+    )

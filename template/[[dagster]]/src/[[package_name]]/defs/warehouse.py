@@ -49,8 +49,9 @@ class Warehouse(dg.ConfigurableResource):
 
 
 def run_url(run_id: str) -> str:
-    """Where people open a run; DAGSTER_UI is the address of the UI."""
-    return f"{os.environ.get('DAGSTER_UI', '')}/runs/{run_id}"
+    """Where people open a run; DAGSTER_UI is the address of the UI, that of `make up` by default."""
+    ui = os.environ.get("DAGSTER_UI") or f"http://127.0.0.1:{os.environ.get('DAGSTER_PORT', '3000')}"
+    return f"{ui}/runs/{run_id}"
 
 
 @contextmanager
