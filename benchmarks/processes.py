@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import threading
 from pathlib import Path
 
 LOOK_SECONDS = 0.5
+IMPORTED = re.compile(r"from (\S+) import")  # what `python -c` begins with when a library starts a process of its own
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -77,17 +80,15 @@ def family(root: int) -> set[int]:
 
 
 def what(command: bytes) -> str:
-    """The first words of a command line that say what runs: without interpreter, folders, options and their values."""
-    words = [Path(word.decode(errors="replace")).name for word in command.split(b"\0") if word]
-    words = words[1:] if words and words[0].startswith("python") else words
-    if words[:1] in (["-c"], ["-m"]):
-        words = words[1].split("(")[0].split(";")[-1].split()[-1:] + words[2:] if words[0] == "-c" else words[1:]
-    said = []
-    for word in words:
-        if word.startswith("-") or len(said) == 3:
-            break
-        said.append(word)
-    return " ".join(said) or "other"
+    """The first words of a command line that say what runs: without interpreter, folders, options and numbers."""
+    words = [word.decode(errors="replace") for word in command.split(b"\0") if word]
+    if imported := IMPORTED.match(words[2] if words[1:2] == ["-c"] else ""):
+        return imported[1]
+    names = [Path(word).name.removesuffix(".py") for word in words]
+    names = names[1:] if names and names[0].startswith("python") else names
+    names = names[1:] if names[:1] == ["-m"] else names
+    said = list(itertools.takewhile(lambda name: not name.startswith("-") and not name.isdigit(), names))
+    return " ".join(said[:3]) or "other"
 
 
 def _kilobytes(file: Path, label: str) -> int:
