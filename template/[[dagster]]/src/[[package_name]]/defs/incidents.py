@@ -11,7 +11,7 @@ from ..platform import alerts, config
 from . import arrivals
 from .warehouse import run_url
 
-LOOK_SECONDS = 10
+LOOK_SECONDS, TAG_SECONDS = 10, 5
 WILL_RETRY = "dagster/will_retry"
 # What Dagster wraps an error in.
 WRAPPERS = ("Failure", "DagsterExecutionStepExecutionError", "RetryRequestedFromPolicy")
@@ -20,8 +20,8 @@ WRAPPERS = ("Failure", "DagsterExecutionStepExecutionError", "RetryRequestedFrom
 @dg.run_failure_sensor(minimum_interval_seconds=LOOK_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)
 def report_failed_runs(context: dg.RunFailureSensorContext) -> None:
     """Each once, with the step that failed; a run that was killed and is taken up again is none."""
-    run = context.instance.get_run_by_id(context.dagster_run.run_id) or context.dagster_run
-    if run.tags.get(WILL_RETRY) == "true":
+    run = context.dagster_run
+    if _is_taken_up_again(context.instance, run.run_id):
         return
     step, error, reason = _cause(context)
     alerts.report(
@@ -34,6 +34,16 @@ def report_failed_runs(context: dg.RunFailureSensorContext) -> None:
         run_id=run.run_id,
         run_url=run_url(run.run_id),
     )
+
+
+def _is_taken_up_again(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Dagster says so in a tag, a moment after the failure."""
+    for _ in range(TAG_SECONDS):
+        said = instance.get_run_by_id(run_id).tags.get(WILL_RETRY)
+        if said or not instance.run_retries_enabled:
+            return said == "true"
+        time.sleep(1)
+    return False
 
 
 def _cause(context: dg.RunFailureSensorContext) -> tuple[str, str, str]:

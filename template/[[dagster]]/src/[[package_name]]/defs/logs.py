@@ -8,6 +8,7 @@ from ..platform import logging as lines
 
 # A job takes this as its configuration; without it Dagster writes lines in a form of its own.
 CONSOLE = {"loggers": {"console": {"config": {}}}}
+DAGSTER_FIELDS = ("dagster_meta", "dagster_event", "dagster_event_batch_metadata")
 
 
 @dg.logger(config_schema={"log_level": dg.Field(str, default_value="DEBUG")})
@@ -22,8 +23,7 @@ def console(context: dg.InitLoggerContext) -> logging.Logger:
 
 def _name_the_run(record: logging.LogRecord) -> bool:
     """Replace Dagster's own record of a line by the fields that all our lines have."""
-    told = record.__dict__.pop("dagster_meta")
-    event = record.__dict__.pop("dagster_event", None)
+    told, event, _ = (record.__dict__.pop(name, None) for name in DAGSTER_FIELDS)
     record.msg, record.args = told["orig_message"], ()
     record.pipeline, record.run_id = told["job_name"], told["run_id"]
     record.step, record.partition = told["step_key"], told["job_tags"].get("dagster/partition")

@@ -1,4 +1,4 @@
-"""What the configuration says of steps and runs, as Dagster takes it: retries, the warehouse's pool, the longest run."""
+"""What the configuration says of steps and runs, as Dagster takes it: retries, the pool, the longest run."""
 
 from typing import Any
 
