@@ -15,6 +15,11 @@ LOOK_SECONDS, TAG_SECONDS = 10, 5
 WILL_RETRY = "dagster/will_retry"
 # What Dagster wraps an error in.
 WRAPPERS = ("Failure", "DagsterExecutionStepExecutionError", "RetryRequestedFromPolicy")
+FAILURES = {
+    dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+    dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.RUN_FAILURE,
+}
 
 
 @dg.run_failure_sensor(minimum_interval_seconds=LOOK_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)
@@ -23,7 +28,7 @@ def report_failed_runs(context: dg.RunFailureSensorContext) -> None:
     run = context.dagster_run
     if _is_taken_up_again(context.instance, run.run_id):
         return
-    step, error, reason = _cause(context)
+    step, error, reason = cause(context.instance, run.run_id)
     alerts.report(
         "failed",
         pipeline=run.job_name,
@@ -46,20 +51,23 @@ def _is_taken_up_again(instance: dg.DagsterInstance, run_id: str) -> bool:
     return False
 
 
-def _cause(context: dg.RunFailureSensorContext) -> tuple[str, str, str]:
-    """Step, class of the error, and message of the first failure."""
-    checks = context.instance.all_logs(context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
-    for entry in checks:
-        check = entry.dagster_event.event_specific_data
-        if not check.passed:
-            return entry.step_key or check.check_name, "ContractError", check.description or check.check_name
-    for event in context.get_step_failure_events():
-        error = event.step_failure_data.error
-        while error and error.cause and error.cls_name in WRAPPERS:
-            error = error.cause
-        if error:
-            return event.step_key, error.cls_name or "", error.message.partition(": ")[2].strip() or error.message
-    return "", "", context.failure_event.message or "failed"
+def cause(instance: dg.DagsterInstance, run_id: str) -> tuple[str, str, str]:
+    """Step, class of the error, and message of a run's first failure."""
+    for entry in instance.all_logs(run_id, of_type=FAILURES):
+        event = entry.dagster_event
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error and error.cause and error.cls_name in WRAPPERS:
+                error = error.cause
+            if error:
+                return event.step_key, error.cls_name or "", error.message.partition(": ")[2].strip() or error.message
+        elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            check = event.event_specific_data
+            if not check.passed:
+                return entry.step_key or check.check_name, "ContractError", check.description or check.check_name
+        elif event.event_type is dg.DagsterEventType.RUN_FAILURE:
+            return "", "", event.message or "failed"
+    return "", "", "failed"
 
 
 @dg.sensor(minimum_interval_seconds=LOOK_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)
