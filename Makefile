@@ -7,16 +7,16 @@ DEMO := build/demo
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast conformance lint decision-page benchmarks constraints
+.PHONY: help demo test test-fast conformance lint decision-page benchmarks constraints standards-page
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 16
 
-.venv/.installed: pyproject.toml
+.venv/.installed: pyproject.toml hooks/pyproject.toml
 	@echo "installing Copier and the test tools into .venv"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group dev
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group dev --editable "hooks[fleet]"
 	@touch $@
 
 demo: .venv/.installed ## render a project with default answers and run its pipeline on real data
@@ -37,9 +37,17 @@ lint: .venv/.installed ## ruff on this repository's own code
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/python tools/write_decision_page.py --check
+	@$(BIN)/python tools/write_seeds.py --check
+	@$(BIN)/python tools/write_standards_page.py --check
+
+standards-page: .venv/.installed ## measure the standards over tests/hooks/corpus and write docs/standards.md
+	@$(BIN)/python tools/write_standards_page.py
 
 decision-page: .venv/.installed ## write docs/decision.md from decision/
 	@$(BIN)/python tools/write_decision_page.py
+
+seeds: .venv/.installed ## write template/*/seeds.yml, which an update leaves alone, from the manifests
+	@$(BIN)/python tools/write_seeds.py
 
 benchmarks: .venv/.installed ## print and write the ratios of docs/benchmarks.md
 	@for name in copying business_functions definitions_import first_day; do $(BIN)/python benchmarks/$$name.py || exit 1; done

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -119,6 +120,49 @@ def test_an_unknown_environment_or_orchestrator_is_told(project):
         done = project.make("run", wrong, timeout=RUN_SECONDS)
         assert done.returncode != 0
         assert told in done.stderr
+
+
+def test_with_one_orchestrator_there_is_nothing_to_compare(render, tmp_path):
+    name = ORCHESTRATORS[-1]
+    script = render(orchestrator=name) / "scripts" / "compare.py"
+    environment = {**os.environ, "APP_ROOT": str(tmp_path)}
+    command = [sys.executable, script, DAY, name]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"error: there is only {name} to run; add another: make update" in done.stderr
+
+
+side_by_side = pytest.mark.parametrize("project", [ALL], indirect=True)
+
+
+@side_by_side
+def test_orchestrators_publish_the_same_rows(project):
+    done = project.make("compare", f"DATE={DAY}", timeout=RUN_SECONDS * len(project.orchestrators))
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown = done.stdout.splitlines()
+    rows = next(line.split() for line in shown if line.startswith("fact_flights "))
+    assert rows == ["fact_flights", *["943"] * len(project.orchestrators), "0"]
+    assert shown[-1].endswith(" publish identical rows")
+
+
+@side_by_side
+def test_an_orchestrator_that_publishes_other_rows_is_told(project):
+    first, *_, last = project.orchestrators
+    elsewhere = project.folder / "data" / "elsewhere" / DAY
+    shutil.copytree(project.folder / "data" / "landing" / DAY, elsewhere)
+    flights = elsewhere / "flights.csv"
+    flights.write_text("".join(flights.read_text().splitlines(keepends=True)[:-1]))
+    settings = project.folder / "deploy" / "local" / f"{last}.env"
+    original = settings.read_text()
+    settings.write_text(f"{original}APP_PATHS__LANDING=data/elsewhere\n")
+    try:
+        done = project.make("compare", f"DATE={DAY}", timeout=RUN_SECONDS * len(project.orchestrators))
+    finally:
+        settings.write_text(original)
+        shutil.rmtree(elsewhere.parent)
+    assert done.returncode != 0
+    assert "error: they do not publish the same rows. " in done.stderr
+    assert f"fact_flights: rows only from {first} 1, only from {last} 0" in done.stderr
 
 
 def test_its_own_tests_pass(project):

@@ -114,6 +114,10 @@ class Metrics(Section):
     pushgateway_url: str = ""
 
 
+class Telemetry(Section):
+    otlp_endpoint: str = ""
+
+
 class Logging(Section):
     format: Literal["console", "json"]
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -171,6 +175,7 @@ class Settings(BaseSettings):
     quality: Quality
     alerts: Alerts = Alerts()
     metrics: Metrics = Metrics()
+    telemetry: Telemetry = Telemetry()
     logging: Logging
     secrets: Secrets
     pipelines: dict[str, Pipeline] = {}

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor
 
-from . import config, masking
+from . import config, masking, telemetry
 
 CONTEXT = ("env", "pipeline", "step", "run_id", "partition", "attempt")
 
@@ -37,7 +37,7 @@ def configure(settings: config.Settings | None = None, file: TextIO | None = Non
     settings = settings or config.load()
     file = file or sys.stderr
     structlog.configure(
-        processors=[*_common(settings), *_rendered(settings, colors=file.isatty())],
+        processors=[*_common(settings), _mask, telemetry.emit, *_rendered(settings, colors=file.isatty())],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.logging.level)),
         logger_factory=structlog.WriteLoggerFactory(file=file),
     )
@@ -103,7 +103,7 @@ def _mask(_: Any, __: str, event: EventDict) -> EventDict:
 
 def _add_to(processors: list[Processor]) -> None:
     """Put context and masks before an engine's own processors, in place, since it may have handed them out already."""
-    ours: list[Callable[..., Any]] = [structlog.contextvars.merge_contextvars, _mask]
+    ours: list[Callable[..., Any]] = [structlog.contextvars.merge_contextvars, _mask, telemetry.emit]
     for processor in reversed(ours):
         if processor not in processors:
             processors.insert(0, processor)

@@ -14,7 +14,7 @@ from datetime import date
 
 from structlog.contextvars import bound_contextvars
 
-from . import config, logging, masking, metrics, secrets, warehouse
+from . import config, logging, masking, metrics, secrets, telemetry, warehouse
 from .errors import InputNotReady, PermanentError, SecretsUnavailable
 
 
@@ -79,7 +79,11 @@ def step(pipeline: str, name: str, partition: date) -> Iterator[StepReport]:
     context = {"env": settings.env, "pipeline": pipeline, "step": name, "partition": partition.isoformat()}
     log = logging.get_logger().bind(**context)
     start = time.perf_counter()
-    with bound_contextvars(**context):
+    run = current_run()
+    with (
+        bound_contextvars(**context),
+        telemetry.span(settings, run.id, {**context, "run_id": run.id, "attempt": run.attempt}) as seen,
+    ):
         try:
             secrets.verify(settings)
             yield report
@@ -93,6 +97,7 @@ def step(pipeline: str, name: str, partition: date) -> Iterator[StepReport]:
             log.info("step finished", seconds=round(time.perf_counter() - start, 3), **report.rows)
         finally:
             report.seconds = time.perf_counter() - start
+            seen.update({f"rows.{kind}": rows for kind, rows in report.rows.items()})
             metrics.record(report, settings)
             for watch in watchers:
                 watch(report)

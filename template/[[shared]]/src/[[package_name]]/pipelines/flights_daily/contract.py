@@ -1,6 +1,7 @@
-"""The contract of fact_flights: types, ranges, nullability, uniqueness, and how many rows a day may have.
+"""The contracts of the published tables: types, ranges, nullability, uniqueness, and how many rows a day may have.
 
-A row that breaks a rule goes to the quarantine table with the rule's name as its reason.
+Rows are checked as flights, before anything is published; one that breaks a rule goes to the quarantine table with the
+rule's name as its reason. The other tables are made of the rows that are left, and the unit tests hold them to theirs.
 """
 
 from __future__ import annotations
@@ -59,3 +60,39 @@ class Flight(dy.Schema):
     @dy.rule()
     def departed_flights_have_a_delay_and_cancelled_ones_none(cls) -> pl.Expr:
         return cls.cancelled.col == cls.dep_delay_min.col.is_null()
+
+
+class DailyCarrierPerformance(dy.Schema):
+    """One row per day and carrier. Delays in minutes, null for a carrier that did not fly that day."""
+
+    flight_date = dy.Date(primary_key=True)
+    carrier = dy.String(primary_key=True, regex=r"^[0-9A-Z]{2}$")
+    flights = dy.Int64(min=1)
+    cancelled = dy.Int64(min=0)
+    departed = dy.Int64(min=0)
+    mean_dep_delay_min = dy.Float64(nullable=True, min=-120, max=2000)
+    p90_dep_delay_min = dy.Float64(nullable=True, min=-120, max=2000)
+    mean_arr_delay_min = dy.Float64(nullable=True, min=-180, max=2000)
+    p90_arr_delay_min = dy.Float64(nullable=True, min=-180, max=2000)
+
+    @dy.rule()
+    def flights_departed_or_were_cancelled(cls) -> pl.Expr:
+        return cls.flights.col == cls.departed.col + cls.cancelled.col
+
+
+class DailyRouteVolume(dy.Schema):
+    """One row per day and route. Distance in miles."""
+
+    flight_date = dy.Date(primary_key=True)
+    origin = dy.String(primary_key=True, regex=r"^(EWR|JFK|LGA)$")
+    destination = dy.String(primary_key=True, regex=r"^[A-Z]{3}$")
+    flights = dy.Int64(min=1)
+    cancelled = dy.Int64(min=0)
+    distance_mi = dy.Int32(min=1, max=12_000)
+
+
+CONTRACTS = {
+    "fact_flights": Flight,
+    "daily_carrier_performance": DailyCarrierPerformance,
+    "daily_route_volume": DailyRouteVolume,
+}

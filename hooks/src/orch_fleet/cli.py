@@ -1,0 +1,120 @@
+"""The command `orch-fleet`: report how repositories stand to the template they were made from."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from . import page, repositories, table, templates
+from .repositories import Report, RepositoryError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Report as asked. Exit code: 0; 1 with --check when a repository needs attention; 2 when the call is wrong."""
+    options = parse(argv)
+    places = [Path(place) for place in options.places]
+    if options.list:
+        try:
+            lines = Path(options.list).read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            print(f"error: {options.list} cannot be read: {error.strerror}; write one path a line", file=sys.stderr)
+            return 2
+        places += [Path(line.strip()) for line in lines if line.strip() and not line.startswith("#")]
+    if not places:
+        print("error: name directories, or a file of them with --list", file=sys.stderr)
+        return 2
+    found = survey(repositories.find(places), jobs=options.jobs, try_updates=not options.no_updates)
+    out = Console(highlight=False, soft_wrap=False)
+    table.show(found, out)
+    if options.json:
+        write(options.json, json.dumps({"repositories": [report.as_dict() for report in found]}, indent=2) + "\n")
+    if options.html:
+        write(options.html, page.drawn(found))
+    return int(options.check and any(report.needs_attention for report in found))
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="orch-fleet", description=__doc__.split(": ", 1)[1])
+    parser.add_argument("places", nargs="*", help="repositories, or folders that hold some")
+    parser.add_argument("--list", metavar="FILE", help="a file with one such path a line")
+    parser.add_argument("--json", metavar="FILE", help="write everything found as JSON; - for standard output")
+    parser.add_argument("--html", metavar="FILE", help="write one self-contained page with a chart")
+    parser.add_argument("--check", action="store_true", help="exit with 1 when a repository needs attention")
+    parser.add_argument("--no-updates", action="store_true", help="do not try updates, which take the longest")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="repositories at once (%(default)s)")
+    return parser.parse_args(argv)
+
+
+def write(target: str, text: str) -> None:
+    if target == "-":
+        sys.stdout.write(text)
+    else:
+        Path(target).write_text(text, encoding="utf-8")
+
+
+def survey(found: Sequence[Path], jobs: int = 1, try_updates: bool = True) -> list[Report]:
+    """Examine the repositories, several at once, with progress on standard error; in the order given."""
+    reports: dict[Path, Report] = {}
+    with tempfile.TemporaryDirectory(prefix="orch-fleet-") as folder, progress() as bar:
+        shown = bar.add_task("reading", total=len(found))
+        ready = {}
+        for path, answers_or_report in _read(found, Path(folder), bar, shown):
+            if isinstance(answers_or_report, Report):
+                reports[path] = answers_or_report
+                bar.advance(shown)
+            else:
+                ready[path] = answers_or_report
+        # Fresh processes: Copier changes the working directory, and threads would share it.
+        with ProcessPoolExecutor(max_workers=max(1, jobs), mp_context=get_context("spawn")) as pool:
+            waiting = {
+                pool.submit(repositories.examine, path, answers, mirror, try_updates): path
+                for path, (answers, mirror) in ready.items()
+            }
+            for done in as_completed(waiting):
+                reports[waiting[done]] = done.result()
+                bar.update(shown, advance=1, description=waiting[done].name)
+    return [reports[path] for path in found]
+
+
+def _read(
+    found: Sequence[Path], folder: Path, bar: Progress, shown: int
+) -> Iterator[tuple[Path, Report | tuple[dict, templates.Mirror]]]:
+    """Answers and template of each repository, or the report that says why there are none."""
+    mirrors: dict[str, templates.Mirror | templates.TemplateError] = {}
+    for path in found:
+        try:
+            answers = repositories.answers_of(path)
+        except RepositoryError as error:
+            yield path, Report(path.name, str(path), problem=str(error))
+            continue
+        source = str(answers["_src_path"])
+        if source not in mirrors:
+            bar.update(shown, description=f"fetching {source}")
+            try:
+                mirrors[source] = templates.mirror(source, folder)
+            except templates.TemplateError as error:
+                mirrors[source] = error
+        template = mirrors[source]
+        if isinstance(template, templates.TemplateError):
+            yield path, Report(path.name, str(path), str(template), source, str(answers["_commit"]))
+        else:
+            yield path, (answers, template)
+
+
+def progress() -> Progress:
+    columns = (BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""Templates: fetched once per run into a local mirror, whatever the number of repositories made from them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pathspec
+import yaml
+from copier._vcs import get_repo  # expands gh: and gl: as Copier does
+from packaging.version import InvalidVersion, Version
+
+FETCH_SECONDS = 120
+
+
+class TemplateError(Exception):
+    """The template cannot be used; the message says why, in a sentence."""
+
+
+def run_git(*arguments: str, cwd: Path | None = None) -> str:
+    """Output of a git command. Raises subprocess.CalledProcessError, with what git said in ``stderr``."""
+    command = ["git", "-c", "core.fsmonitor=false", *arguments]
+    done = subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, check=True, timeout=FETCH_SECONDS, stdin=subprocess.DEVNULL
+    )
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """A template's repository on this machine. source: as the answers files name it."""
+
+    source: str
+    folder: Path
+
+    @cached_property
+    def releases(self) -> list[tuple[Version, str]]:
+        """Released versions and their tags, the oldest first; pre-releases are none."""
+        found = [(_version(tag), tag) for tag in run_git("tag", "--list", cwd=self.folder).split()]
+        return sorted((version, tag) for version, tag in found if version and not version.is_prerelease)
+
+    def behind(self, tag: str) -> int:
+        """How many releases came after the version that ``_commit`` of an answers file names."""
+        own = _version(tag)
+        if own is None or not self.has(tag):
+            raise TemplateError(f"the template {self.source} has no version {tag}: set _commit to one that it has")
+        return sum(version > own for version, _ in self.releases)
+
+    def has(self, commit: str) -> bool:
+        try:
+            run_git("rev-parse", "--verify", "--quiet", f"{reference(commit)}^{{commit}}", cwd=self.folder)
+        except subprocess.CalledProcessError:
+            return False
+        return True
+
+    def team_files(self, commit: str, answers: Mapping[str, Any]) -> pathspec.PathSpec:
+        """Which paths of a project belong to its team, as the template's manifests of that version say."""
+        commit = reference(commit)
+        listed = run_git("ls-tree", "-r", "-z", "--name-only", commit, cwd=self.folder)
+        patterns: list[str] = []
+        for name in listed.split("\0"):
+            if name.startswith("template/") and name.endswith("/manifest.yml"):
+                manifest = yaml.safe_load(run_git("show", f"{commit}:{name}", cwd=self.folder)) or {}
+                patterns += [*manifest.get("team", {}), *manifest.get("seeds", [])]
+        package = str(answers.get("package_name", "*"))
+        rooted = [f"/{pattern.lstrip('/')}".replace("[[ package_name ]]", package) for pattern in patterns]
+        return pathspec.PathSpec.from_lines("gitignore", rooted)
+
+
+def mirror(source: str, folder: Path) -> Mirror:
+    """Fetch a template into a folder of its own below ``folder``. Raises TemplateError when it cannot be reached."""
+    url = get_repo(str(Path(source).expanduser()) if source.startswith("~") else source)
+    if url is None:
+        raise TemplateError(f"the template {source} is no git repository that can be reached: check _src_path")
+    target = folder / sha256(source.encode()).hexdigest()[:16]
+    try:
+        run_git("clone", "--quiet", url, str(target))
+    except subprocess.CalledProcessError as error:
+        told = [line for line in error.stderr.splitlines() if line.strip()]
+        raise TemplateError(f"the template {source} cannot be reached: {told[-1] if told else 'git failed'}") from None
+    except subprocess.TimeoutExpired:
+        raise TemplateError(f"the template {source} did not answer within {FETCH_SECONDS} s") from None
+    return Mirror(source, target)
+
+
+def reference(commit: str) -> str:
+    """What git knows a recorded version by: its tag, or the commit that `git describe` put at its end."""
+    described = re.fullmatch(r".*-\d+-g([0-9a-f]+)", commit)
+    return described[1] if described else commit
+
+
+def _version(tag: str) -> Version | None:
+    described = re.sub(r"-(\d+)-g([0-9a-f]+)$", r".post\1", tag)  # as `git describe` names a commit after a release
+    try:
+        return Version(described)
+    except InvalidVersion:
+        return None

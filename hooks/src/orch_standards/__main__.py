@@ -1,0 +1,7 @@
+"""python -m orch_standards"""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

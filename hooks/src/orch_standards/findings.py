@@ -1,0 +1,59 @@
+"""Findings, and the rules they come from: ``data/rules.toml`` says what each one means and where to read on."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib import resources
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One thing a reviewer would ask for.
+
+    check: the hook it belongs to. engine: empty where it holds for every orchestrator. sentence: what is wrong, with
+    ``{what}`` for the thing it is about. link: section of a generated project's own documents. docs: the same in public
+    documentation, for repositories that have no such document.
+    """
+
+    id: str
+    check: str
+    engine: str
+    sentence: str
+    link: str
+    docs: str
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """A place that breaks a rule. path: relative to the checked folder, with forward slashes. line: from 1."""
+
+    path: str
+    line: int
+    rule: str
+    sentence: str
+    link: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.rule}: {self.sentence} ({self.link})"
+
+    def as_dict(self) -> dict[str, str | int]:
+        return asdict(self)
+
+
+@cache
+def rules() -> dict[str, Rule]:
+    """All rules by id, in the order they are documented."""
+    text = resources.files("orch_standards").joinpath("data/rules.toml").read_text(encoding="utf-8")
+    found = {}
+    for each in tomllib.loads(text)["rule"]:
+        found[each["id"]] = Rule(engine=each.pop("engine", ""), **each)
+    return found
+
+
+@cache
+def checks() -> dict[str, tuple[str, ...]]:
+    """The rules of each check, by its name."""
+    names = dict.fromkeys(rule.check for rule in rules().values())
+    return {name: tuple(rule.id for rule in rules().values() if rule.check == name) for name in names}

@@ -1,0 +1,1 @@
+"""orch-fleet: reports about repositories made from the template."""

@@ -1,0 +1,212 @@
+"""What `orch-fleet` tells about repositories in every state it can meet, and that it leaves them alone."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import copier
+import pytest
+import yaml
+from conftest import git
+
+TEMPLATE = {
+    "copier.yml": """
+        _subdirectory: template
+        _min_copier_version: "9.19.0"
+        project_name: {type: str, default: one}
+        package_name: {type: str, default: one}
+        orchestrator: {type: str, default: dagster}
+        hosting: {type: str, default: managed}
+        """,
+    "template/{{ _copier_conf.answers_file }}.jinja": "{{ _copier_answers | to_nice_yaml }}",
+    "template/manifest.yml": "team: {'src/[[ package_name ]]/pipelines/': ours}\n",
+    "template/Makefile": "run:\n\techo one\n",
+    "template/src/{{ package_name }}/pipelines/steps.py.jinja": '"""Steps of {{ project_name }}."""\n',
+}
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text).lstrip("\n"))
+
+
+def commit(folder: Path) -> None:
+    git("add", "--all", cwd=folder)
+    git("commit", "--quiet", "--allow-empty", "--message", "work", cwd=folder)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    """A small template with two releases, which differ in the Makefile."""
+    folder = tmp_path_factory.mktemp("fleet") / "template"
+    write(folder, TEMPLATE)
+    git("init", "--quiet", "--initial-branch=main", cwd=folder)
+    commit(folder)
+    git("tag", "v1.0.0", cwd=folder)
+    write(folder, {"template/Makefile": "run:\n\techo two\n"})
+    commit(folder)
+    git("tag", "v1.1.0", cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def made(source, tmp_path):
+    """Makes a committed project: ``made("name", version="v1.0.0", files={...})``; files are the team's edits."""
+
+    def make(name: str, version: str = "v1.0.0", files: dict[str, str] | None = None) -> Path:
+        target = tmp_path / "fleet" / name
+        data = {"project_name": name, "package_name": name}
+        copier.run_copy(str(source), target, data=data, vcs_ref=version, defaults=True, quiet=True)
+        git("init", "--quiet", cwd=target)
+        commit(target)
+        write(target, files or {})
+        commit(target)
+        return target
+
+    return make
+
+
+def fleet(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "orch_fleet.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
+def told(*arguments: str | Path) -> dict[str, dict]:
+    """Reports by name of repository, from the JSON."""
+    done = fleet(*arguments, "--json", "-")
+    assert done.returncode == 0, done.stderr
+    text = done.stdout[done.stdout.index("{\n") :]
+    return {report["name"]: report for report in json.loads(text)["repositories"]}
+
+
+def test_versions_drift_and_updates_of_a_whole_folder(made, tmp_path):
+    made("current", version="v1.1.0")
+    made("behind")
+    made("edited", files={"Makefile": "run:\n\techo ours\n"})
+    made("own", files={"src/own/pipelines/steps.py": '"""Ours now."""\n', "extra.txt": "ours\n"})
+    found = told(tmp_path / "fleet")
+    assert {name: (each["version"], each["behind"]) for name, each in found.items()} == {
+        "current": ("v1.1.0", 0),
+        "behind": ("v1.0.0", 1),
+        "edited": ("v1.0.0", 1),
+        "own": ("v1.0.0", 1),
+    }
+    assert {name: each["update"] for name, each in found.items()} == {
+        "current": "current",
+        "behind": "clean",
+        "edited": "conflicts",
+        "own": "clean",
+    }
+    assert found["edited"]["update_detail"] == ["Makefile"]
+    assert {name: each["drift"] for name, each in found.items() if each["drift"]} == {"edited": ["Makefile"]}
+    assert found["behind"]["orchestrators"] == ["dagster"]
+    assert found["behind"]["hosting"] == "managed"
+    assert found["behind"]["latest"] == "v1.1.0"
+
+
+def test_failing_standards_are_counted_by_rule(made):
+    dag = """
+        from airflow.sdk import dag, task
+
+        @dag(schedule="@daily")
+        def daily():
+            @task
+            def load(): ...
+            load()
+
+        daily()
+        """
+    repository = made("unshaped", files={"dags/daily.py": dag})
+    found = told(repository)["unshaped"]["standards"]
+    assert found["airflow-no-retries"] == 1
+    assert not told(made("shaped"))["shaped"]["standards"]
+
+
+def test_the_repository_and_its_uncommitted_work_are_left_alone(made):
+    repository = made("busy")
+    (repository / "Makefile").write_text("half-done\n")
+    (repository / "new.txt").write_text("not committed\n")
+
+    def state() -> list[str]:
+        listed = git("status", "--porcelain", cwd=repository), git("rev-parse", "HEAD", cwd=repository)
+        return [*listed, *sorted(f"{path} {path.read_bytes()}" for path in repository.rglob("*.txt"))]
+
+    before = state()
+    assert told(repository)["busy"]["update"] == "clean"
+    assert state() == before
+    assert (repository / "Makefile").read_text() == "half-done\n"
+
+
+def broken_answers(repository: Path, change) -> Path:
+    file = repository / ".copier-answers.yml"
+    answers = yaml.safe_load(file.read_text())
+    file.write_text(change(answers))
+    commit(repository)
+    return repository
+
+
+def test_what_cannot_be_read_is_one_sentence_and_hides_nothing(made, tmp_path):
+    fine = made("fine")
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    unreachable = broken_answers(
+        made("unreachable"), lambda answers: yaml.safe_dump(answers | {"_src_path": str(tmp_path / "gone.git")})
+    )
+    unknown = broken_answers(made("unknown"), lambda answers: yaml.safe_dump(answers | {"_commit": "v9.9.9"}))
+    mangled = broken_answers(made("mangled"), lambda answers: "{ not yaml")
+    without = made("without")
+    (without / ".copier-answers.yml").unlink()
+    commit(without)
+    found = told(fine, plain, unreachable, unknown, mangled, without, tmp_path / "nowhere")
+    assert found["fine"]["problem"] == ""
+    assert found["fine"]["update"] == "clean"
+    for name, words in {
+        "plain": "no git repository",
+        "unreachable": "gone.git cannot be reached",
+        "unknown": "has no version v9.9.9",
+        "mangled": "is no YAML",
+        "without": "it has no .copier-answers.yml",
+        "nowhere": "no such folder",
+    }.items():
+        assert words in found[name]["problem"], found[name]["problem"]
+        assert "\n" not in found[name]["problem"]
+
+
+def test_the_table_fits_and_check_tells_by_its_exit_code(made):
+    behind, current = made("behind"), made("current", version="v1.1.0")
+    done = fleet(behind, current)
+    assert done.returncode == 0
+    assert "2 repositories: 1 current, 1 behind, 0 with drift" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100
+    assert "Traceback" not in done.stderr
+    assert fleet(behind, "--check").returncode == 1
+    assert fleet(current, "--check").returncode == 0
+    assert fleet().returncode == 2
+
+
+def test_the_page_needs_nothing_else_and_escapes_what_it_shows(made, tmp_path):
+    repository = made("behind", files={"Makefile": "run:\n\techo ours\n"})
+    target = tmp_path / "moved"
+    shutil.copytree(repository, target / "R&D")
+    done = fleet(target, "--html", tmp_path / "fleet.html")
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "fleet.html").read_text()
+    assert "R&amp;D" in page
+    assert "conflicts in 1" in page
+    assert "<svg" in page
+    assert not re.search(r"""(src|href)=|@import|url\(""", page)
+
+
+def test_a_list_of_paths_may_have_comments(made, tmp_path):
+    listed = tmp_path / "fleet.txt"
+    listed.write_text(f"# ours\n{made('one')}\n\n{made('two')}\n")
+    assert set(told("--list", listed)) == {"one", "two"}
+    assert fleet("--list", tmp_path / "gone.txt").returncode == 2

@@ -1,0 +1,1 @@
+"""Words about stock_levels are no contract."""

@@ -1,0 +1,1 @@
+PUBLISHED_TABLES: list[str] = ["stock_levels"]  # expect: table-without-contract

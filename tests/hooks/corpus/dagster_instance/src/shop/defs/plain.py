@@ -1,0 +1,25 @@
+"""Plain assets: the instance retries, limits and ends their runs."""
+
+import dagster as dg
+
+MONTHLY = dg.MonthlyPartitionsDefinition("2023-01-01")
+monthly_asset = dg.asset(partitions_def=MONTHLY, group_name="reporting")
+
+
+@monthly_asset
+def bookings(): ...
+
+
+@monthly_asset
+def balance(bookings): ...
+
+
+@dg.asset(group_name="reporting")  # expect: dagster-no-partitions
+def chart_of_accounts(): ...
+
+
+@dg.asset(partitions_def=MONTHLY, deps=[balance, chart_of_accounts])  # expect: dagster-no-check, dagster-no-freshness
+def report(): ...
+
+
+close = dg.define_asset_job("close", selection="*")

@@ -1,0 +1,1 @@
+from marts.pipelines import clocks as clock

@@ -1,0 +1,2 @@
+import helpers.money
+from helpers import runs  # expect: business-imports-orchestrator

@@ -1,0 +1,5 @@
+import prefect
+
+
+def who() -> str:
+    return prefect.runtime.flow_run.name

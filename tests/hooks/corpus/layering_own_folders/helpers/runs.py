@@ -1,0 +1,1 @@
+from helpers.deeper import who

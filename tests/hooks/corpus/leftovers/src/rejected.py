@@ -1,0 +1,1 @@
+"""Rows that were rejected; no leftover."""

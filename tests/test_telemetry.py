@@ -1,0 +1,120 @@
+"""What a rendered project sends to an OpenTelemetry collector, seen by one on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+UV = Path(sys.executable).with_name("uv")
+# Two steps of a run; the second fails. What it shows must hold no secret.
+RUN = """
+from contextlib import suppress
+from datetime import date
+from flight_marts.platform import logging, masking, steps
+masking.add("hunter2-and-more")
+for name in ("extract", "publish"):
+    run, day = steps.run_context("run-1", attempt=2), date(2013, 1, 2)
+    with suppress(ValueError), run, steps.step("orders", name, day) as report:
+        logging.get_logger().info("from business code", password="hunter2-and-more")
+        report.rows = {"read": 943}
+        if name == "publish":
+            raise ValueError("refused hunter2-and-more")
+"""
+# The spans that were sent, as JSON lines of name, trace, parent, status and attributes.
+READ = """
+import json, sys
+from google.protobuf.json_format import MessageToDict
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+kinds = {"/v1/traces": ExportTraceServiceRequest, "/v1/logs": ExportLogsServiceRequest}
+sent = [json.loads(line) for line in sys.stdin]
+print(json.dumps([[path, MessageToDict(kinds[path].FromString(bytes.fromhex(body)))] for path, body in sent]))
+"""
+pytestmark = pytest.mark.project
+
+
+@pytest.fixture(scope="module")
+def project(render, tmp_path_factory) -> Path:
+    """A project with its dependencies and the group telemetry, but no orchestrator's."""
+    folder = Path(shutil.copytree(render(orchestrator="prefect"), tmp_path_factory.mktemp("telemetry") / "project"))
+    sync = [UV, "sync", "--quiet", "--no-default-groups", "--group", "telemetry"]
+    subprocess.run(sync, cwd=folder, env=os.environ | {"UV_SYSTEM_CERTS": "true"}, check=True)
+    return folder
+
+
+@pytest.fixture
+def collector():
+    """A collector: ``requests`` are (path, body) of what it got."""
+    requests: list[tuple[str, bytes]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            requests.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            """Keep the tests' output clean."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.requests = requests
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def run(project: Path, code: str, endpoint: str = "", **more) -> subprocess.CompletedProcess:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME")}
+    environment = {**kept, "APP_ROOT": str(project), "APP_TELEMETRY__OTLP_ENDPOINT": endpoint}
+    command = [project / ".venv" / "bin" / "python", "-c", code]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, **more)
+
+
+def test_steps_are_spans_of_their_runs_trace_and_lines_go_with_them(project, collector):
+    done = run(project, RUN, f"http://127.0.0.1:{collector.server_port}")
+    assert done.returncode == 0, done.stderr
+    sent = [json.dumps([path, body.hex()]) for path, body in collector.requests]
+    decoded = json.loads(run(project, READ, input="\n".join(sent)).stdout)
+    assert "hunter2" not in json.dumps(decoded)
+    spans = [
+        span
+        for path, request in decoded
+        if path == "/v1/traces"
+        for resource in request["resourceSpans"]
+        for scope in resource["scopeSpans"]
+        for span in scope["spans"]
+    ]
+    assert [span["name"] for span in spans] == ["orders extract", "orders publish"]
+    assert len({span["traceId"] for span in spans}) == 1
+    assert [span["status"].get("code") for span in spans] == [None, "STATUS_CODE_ERROR"]
+    attributes = {each["key"]: next(iter(each["value"].values())) for each in spans[0]["attributes"]}
+    want = {"env": "dev", "pipeline": "orders", "step": "extract", "partition": "2013-01-02", "run_id": "run-1"}
+    assert want.items() <= attributes.items()
+    assert attributes["rows.read"] == "943"
+    lines = json.dumps([request for path, request in decoded if path == "/v1/logs"])
+    assert lines.count('"from business code"') == 2
+    assert lines.count("step finished") == lines.count("step failed") == 1
+    assert all(span["traceId"] in lines for span in spans)
+
+
+def test_a_collector_that_is_down_does_no_harm(project):
+    done = run(project, RUN, "http://127.0.0.1:9")
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_nothing_is_loaded_or_sent_without_an_address(project):
+    code = RUN + "import sys\nassert not [name for name in sys.modules if name.startswith('opentelemetry')]"
+    done = run(project, code)
+    assert done.returncode == 0, done.stderr
