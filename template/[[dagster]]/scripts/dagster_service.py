@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 HOST = "127.0.0.1"
-PORT_FILE = Path(os.environ["DAGSTER_STATE"]) / "code.port"
+STATE = Path(os.environ["DAGSTER_STATE"])
+PORT_FILE = STATE / "code.port"
 COMMANDS = {
     "code": ["dagster", "code-server", "start"],
     "daemon": ["dagster-daemon", "run"],
@@ -28,6 +30,10 @@ def main(service: str, options: list[str]) -> None:
         PORT_FILE.write_text(str(port))
         options = ["--host", HOST, "--port", str(port), *options]
     else:
+        if service == "daemon":
+            subprocess.run([sys.executable, "scripts/dagster_prepare.py"], check=True)
+        if service == "ui":
+            (STATE / "ui.port").write_text(os.environ["DAGSTER_PORT"])  # `make backfill` asks it
         os.environ["DAGSTER_CODE_PORT"] = str(_port_of_code_server())
     command = [*COMMANDS[service], "--log-format", "json", *options]
     os.execvp(command[0], command)  # noqa: S606  no shell wanted

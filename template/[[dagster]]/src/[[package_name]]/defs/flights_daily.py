@@ -2,52 +2,51 @@
 
 from collections.abc import Iterator
 from datetime import date, timedelta
-from zoneinfo import ZoneInfo
 
 import dagster as dg
 
 from ..pipelines.flights_daily import steps
 from ..platform import config
-from ..platform.errors import ContractError
-from . import arrivals
-from .retries import retry_policy
+from ..platform.errors import ContractError, InputNotReady
+from . import arrivals, policies
 from .warehouse import ROW_COUNT, Warehouse
 
-SETTINGS = config.load()
+STEPS = ("extract", "transform", "check", "publish")
+SETTINGS = config.load().for_pipeline(steps.PIPELINE)
+EXTRACT, TRANSFORM, CHECK, PUBLISH = (policies.of_step(steps.PIPELINE, name) for name in STEPS)
 DAILY = dg.DailyPartitionsDefinition(start_date="2013-01-01", timezone=SETTINGS.schedule.timezone)
-STEP = {"retry_policy": retry_policy(SETTINGS.retries), "pool": "warehouse"}
-ASSETS = {"partitions_def": DAILY, "group_name": steps.PIPELINE, **STEP}
+ASSETS = {"partitions_def": DAILY, "group_name": steps.PIPELINE}
 CONTRACT = dg.AssetCheckSpec("contract", asset="typed_flights", blocking=True, partitions_def=DAILY)
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=1, seconds=SETTINGS.sla_seconds))
 
 
-@dg.multi_asset(name="extract", specs=[dg.AssetSpec("raw_flights", kinds={"csv"})], **ASSETS)
+@dg.multi_asset(specs=[dg.AssetSpec("raw_flights", kinds={"csv"})], **ASSETS, **EXTRACT)
 def extract(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
-    """Text of the day's file, staged; a day that has not landed completely is refused."""
+    """Text of the day's file, staged; a day that has not landed completely is refused, as wait_for_input waits."""
     day = date.fromisoformat(context.partition_key)
     if not steps.input_ready(day):
-        raise dg.Failure(f"no input: {steps.landing_folder(day)}/_SUCCESS has not arrived", allow_retries=False)
-    rows = warehouse.run(steps.extract, context)
+        missing = InputNotReady(f"no input: {steps.landing_folder(day)}/_SUCCESS has not arrived")
+        raise dg.Failure(str(missing), allow_retries=False) from missing
+    rows = warehouse.run(steps.PIPELINE, steps.extract, context)
     return dg.MaterializeResult(metadata={**rows, ROW_COUNT: rows["read"] - rows["quarantined"]})
 
 
-@dg.multi_asset(name="transform", specs=[dg.AssetSpec("typed_flights", deps=["raw_flights"])], **ASSETS)
+@dg.multi_asset(specs=[dg.AssetSpec("typed_flights", deps=["raw_flights"])], **ASSETS, **TRANSFORM)
 def transform(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
     """Typed rows, staged, not checked yet."""
-    return dg.MaterializeResult(metadata={ROW_COUNT: warehouse.run(steps.transform, context)["typed"]})
+    return dg.MaterializeResult(metadata={ROW_COUNT: warehouse.run(steps.PIPELINE, steps.transform, context)["typed"]})
 
 
-@dg.multi_asset_check(name="check", specs=[CONTRACT], **STEP)
+@dg.multi_asset_check(specs=[CONTRACT], **CHECK)
 def check(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dg.AssetCheckResult:
     """Rows against the contract; when it is broken, publish does not run."""
     try:
-        return dg.AssetCheckResult(passed=True, metadata=warehouse.run(steps.check, context))
+        return dg.AssetCheckResult(passed=True, metadata=warehouse.run(steps.PIPELINE, steps.check, context))
     except ContractError as broken:
         return dg.AssetCheckResult(passed=False, description=str(broken))
 
 
 @dg.multi_asset(
-    name="publish",
     specs=[
         dg.AssetSpec("fact_flights", deps=["typed_flights"], freshness_policy=FRESH),
         dg.AssetSpec("daily_carrier_performance", deps=["fact_flights"], freshness_policy=FRESH),
@@ -55,12 +54,13 @@ def check(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dg.As
     ],
     check_specs=[dg.AssetCheckSpec("not_empty", asset=name, partitions_def=DAILY) for name in steps.PUBLISHED_TABLES],
     **ASSETS,
+    **PUBLISH,
 )
 def publish(
     context: dg.AssetExecutionContext, warehouse: Warehouse
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """The day's partition of all three tables, in one transaction."""
-    for name, count in warehouse.run(steps.publish, context).items():
+    for name, count in warehouse.run(steps.PIPELINE, steps.publish, context).items():
         yield dg.MaterializeResult(asset_key=name, metadata={ROW_COUNT: count})
         yield dg.AssetCheckResult(asset_key=name, check_name="not_empty", passed=count > 0)
 
@@ -68,9 +68,8 @@ def publish(
 flights_daily = dg.define_asset_job(
     steps.PIPELINE,
     selection=dg.AssetSelection.groups(steps.PIPELINE),
-    partitions_def=DAILY,
+    config=policies.of_runs(steps.PIPELINE, STEPS, DAILY),
     executor_def=dg.in_process_executor,  # the steps follow one another, and their work is done in the warehouse
-    run_tags={"dagster/max_runtime": str(int(4 * (SETTINGS.retries.attempts + 1) * SETTINGS.step_timeout_seconds))},
 )
 
 
@@ -82,9 +81,8 @@ flights_daily = dg.define_asset_job(
 )
 def flights_daily_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """The day before the tick, when its input is there; else wait_for_input requests it."""
-    tick = context.scheduled_execution_time.astimezone(ZoneInfo(SETTINGS.schedule.timezone))
-    day = tick.date() - timedelta(days=1)
-    if arrivals.is_late(tick) or not steps.input_ready(day):
+    day = arrivals.day_of(steps.PIPELINE, context.scheduled_execution_time)
+    if arrivals.is_late(context.scheduled_execution_time) or not steps.input_ready(day):
         return dg.SkipReason(f"{day} is requested by wait_for_input when its input is there")
     return dg.RunRequest(partition_key=day.isoformat())
 
@@ -96,5 +94,4 @@ def flights_daily_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunReque
 )
 def wait_for_input(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Days whose _SUCCESS arrives after their tick, and the day that has not arrived in time, which then fails."""
-    landed = {path.parent.name: path.stat().st_ctime for path in SETTINGS.landing.glob("*/_SUCCESS")}
-    return arrivals.requests(context, steps.PIPELINE, DAILY, landed)
+    return arrivals.requests(context, steps.PIPELINE, DAILY, arrivals.in_folder(config.load().landing, "_SUCCESS"))

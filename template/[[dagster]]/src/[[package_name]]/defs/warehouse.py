@@ -1,5 +1,6 @@
 """The warehouse as a resource, wired once for all assets: it runs a step of a pipeline for the partition at hand."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,9 +8,9 @@ from datetime import date
 
 import dagster as dg
 
-from ..platform import config
+from ..platform import config, steps
 from ..platform import warehouse as connections
-from ..platform.errors import ContractError, PermanentError
+from ..platform.errors import ContractError, is_transient
 
 ROW_COUNT = "dagster/partition_row_count"  # the metadata key the UI plots
 INTERRUPTED = "interrupted"
@@ -18,30 +19,39 @@ Context = dg.AssetExecutionContext | dg.AssetCheckExecutionContext
 
 
 class StepTimeout(Exception):
-    """A step ran longer than ``step_timeout_seconds``: it is ended, and retried as other passing failures are."""
+    """A step ran longer than its ``timeout_seconds``: it is ended, and retried as other passing failures are."""
 
 
 class Warehouse(dg.ConfigurableResource):
     """Runs steps against the warehouse. Rows stay in it from step to step, so no IO manager carries them."""
 
     location: str
-    step_timeout_seconds: float
 
-    def run(self, step: Callable[[date], dict[str, int]], context: Context) -> dict[str, int]:
+    def run(self, pipeline: str, step: Callable[[date], dict[str, int]], context: Context) -> dict[str, int]:
         """Run a step for the partition of this run. Returns its rows by kind.
 
         Raises ContractError, for a check to report, and Failure, which is not retried, for any other error that a
         retry cannot mend, and when the run is told to stop.
         """
+        seconds = config.load().for_step(pipeline, step.__name__).timeout_seconds
+        run_id = context.run.run_id
         try:
-            with _time_limit(self.step_timeout_seconds):
+            with steps.run_context(run_id, context.retry_number + 1, run_url(run_id)), _time_limit(seconds):
                 return step(date.fromisoformat(context.partition_key))
         except ContractError:
             raise
-        except (PermanentError, config.ConfigError) as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
         except dg.DagsterExecutionInterruptedError as stop:
             raise dg.Failure(INTERRUPTED, allow_retries=False) from stop
+        except Exception as error:
+            if is_transient(error):
+                raise
+            raise dg.Failure(str(error), allow_retries=False) from error
+
+
+def run_url(run_id: str) -> str:
+    """Where people open a run; DAGSTER_UI is the address of the UI, that of `make up` by default."""
+    ui = os.environ.get("DAGSTER_UI") or f"http://127.0.0.1:{os.environ.get('DAGSTER_PORT', '3000')}"
+    return f"{ui}/runs/{run_id}"
 
 
 @contextmanager
@@ -70,6 +80,4 @@ def _time_limit(seconds: float) -> Iterator[None]:
 
 @dg.definitions
 def resources() -> dg.Definitions:
-    settings = config.load()
-    warehouse = Warehouse(location=connections.describe(settings), step_timeout_seconds=settings.step_timeout_seconds)
-    return dg.Definitions(resources={"warehouse": warehouse})
+    return dg.Definitions(resources={"warehouse": Warehouse(location=connections.describe(config.load()))})

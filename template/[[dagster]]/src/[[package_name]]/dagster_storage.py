@@ -1,0 +1,28 @@
+"""Where Dagster keeps runs and events: SQLite files on this machine, or PostgreSQL when ENGINE_DATABASE_URL is set.
+
+One dagster.yaml then serves both. The address is read in each process, so it stands in no file and no command line.
+"""
+
+import os
+from typing import Any
+
+from dagster._core.storage.base_storage import DagsterStorage
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+from dagster._serdes import ConfigurableClassData
+
+DATABASE_URL = "ENGINE_DATABASE_URL"
+
+
+class InstanceStorage(DagsterSqliteStorage):
+    """Takes ``base_dir``, the folder of the SQLite files; without them it is not used."""
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Any) -> DagsterStorage:
+        url = os.environ.get(DATABASE_URL)
+        if not url:
+            return super().from_config_value(inst_data, config_value)
+        from dagster_postgres import DagsterPostgresStorage  # takes a moment to load
+
+        # SQLAlchemy 2.1 takes psycopg 3 for a plain postgresql://, dagster-postgres needs psycopg2.
+        _, _, rest = url.partition("://")
+        return DagsterPostgresStorage(f"postgresql+psycopg2://{rest}", inst_data=inst_data)
