@@ -17,3 +17,20 @@ class InputError(PermanentError):
 
 class ContractError(PermanentError):
     """The data breaks its contract beyond what may be put into quarantine; nothing was published."""
+
+
+class ConfigError(PermanentError):
+    """The configuration cannot be used; the message says what to change."""
+
+
+class SecretError(PermanentError):
+    """A secret is missing or may not be read; the message names the reference, never a value."""
+
+
+class SecretsUnavailable(Exception):
+    """The secrets backend does not answer; trying again may help."""
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether another attempt may succeed. What we do not know better about is worth trying again."""
+    return not isinstance(error, (PermanentError, InputNotReady))

@@ -46,7 +46,7 @@ def wait_for_input(day: date, timeout_seconds: float | None = None) -> None:
     Raises InputNotReady after that time, by default ``input_wait.timeout_seconds``. An engine that can wait without
     holding a worker asks `input_ready` by itself, and calls this when the answer is yes.
     """
-    wait = config.load().input_wait
+    wait = config.load().for_pipeline(PIPELINE).input_wait
     with step(PIPELINE, "wait_for_input", day) as report:
         deadline = time.monotonic() + (wait.timeout_seconds if timeout_seconds is None else timeout_seconds)
         while not input_ready(day):
@@ -227,7 +227,7 @@ def _enforce(rows: dict[str, int], rejected: ir.Table) -> None:
     from .contract import MAX_ROWS_PER_DAY, MIN_ROWS_PER_DAY
 
     kept, quarantined = rows["kept"], rows["quarantined"]
-    allowed = config.load().quality.max_quarantined_share
+    allowed = config.load().for_pipeline(PIPELINE).quality.max_quarantined_share
     share = quarantined / (kept + quarantined) if quarantined else 0.0
     if share > allowed:
         worst = rejected.reason.topk(1).execute()

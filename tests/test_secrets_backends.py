@@ -1,0 +1,109 @@
+"""Secrets of a rendered project from each backend, through the vendor's own client, in that project's environment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import free_port
+from secrets_stand_ins import AwsSecretsManager, AzureKeyVault, GoogleSecretManager, Vault
+
+pytestmark = pytest.mark.project
+UV = Path(sys.executable).with_name("uv")
+BACKENDS = {
+    "aws_secrets_manager": lambda folder: AwsSecretsManager(folder, free_port()),
+    "google_secret_manager": GoogleSecretManager,
+    "azure_key_vault": AzureKeyVault,
+    "hashicorp_vault": Vault,
+}
+PASSWORD, ALERT_URL = "prod-warehouse-password", "prod-alert-url"
+SECRETS = {PASSWORD: "correct-horse-battery", ALERT_URL: "json://127.0.0.1:9/token-0123456789"}
+# What a run does at its start, and a line of log that would give a secret away.
+AT_START = """
+import sys
+from flight_marts.platform import config, errors, logging, secrets
+settings = config.load()
+try:
+    secrets.verify(settings)
+except (errors.SecretError, errors.SecretsUnavailable) as error:
+    sys.exit(f"{type(error).__name__}: {error}; transient: {errors.is_transient(error)}")
+logging.configure(settings)
+found = secrets.resolve(settings.warehouse.password, settings.secrets)
+logging.get_logger().info("connecting", password=found, length=len(found))
+"""
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def project(request, render, tmp_path_factory) -> tuple[str, Path]:
+    """A backend's name, and a project that keeps its secrets there, with its dependencies but no orchestrator's."""
+    answers = {"secrets_backend": request.param, "alert_channel": "webhook", "orchestrator": "prefect"}
+    folder = Path(shutil.copytree(render(**answers), tmp_path_factory.mktemp("secrets") / "project"))
+    environment = os.environ | {"UV_SYSTEM_CERTS": "true"}
+    subprocess.run([UV, "sync", "--quiet", "--no-default-groups"], cwd=folder, env=environment, check=True)
+    return request.param, folder
+
+
+@pytest.fixture
+def backend(project, tmp_path):
+    """The backend with all secrets of the project's production stored."""
+    started = BACKENDS[project[0]](tmp_path)
+    try:
+        for name, value in SECRETS.items():
+            started.stored[name] = value
+        yield started
+    finally:
+        started.stop()
+
+
+@pytest.fixture
+def start(project, backend):
+    """Starts as a run does in production: ``start()`` gives exit code and all output."""
+
+    def run() -> tuple[int, str]:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME")}
+        environment = {**kept, "APP_ENV": "prod", "APP_ROOT": str(project[1]), **backend.variables}
+        command = [project[1] / ".venv" / "bin" / "python", "-c", AT_START]
+        done = subprocess.run(command, env=environment, cwd=project[1], capture_output=True, text=True, timeout=120)
+        output = done.stdout + done.stderr
+        assert not any(value in output for value in SECRETS.values()), "a secret was shown"
+        return done.returncode, output
+
+    return run
+
+
+def test_secrets_are_read_and_masked_in_the_log(start):
+    code, output = start()
+    assert code == 0, output
+    assert '"password": "***"' in output
+    assert f'"length": {len(SECRETS[PASSWORD])}' in output
+
+
+def test_a_missing_secret_is_named_at_the_start(project, backend, start):
+    del backend.stored[ALERT_URL]
+    code, output = start()
+    assert code == 1, output
+    assert output.startswith(f"SecretError: cannot read secret:{ALERT_URL} from {project[0]}"), output
+    assert "transient: False" in output
+
+
+def test_a_forbidden_secret_is_named_at_the_start(project, backend, start):
+    backend.forbidden = {ALERT_URL, PASSWORD}
+    code, output = start()
+    assert code == 1, output
+    assert output.startswith(f"SecretError: cannot read secret:{ALERT_URL} from {project[0]}"), output
+    assert "may read it" in output
+
+
+def test_a_backend_that_does_not_answer_is_worth_another_attempt(backend, start):
+    backend.stop()
+    try:
+        code, output = start()
+    finally:
+        backend.stop = lambda: None
+    assert code == 1, output
+    assert output.startswith("SecretsUnavailable: "), output
+    assert "transient: True" in output
