@@ -14,17 +14,39 @@ from rich.table import Table
 from . import config, logging, steps, warehouse
 
 
-def parse_days(description: str, argv: Sequence[str] | None = None) -> list[date]:
-    """Days to run, from ``--date`` or ``--from``/``--to`` (both included)."""
+Days = list[date]
+
+
+def parse_days(
+    description: str, argv: Sequence[str] | None = None, missing: Callable[[Days], Days] | None = None
+) -> Days:
+    """Days to run, from ``--date`` or ``--from``/``--to`` (both included).
+
+    missing: leaves those that are not published; ``--only-missing`` asks for it. Ends the program when none is left.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--date", type=_day, help="the day to run, as 2013-01-02")
     parser.add_argument("--from", dest="first", type=_day, help="first day of a backfill")
     parser.add_argument("--to", dest="last", type=_day, help="last day of a backfill, included")
+    if missing:
+        parser.add_argument("--only-missing", action="store_true", help="leave out days that are published")
     options = parser.parse_args(argv)
     first, last = options.first or options.date, options.last or options.date
     if first is None or last is None or last < first:
         parser.error("give --date, or --from and --to, the first day not after the last")
-    return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
+    days = [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
+    return _only(missing, days) if missing and options.only_missing else days
+
+
+def _only(missing: Callable[[Days], Days], days: Days) -> Days:
+    try:
+        left = missing(days)
+    except steps.EXPECTED as error:
+        sys.exit(_fail(str(error), code=2))
+    print(f"{len(days) - len(left)} of {len(days)} days are published")
+    if not left:
+        sys.exit(0)
+    return left
 
 
 def _day(text: str) -> date:

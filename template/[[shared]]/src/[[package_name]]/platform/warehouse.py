@@ -251,6 +251,14 @@ def replace_partition(con: SQLBackend, column: str, day: date, tables: Mapping[s
     return {name: _count_partition(con, name, column, day) for name in tables}
 
 
+def partitions(con: SQLBackend, table: str, column: str, first: date, last: date) -> set[date]:
+    """Days of a published table that have rows, from the first to the last; none when there is no such table."""
+    if table not in _published(con):
+        return set()
+    span = f"BETWEEN DATE '{first.isoformat()}' AND DATE '{last.isoformat()}'"
+    return {day for (day,) in con.con.execute(f'SELECT DISTINCT {column} FROM "{table}" WHERE {column} {span}').fetchall()}
+
+
 def _published(con: SQLBackend) -> set[str]:
     tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
     return {name for (name,) in con.con.execute(tables).fetchall()}
