@@ -34,11 +34,13 @@ class Run:
 class Engine(abc.ABC):
     """One orchestrator of a rendered project, started by its `make up` on PostgreSQL.
 
-    name: its id. roles: what `kill` can end. Subclasses live beside this file, one module an engine.
+    name: its id. roles: what `kill` can end. waits_as: states of a run whose input is late. Subclasses live beside this
+    file, one module an engine.
     """
 
     name: ClassVar[str]
     roles: ClassVar[tuple[str, ...]]
+    waits_as: ClassVar[tuple[State, ...]] = ("waiting", "queued")
 
     def __init__(self, project: Project, port: int, variables: dict[str, str]) -> None:
         self.project, self.port, self.variables = project, port, variables
@@ -85,9 +87,10 @@ class Engine(abc.ABC):
         """The next ticks of such a schedule by the engine's own reckoning, each with the day its run processes."""
 
     def wait(self, run_id: str, *states: State, seconds: float) -> Run:
-        """The run, as soon as it is in one of these states; fails when that takes longer."""
+        """The run, as soon as it is in one of these states; fails when it ends in another, or takes longer."""
         end = time.monotonic() + seconds
         while (found := self.run(run_id)).state not in states:
+            assert found.state not in ("success", "failed"), f"{self.name} {run_id} has ended as {found}, not {states}"
             assert time.monotonic() < end, f"{self.name} {run_id} is {found} after {seconds:g} s, not {states}"
             time.sleep(0.5)
         return found

@@ -18,8 +18,8 @@ STATES: dict[str, State] = {
     "RUNNING": "running",
     "COMPLETED": "success",
     "FAILED": "failed",
-    "CRASHED": "failed",
 }
+RESTARTS = 2  # of a run whose process died: as many as retries in conformance.toml
 PIPELINE = {"name": {"any_": ["flights_daily"]}}
 WAITING = "AwaitingInput"
 # What each role's processes have in their command line, run in the project's folder.
@@ -46,6 +46,7 @@ print(json.dumps([(str(tick), str(policies.business_date({{}}, tick, timezone)))
 class PrefectEngine(Engine):
     name: ClassVar[str] = "prefect"
     roles: ClassVar[tuple[str, ...]] = ("server", "worker", "operations", "run")
+    waits_as: ClassVar[tuple[State, ...]] = ("waiting",)  # a run is queued before its first look
 
     def trigger(self, day: date) -> str:
         deployment = self._call("/deployments/name/flights_daily/daily")["id"]
@@ -60,7 +61,7 @@ class PrefectEngine(Engine):
             attempts.setdefault(task_run["name"].rpartition("-")[0], []).extend(attempts_in(states))
         for of_step in attempts.values():
             of_step.sort(key=lambda attempt: attempt.began)
-        return Run(run_id, state_of(found), attempts)
+        return Run(run_id, self._state_of(found), attempts)
 
     def runs_of(self, day: date) -> list[Run]:
         wanted = {"flows": PIPELINE, "sort": "EXPECTED_START_TIME_ASC"}
@@ -119,6 +120,15 @@ class PrefectEngine(Engine):
         found = self._call("/task_runs/filter", {"flow_runs": flow_runs})
         return [run for run in found if run["task_key"] and not run["name"].startswith("publish_marts")]
 
+    def _state_of(self, run: dict[str, Any]) -> State:
+        if run["state_name"] == WAITING:
+            return "waiting"
+        if run["state_type"] != "CRASHED":
+            return STATES.get(run["state_type"], "failed")
+        # Prefect says crashed a moment before the project's hook lets the run start again.
+        states = self._call(f"/flow_run_states/?flow_run_id={run['id']}")
+        return "queued" if sum(each["name"] == "AwaitingRetry" for each in states) < RESTARTS else "failed"
+
     def _day_of(self, run: dict[str, Any]) -> date:
         """The day of its parameter, else the day before its scheduled start in the time zone of its schedule."""
         if given := run["parameters"].get("date"):
@@ -139,10 +149,6 @@ class PrefectEngine(Engine):
 
 def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
-
-
-def state_of(run: dict[str, Any]) -> State:
-    return "waiting" if run["state_name"] == WAITING else STATES.get(run["state_type"], "failed")
 
 
 def attempts_in(states: list[dict[str, Any]]) -> list[Attempt]:

@@ -93,7 +93,7 @@ def test_late_input_is_waited_for_without_a_worker_and_missed_after_its_time(sta
     late, missing = stack.land(january(7), complete=False), stack.land(january(8), complete=False)
     runs = [stack.engine.trigger(day) for day in (late, missing)]
     for run_id in runs:
-        stack.engine.wait(run_id, "waiting", "queued", seconds=RUN_SECONDS)
+        stack.engine.wait(run_id, *stack.engine.waits_as, seconds=RUN_SECONDS)
     taken = []
     for _ in range(20):
         taken.append(stack.engine.places_taken())
@@ -128,8 +128,9 @@ def test_a_kill_in_the_middle_of_publishing_leaves_no_half_partition(stack, evid
     for _ in range(2):
         stack.engine.wait(stack.engine.trigger(day), "success", seconds=RUN_SECONDS)
         assert_one_exact_copy(stack, day)
-    # Between the first table and the second, inside the transaction.
-    held = stack.proxy.hold(rb'DELETE FROM "daily_carrier_performance"[^;]*' + day.isoformat().encode(), times=1)
+    # Between the statement that empties the second table's partition and the one that fills it.
+    filling = day.isoformat().encode() + rb"(?s:'.{1,20})" + rb'INSERT INTO "daily_carrier_performance"'
+    held = stack.proxy.hold(filling, times=1)
     run_id = stack.engine.trigger(day)
     while not held.seen:
         time.sleep(0.2)

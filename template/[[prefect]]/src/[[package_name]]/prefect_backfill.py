@@ -27,7 +27,7 @@ UNENDED = ["SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"]
 
 def run(pipeline: str, deployment: str, days: Sequence[date]) -> int:
     """Run the days and wait for them; returns the exit code, 1 when a day was not published."""
-    print(f"{pipeline} {days[0]} to {days[-1]} on prefect ({config.load().env}), on the worker of `make up`", flush=True)
+    print(f"{pipeline} {days[0]} to {days[-1]} on prefect ({config.load().env})", flush=True)
     with get_client(sync_client=True) as client:
         requested = _request(client, pipeline, deployment, days)
         failed: dict[date, str] = {}
@@ -51,8 +51,9 @@ def run(pipeline: str, deployment: str, days: Sequence[date]) -> int:
 def _request(client: SyncPrefectClient, pipeline: str, deployment: str, days: Sequence[date]) -> dict[UUID, date]:
     """The run of each day: the one of a backfill that has not ended yet, else a new one."""
     target = client.read_deployment_by_name(f"{pipeline}/{deployment}")
-    wanted = {"tags": {"all_": [BACKFILL]}, "state": {"type": {"any_": UNENDED}}, "deployment_id": {"any_": [target.id]}}
-    under_way = {policies.day_of(pipeline, run): run.id for run in _runs(client, wanted)}
+    ours = {"tags": {"all_": [BACKFILL]}, "deployment_id": {"any_": [target.id]}}
+    unended = _runs(client, {**ours, "state": {"type": {"any_": UNENDED}}})
+    under_way = {policies.day_of(pipeline, run): run.id for run in unended}
     for day in days:
         if day not in under_way:
             under_way[day] = client.create_flow_run_from_deployment(

@@ -28,6 +28,8 @@ from .platform import alerts, config, logging
 ENDED = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled")}
 HEARTBEAT = "prefect.flow-run.heartbeat"  # of each run, every 30 s
 SILENT_SECONDS = 120
+# The short form would render it as JSON, which an id is not.
+RUN_ID = {"__prefect_kind": "jinja", "template": "{{ flow_run.id }}"}
 POLL_SECONDS = 2  # between two looks for reports to run
 
 
@@ -103,7 +105,7 @@ def _trigger(
         after=after,
         expect=expect,
         within=timedelta(seconds=max(seconds, 10)),  # Prefect takes no less
-        parameters={"run_id": "{{ flow_run.id }}"},
+        parameters={"run_id": RUN_ID},
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -97,8 +98,8 @@ def run_name() -> str:
     return f"{runtime.flow_run.flow_name}-{day_of_this_run()}"
 
 
-def come_back_later(reason: str) -> None:
-    """End this attempt: `prefect_operations` starts the run again when its input is there, and no worker is held.
+def come_back_later(missing: Path) -> None:
+    """End this attempt without that file: `prefect_operations` starts the run again when its input is there, and no worker is held.
 
     Raises InputNotReady when the run has waited long enough; it looks once more then. Without a deployment nobody
     would start it again, so then this does nothing.
@@ -106,7 +107,10 @@ def come_back_later(reason: str) -> None:
     run = runtime.flow_run
     if runtime.deployment.id is None:
         return
-    wait = config.load().for_pipeline(run.flow_name).input_wait
+    settings = config.load()
+    shown = missing.relative_to(settings.root) if missing.is_relative_to(settings.root) else missing
+    reason = f"no input: {shown} is missing"
+    wait = settings.for_pipeline(run.flow_name).input_wait
     give_up = run.scheduled_start_time + timedelta(seconds=wait.timeout_seconds)
     if datetime.now(UTC) >= give_up:
         raise errors.InputNotReady(reason)
