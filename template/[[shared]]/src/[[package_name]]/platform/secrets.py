@@ -7,14 +7,15 @@ What was looked up is masked from then on wherever this process writes.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from . import masking
-from .config import REFERENCE, SECRET_PREFIX, project_root
-from .errors import SecretError, SecretsUnavailable
+from .config import REFERENCE, SECRET_PREFIX, load, project_root
+from .errors import ConfigError, SecretError, SecretsUnavailable
 
 if TYPE_CHECKING:
     from .config import Secrets, Settings
@@ -159,3 +160,26 @@ REMEDIES = {
     "azure_key_vault": "store a value in Azure Key Vault",
     "hashicorp_vault": "store it under the key `value` in Vault",
 }
+
+
+def main() -> int:
+    """Tell of every reference in the configuration whether it can be read: `make secrets`."""
+    settings = load()
+    found = sorted(set(references(settings.model_dump())))
+    print(f"{len(found)} secrets of {settings.env} in {settings.secrets.backend}")
+    unread = 0
+    for reference in found:
+        try:
+            resolve(reference, settings.secrets)
+            print(f"  {reference}   readable")
+        except (SecretError, SecretsUnavailable) as error:
+            unread += 1
+            print(f"error: {error}", file=sys.stderr)
+    return 1 if unread else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except ConfigError as error:
+        sys.exit(f"error: {error}")

@@ -11,7 +11,8 @@ from datetime import date, timedelta
 from rich.console import Console
 from rich.table import Table
 
-from . import config, logging, steps, warehouse
+from . import config, logging, masking, secrets, steps, warehouse
+from .errors import ConfigError, SecretError, SecretsUnavailable
 
 
 Days = list[date]
@@ -61,11 +62,12 @@ def run_days(pipeline: str, engine: str, days: Sequence[date], run: Callable[[da
 
     The log lines of the steps go to ``var/<env>/run.log`` unless the engine takes them into its own log, which is
     ``var/<env>/<engine>/run.log``. Returns the exit code: 0, 1 when a day failed, 2 when the configuration cannot be
-    used.
+    used or a secret not be read.
     """
     try:
         settings = config.load()
-    except config.ConfigError as error:
+        secrets.verify(settings)
+    except (ConfigError, SecretError, SecretsUnavailable) as error:
         return _fail(str(error), code=2)
     out = Console(highlight=False, soft_wrap=True)
     reports: list[steps.StepReport] = []
@@ -100,7 +102,7 @@ def run_days(pipeline: str, engine: str, days: Sequence[date], run: Callable[[da
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {masking.mask(message)}", file=sys.stderr)
     return code
 
 

@@ -1,0 +1,88 @@
+"""The runbook of a rendered project: every command in it works as it is written, with the services up."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import free_port
+from test_rendering import ORCHESTRATORS, answers_for
+
+SITUATIONS = [
+    "A failed run",
+    "A late input",
+    "A missed SLA",
+    "A bad partition",
+    "A backfill",
+    "Rotating a secret",
+    "The engine is down",
+]
+COMMANDS = re.compile(r"^( *)```sh\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+KEPT_VARIABLES = ("HOME", "UV_", "SSL_", "PIP_", "http", "HTTP", "no_proxy", "NO_PROXY")
+COMMAND_SECONDS = 300
+
+
+@pytest.mark.parametrize("names", [*((name,) for name in ORCHESTRATORS), ORCHESTRATORS], ids="+".join)
+def test_every_situation_has_a_part_for_each_orchestrator(render, names):
+    text = (render(**answers_for(names)) / "docs" / "runbook.md").read_text()
+    sections = dict(part.split("\n", 1) for part in re.split(r"^## ", text, flags=re.MULTILINE)[1:])
+    assert list(sections) == SITUATIONS
+    alone = len(names) == 1
+    for heading, section in sections.items():
+        assert section.count("\n### ") == (0 if alone else len(names)), heading
+    assert "None" not in text
+
+
+def test_alerts_link_to_sections_that_exist(render):
+    project = render()
+    text = (project / "docs" / "runbook.md").read_text()
+    anchors = {heading.lower().replace(" ", "-") for heading in re.findall(r"^## (.+)$", text, re.MULTILINE)}
+    alerts = next(project.glob("src/*/platform/alerts.py")).read_text()
+    rules = (project / "observability" / "prometheus_alerts.yml").read_text()
+    linked = set(re.findall(r'"(an?-[a-z-]+)"\)', alerts)) | set(re.findall(r"runbook\.md#(\S+)", rules + text))
+    assert {"a-failed-run", "a-missed-sla"} <= linked <= anchors
+
+
+@pytest.fixture(params=ORCHESTRATORS)
+def shell(request, render, tmp_path):
+    """A project with its services up: ``shell(command)`` runs it in a fresh login's shell, in the project's folder."""
+    project = Path(shutil.copytree(render(**answers_for((request.param,))), tmp_path / "project"))
+    uv = Path(sys.executable).with_name("uv")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "uv").symlink_to(uv)  # alone, without this environment's other programs
+    kept = {name: value for name, value in os.environ.items() if name.startswith(KEPT_VARIABLES)}
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    environment = {**kept, "PATH": path, "COLUMNS": "120", f"{request.param.upper()}_PORT": str(free_port())}
+
+    def run(command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", command],
+            cwd=project,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+        )
+
+    run.project = project
+    up = run("make setup && make up")
+    try:
+        assert up.returncode == 0, up.stdout + up.stderr
+        yield run
+    finally:
+        down = run("make down")
+        assert down.returncode == 0, down.stdout + down.stderr
+
+
+@pytest.mark.project
+def test_commands_work_as_written(shell):
+    commands = [match[1] for match in COMMANDS.findall((shell.project / "docs" / "runbook.md").read_text())]
+    assert len(commands) >= len(SITUATIONS)
+    for command in commands:
+        done = shell(command)
+        assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
