@@ -17,7 +17,7 @@ from typing import Literal
 CHUNK = 65536
 
 
-@dataclass
+@dataclass(eq=False)
 class Fault:
     """What happens to the first ``times`` connections that send ``pattern``; ``seen`` holds when (seconds, epoch)."""
 
@@ -88,12 +88,12 @@ class WarehouseProxy:
             client.close()
             return
         threading.Thread(target=self._forward_answers, args=(server, client), daemon=True).start()
-        said = b""
+        said, suffered = b"", []
         try:
             while chunk := client.recv(CHUNK):
                 said = (said + chunk)[-2 * CHUNK :]
                 self._count(id(client), said)
-                if not self._apply(said, chunk):
+                if not self._apply(said, chunk, suffered):
                     break
                 server.sendall(chunk)
         except OSError:
@@ -120,16 +120,19 @@ class WarehouseProxy:
                 at_once = sum(bool(watched.search(each)) for each in self._working.values())
                 self._most[watched] = max(self._most[watched], at_once)
 
-    def _apply(self, said: bytes, chunk: bytes) -> bool:
-        """Apply the faults that match; false when the connection is to be cut."""
+    def _apply(self, said: bytes, chunk: bytes, suffered: list[Fault]) -> bool:
+        """Apply the faults that match, each once a connection; false when the connection is to be cut."""
         with self._lock:
             matching = [
                 fault
                 for fault in self._faults
-                if len(fault.seen) < fault.times and fault.pattern.search(said[-len(chunk) - 200 :])
+                if fault not in suffered
+                and len(fault.seen) < fault.times
+                and fault.pattern.search(said[-len(chunk) - 200 :])
             ]
             for fault in matching:
                 fault.seen.append(time.time())
+        suffered += matching
         for fault in matching:
             if fault.action == "cut":
                 return False
