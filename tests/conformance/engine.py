@@ -96,6 +96,6 @@ class Engine(abc.ABC):
         return found
 
     def log_text(self) -> str:
-        """All that its services and tasks have written to files."""
-        folder = self.project.folder / "var" / "conformance"
-        return "\n".join(path.read_text(errors="replace") for path in sorted(folder.rglob("*.log")))
+        """All that its services and tasks have written to files; supervisord, which keeps them, is none of them."""
+        files = sorted((self.project.folder / "var" / "conformance").rglob("*.log"))
+        return "\n".join(file.read_text(errors="replace") for file in files if file.name != "supervisord.log")

@@ -16,6 +16,7 @@ from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
+from prefect.deployments.runner import EntrypointType
 from prefect.events import DeploymentEventTrigger
 from prefect.events.schemas.automations import Posture
 from prefect.runner import Runner
@@ -33,7 +34,7 @@ RUN_ID = {"__prefect_kind": "jinja", "template": "{{ flow_run.id }}"}
 POLL_SECONDS = 2  # between two looks for reports to run
 
 
-@flow(name="report_late_run")
+@flow(name="report_late_run", flow_run_name="late-{run_id}")
 def report_late_run(run_id: UUID) -> None:
     """Report a run that its SLA has overtaken, unless it has ended meanwhile; it goes on."""
     with get_client(sync_client=True) as client:
@@ -51,7 +52,7 @@ def report_late_run(run_id: UUID) -> None:
     )
 
 
-@flow(name="restart_lost_run")
+@flow(name="restart_lost_run", flow_run_name="lost-{run_id}")
 def restart_lost_run(run_id: UUID) -> None:
     """Start a run again whose process has fallen silent with the machine it ran on."""
     with get_client(sync_client=True) as client:
@@ -113,8 +114,12 @@ async def serve(pipelines: list[str]) -> None:
     """Deploy the flows of this file and run them, and wake waiting runs, until the process is ended."""
     runner = Runner(name="operations", pause_on_shutdown=False, query_seconds=POLL_SECONDS)
     for each, triggers in ((report_late_run, late_triggers), (restart_lost_run, lost_triggers)):
-        await runner.aadd_flow(each, triggers=[trigger for name in pipelines for trigger in triggers(name)])
-    await asyncio.gather(runner.start(), *(_wake_waiting_runs(name) for name in pipelines))
+        watched = [trigger for name in pipelines for trigger in triggers(name)]
+        await runner.aadd_flow(each, triggers=watched, entrypoint_type=EntrypointType.MODULE_PATH)
+    wakers = [asyncio.create_task(_wake_waiting_runs(name)) for name in pipelines]
+    await runner.start()
+    for waker in wakers:
+        waker.cancel()
 
 
 async def _wake_waiting_runs(pipeline: str) -> None:
