@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import yaml
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
+from prefect.exceptions import ObjectNotFound
 
 from .platform import config
 
@@ -33,13 +35,16 @@ def variables() -> dict[str, str]:
 
 
 def set_limits(client: SyncPrefectClient) -> None:
-    """Set the limits of ``[concurrency]`` and free all places; call it while no run is under way.
-
-    Prefect applies a limit named ``tag:warehouse`` to the tasks with that tag.
-    """
+    """Set the limits of ``[concurrency]``; Prefect applies one named ``tag:warehouse`` to the tasks with that tag."""
     for system, limit in config.load().concurrency.items():
         client.upsert_global_concurrency_limit_by_name(f"tag:{system}", limit)
-        client.update_global_concurrency_limit(f"tag:{system}", GlobalConcurrencyLimitUpdate(active_slots=0))
+
+
+def free_places(client: SyncPrefectClient) -> None:
+    """Free the places that runs of before have not given back; call it while no run is under way."""
+    for system in config.load().concurrency:
+        with contextlib.suppress(ObjectNotFound):  # no limit was ever set on this server
+            client.update_global_concurrency_limit(f"tag:{system}", GlobalConcurrencyLimitUpdate(active_slots=0))
 
 
 def _deployments() -> list[dict[str, Any]]:
