@@ -1,13 +1,14 @@
 """Metrics of the steps for Prometheus: a text file per pipeline in var/<env>/metrics/, for a textfile collector.
 
 A Pushgateway gets the same when ``[metrics]`` names one. Counters go on from one process to the next, through the file.
+The format is written here: loading Prometheus's own client takes longer than all the steps of a small day.
 """
 
 from __future__ import annotations
 
 import fcntl
 import time
-from collections.abc import Iterator
+import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,27 +16,23 @@ from typing import TYPE_CHECKING
 from . import logging
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry, Metric
-
     from .config import Settings
     from .steps import StepReport
 
 PUBLISH = "publish"
 PUSH_SECONDS = 3
-OF_STEP = ("env", "pipeline", "step")
-OF_PIPELINE = ("env", "pipeline")
-# Name: type, labels, what it tells. Counters end in _total where they are shown.
-METRICS: dict[str, tuple[str, tuple[str, ...], str]] = {
-    "pipeline_step_attempts": ("counter", OF_STEP, "Attempts of a step, the first ones and retries."),
-    "pipeline_step_failures": ("counter", (*OF_STEP, "error"), "Attempts that failed, by class of the error."),
-    "pipeline_step_failed": ("gauge", OF_STEP, "Whether the last attempt failed."),
-    "pipeline_step_attempt": ("gauge", OF_STEP, "Number of the last attempt within its run, from 1."),
-    "pipeline_step_duration_seconds": ("gauge", OF_STEP, "Wall time of the last attempt."),
-    "pipeline_rows": ("counter", (*OF_STEP, "kind", "table"), "Rows by what became of them, published by table."),
-    "pipeline_published_timestamp_seconds": ("gauge", OF_PIPELINE, "When a partition was published last."),
-    "pipeline_newest_partition_timestamp_seconds": ("gauge", OF_PIPELINE, "Start in UTC of the newest partition."),
+# Name: type, and what it tells. All have the labels env and pipeline, those of a step also step.
+METRICS = {
+    "pipeline_step_attempts_total": ("counter", "Attempts of a step, the first ones and retries."),
+    "pipeline_step_failures_total": ("counter", "Attempts that failed, by class of the error."),
+    "pipeline_step_failed": ("gauge", "Whether the last attempt failed."),
+    "pipeline_step_attempt": ("gauge", "Number of the last attempt within its run, from 1."),
+    "pipeline_step_duration_seconds": ("gauge", "Wall time of the last attempt."),
+    "pipeline_rows_total": ("counter", "Rows by what became of them, published by table."),
+    "pipeline_published_timestamp_seconds": ("gauge", "When a partition was published last."),
+    "pipeline_newest_partition_timestamp_seconds": ("gauge", "Start in UTC of the newest partition published."),
 }
-Samples = dict[tuple[str, tuple[str, ...]], float]
+Series = dict[str, float]  # by name and labels, as in the file
 
 
 def record(report: StepReport, settings: Settings) -> None:
@@ -46,86 +43,73 @@ def record(report: StepReport, settings: Settings) -> None:
         file = folder / f"{report.pipeline}.prom"
         with file.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # parallel runs take turns
-            samples = _read(file)
-            _add(samples, report, settings.env)
-            registry = _registry(samples)
-            _write(file, registry)
+            series = _read(file)
+            _add(series, report, settings.env)
+            text = _text(series)
+            new = file.with_suffix(".new")
+            new.write_text(text, encoding="utf-8")
+            new.replace(file)  # readers never see half of it
         if settings.metrics.pushgateway_url:
-            _push(settings, report.pipeline, registry)
+            _push(settings, report.pipeline, text)
     except Exception as error:  # noqa: BLE001
         logging.get_logger().warning("metrics not recorded", error=type(error).__name__, reason=str(error))
 
 
-def _add(samples: Samples, report: StepReport, env: str) -> None:
+def _add(series: Series, report: StepReport, env: str) -> None:
     from .steps import current_run
 
-    pipeline = (env, report.pipeline)
-    step = (*pipeline, report.step)
+    pipeline = {"env": env, "pipeline": report.pipeline}
+    step = {**pipeline, "step": report.step}
 
-    def count(name: str, *more: str, by: float = 1) -> None:
-        samples[name, (*step, *more)] = samples.get((name, (*step, *more)), 0) + by
+    def count(name: str, by: float = 1, **more: str) -> None:
+        series[_key(name, step | more)] = series.get(_key(name, step | more), 0) + by
 
-    count("pipeline_step_attempts")
-    samples["pipeline_step_failed", step] = int(report.failed)
-    samples["pipeline_step_attempt", step] = current_run().attempt
-    samples["pipeline_step_duration_seconds", step] = report.seconds
+    count("pipeline_step_attempts_total")
+    series[_key("pipeline_step_failed", step)] = int(report.failed)
+    series[_key("pipeline_step_attempt", step)] = current_run().attempt
+    series[_key("pipeline_step_duration_seconds", step)] = report.seconds
     if report.failed:
-        count("pipeline_step_failures", report.error)
+        count("pipeline_step_failures_total", error=report.error)
         return
     for kind, rows in report.rows.items():
         # What the publishing step counts are rows by table.
-        labels = ("published", kind) if report.step == PUBLISH else (kind, "")
-        count("pipeline_rows", *labels, by=rows)
+        labels = {"kind": "published", "table": kind} if report.step == PUBLISH else {"kind": kind}
+        count("pipeline_rows_total", by=rows, **labels)
     if report.step == PUBLISH:
-        newest = ("pipeline_newest_partition_timestamp_seconds", pipeline)
+        newest = _key("pipeline_newest_partition_timestamp_seconds", pipeline)
         day = datetime.combine(report.partition, datetime.min.time(), UTC).timestamp()
-        samples[newest] = max(samples.get(newest, day), day)
-        samples["pipeline_published_timestamp_seconds", pipeline] = time.time()
+        series[newest] = max(series.get(newest, day), day)
+        series[_key("pipeline_published_timestamp_seconds", pipeline)] = time.time()
 
 
-def _read(file: Path) -> Samples:
-    from prometheus_client.parser import text_string_to_metric_families
+def _key(name: str, labels: dict[str, str]) -> str:
+    shown = (f'{label}="{_escaped(value)}"' for label, value in labels.items())
+    return f"{name}{{{','.join(shown)}}}"
 
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _read(file: Path) -> Series:
     if not file.exists():
         return {}
-    return {
-        (family.name, tuple(sample.labels[label] for label in METRICS[family.name][1])): sample.value
-        for family in text_string_to_metric_families(file.read_text(encoding="utf-8"))
-        if family.name in METRICS
-        for sample in family.samples
-    }
+    lines = file.read_text(encoding="utf-8").splitlines()
+    pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    return {key: float(value) for key, _, value in pairs}
 
 
-def _registry(samples: Samples) -> CollectorRegistry:
-    from prometheus_client import CollectorRegistry
-
-    class Recorded:
-        """What was measured, in the form that the client library writes and pushes."""
-
-        def collect(self) -> Iterator[Metric]:
-            from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-
-            families = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily}
-            for name, (kind, labels, told) in METRICS.items():
-                family = families[kind](name, told, labels=labels)
-                for (of, values), value in sorted(samples.items()):
-                    if of == name:
-                        family.add_metric(values, value)
-                yield family
-
-    registry = CollectorRegistry()
-    registry.register(Recorded())
-    return registry
+def _text(series: Series) -> str:
+    lines: list[str] = []
+    for name, (kind, told) in METRICS.items():
+        found = [f"{key} {value}" for key, value in sorted(series.items()) if key.startswith(f"{name}{{")]
+        lines += [f"# HELP {name} {told}", f"# TYPE {name} {kind}", *found] if found else []
+    return "".join(f"{line}\n" for line in lines)
 
 
-def _write(file: Path, registry: CollectorRegistry) -> None:
-    from prometheus_client import write_to_textfile
-
-    write_to_textfile(str(file), registry)  # written beside it and moved: readers never see half of it
-
-
-def _push(settings: Settings, pipeline: str, registry: CollectorRegistry) -> None:
-    from prometheus_client import push_to_gateway
-
-    grouping = {"env": settings.env, "pipeline": pipeline}
-    push_to_gateway(settings.metrics.pushgateway_url, "pipelines", registry, grouping, timeout=PUSH_SECONDS)
+def _push(settings: Settings, pipeline: str, text: str) -> None:
+    group = f"metrics/job/pipelines/env/{settings.env}/pipeline/{pipeline}"
+    address = f"{settings.metrics.pushgateway_url.rstrip('/')}/{group}"
+    request = urllib.request.Request(address, text.encode(), method="PUT")  # noqa: S310  configured by us
+    with urllib.request.urlopen(request, timeout=PUSH_SECONDS):  # noqa: S310
+        return

@@ -14,7 +14,6 @@ from rich.table import Table
 from . import config, logging, masking, secrets, steps, warehouse
 from .errors import ConfigError, SecretError, SecretsUnavailable
 
-
 Days = list[date]
 
 
