@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import free_port
+from servers import free_port
 from test_rendering import ORCHESTRATORS, answers_for
 
 SITUATIONS = [
