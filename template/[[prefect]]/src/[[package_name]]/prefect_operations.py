@@ -29,13 +29,13 @@ from .platform import alerts, config, logging
 ENDED = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled")}
 HEARTBEAT = "prefect.flow-run.heartbeat"  # of each run, every 30 s
 SILENT_SECONDS = 120
-# The short form would render it as JSON, which an id is not.
+# The short form would render it as JSON, which an id is not; flows take it as text.
 RUN_ID = {"__prefect_kind": "jinja", "template": "{{ flow_run.id }}"}
 POLL_SECONDS = 2  # between two looks for reports to run
 
 
 @flow(name="report_late_run", flow_run_name="late-{run_id}")
-def report_late_run(run_id: UUID) -> None:
+def report_late_run(run_id: str) -> None:
     """Report a run that its SLA has overtaken, unless it has ended meanwhile; it goes on."""
     with get_client(sync_client=True) as client:
         run, pipeline = _run(client, run_id)
@@ -47,13 +47,13 @@ def report_late_run(run_id: UUID) -> None:
         pipeline=pipeline,
         partition=policies.day_of(pipeline, run).isoformat(),
         reason=f"not published within {seconds:,.0f} s; the run is {run.state.name} and goes on",
-        run_id=str(run_id),
+        run_id=run_id,
         run_url=url_for(run) or "",
     )
 
 
 @flow(name="restart_lost_run", flow_run_name="lost-{run_id}")
-def restart_lost_run(run_id: UUID) -> None:
+def restart_lost_run(run_id: str) -> None:
     """Start a run again whose process has fallen silent with the machine it ran on."""
     with get_client(sync_client=True) as client:
         run, pipeline = _run(client, run_id)
@@ -61,9 +61,9 @@ def restart_lost_run(run_id: UUID) -> None:
             policies.report(pipeline, run, run.state)
 
 
-def _run(client: SyncPrefectClient, run_id: UUID) -> tuple[FlowRun, str]:
+def _run(client: SyncPrefectClient, run_id: str) -> tuple[FlowRun, str]:
     """The run, and the name of its pipeline."""
-    run = client.read_flow_run(run_id)
+    run = client.read_flow_run(UUID(run_id))
     return run, client.read_flow(run.flow_id).name
 
 
