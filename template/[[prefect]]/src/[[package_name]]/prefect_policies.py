@@ -101,8 +101,8 @@ def run_name() -> str:
 def come_back_later(missing: Path) -> None:
     """End this attempt for want of that file; `prefect_operations` starts the run again when its input is there.
 
-    No worker is held meanwhile. Raises InputNotReady when the run has waited long enough; it looks once more then. Without a deployment nobody
-    would start it again, so then this does nothing.
+    No worker is held meanwhile. Raises InputNotReady when the run has waited long enough; it looks once more then.
+    Without a deployment nobody would start it again, so then this does nothing.
     """
     run = runtime.flow_run
     if runtime.deployment.id is None:
