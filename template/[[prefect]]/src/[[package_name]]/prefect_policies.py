@@ -1,55 +1,78 @@
-"""What every flow has from the platform: retries, time-outs, business date, waiting, alerts.
+"""What every flow has from the platform: retries, time-outs, limits, business date, waiting, restarts, alerts.
 
-The values come from the settings; a flow names them once, at its top.
+The values come from the configuration; a flow names them once, at its top.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from prefect import Flow, Task, runtime
 from prefect.cache_policies import NO_CACHE
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, TaskRun
 from prefect.exceptions import Pause
-from prefect.states import Scheduled
+from prefect.states import AwaitingRetry, Scheduled
 from prefect.utilities.urls import url_for
 
-from .platform import alerts, config, secrets
-from .platform.errors import InputNotReady, PermanentError
+from .platform import alerts, config, errors, steps
 
-NOT_RETRIED = (PermanentError, InputNotReady, config.ConfigError, secrets.SecretError)
+WAITING = "AwaitingInput"  # name of the state of a run that comes back later
+RESTARTED = "AwaitingRetry"
+WAREHOUSE = "warehouse"  # the shared system that steps work on: its limit stands in [concurrency]
 MOST_RETRIES = 50  # Prefect takes no longer list of delays
-JITTER = 0.2  # of a delay, either way, so that what failed together does not come back together
+# Step that failed last, by run: the run's hook is not told.
+_failed_steps: dict[str, str] = {}
 
 
-def task_options(settings: config.Settings) -> dict[str, Any]:
-    """Options of a task: retried after growing delays unless the error is permanent, timed out, never cached.
+def task_options(pipeline: str, step: str) -> dict[str, Any]:
+    """Options of the task of a step: retried after growing delays unless the error is permanent, timed out, limited.
 
     Call such a task directly: one that is submitted runs in a thread, which no time-out can interrupt.
     """
+    settings = config.load().for_step(pipeline, step)
     retries = settings.retries
     attempts = min(retries.attempts, MOST_RETRIES)
     delays = [min(retries.first_delay_seconds * retries.factor**n, retries.max_delay_seconds) for n in range(attempts)]
     return {
+        "name": step,
+        "tags": [WAREHOUSE],
         "retries": attempts,
         "retry_delay_seconds": delays or None,
-        "retry_jitter_factor": JITTER,
+        "retry_jitter_factor": retries.jitter or None,
         "retry_condition_fn": may_succeed_later,
-        "timeout_seconds": settings.step_timeout_seconds,
+        "timeout_seconds": settings.timeout_seconds,
+        "on_failure": [remember_failed_step],
         "cache_policy": NO_CACHE,
         "persist_result": False,
     }
 
 
+def waiting_options(pipeline: str) -> dict[str, Any]:
+    """Options of the task that waits for input: it has its own time-out, and takes no place on the warehouse."""
+    seconds = config.load().for_pipeline(pipeline).input_wait.timeout_seconds + 60
+    return task_options(pipeline, "wait_for_input") | {"tags": [], "timeout_seconds": seconds}
+
+
 def may_succeed_later(task: Task, task_run: TaskRun, state: State) -> bool:
     """Whether a failed task is worth another attempt."""
-    return not isinstance(_error(state), NOT_RETRIED)
+    error = _error(state)
+    return error is None or errors.is_transient(error)
+
+
+@contextmanager
+def run_context() -> Iterator[None]:
+    """Names run and attempt in the logs, metrics and alerts of the step in the body."""
+    run_id = runtime.flow_run.root_flow_run_id
+    url = url_for("flow-run", UUID(run_id)) or ""
+    with steps.run_context(run_id, attempt=runtime.task_run.run_count, run_url=url):
+        yield
 
 
 def business_date(parameters: Mapping[str, Any], scheduled_start: datetime, timezone: str) -> date:
@@ -60,53 +83,95 @@ def business_date(parameters: Mapping[str, Any], scheduled_start: datetime, time
     return scheduled_start.astimezone(ZoneInfo(timezone)).date() - timedelta(days=1)
 
 
-def day_of_this_run(settings: config.Settings) -> date:
+def day_of_this_run() -> date:
     run = runtime.flow_run
-    return business_date(run.parameters, run.scheduled_start_time, settings.schedule.timezone)
+    return business_date(run.parameters, run.scheduled_start_time, _timezone(run.flow_name))
+
+
+def day_of(pipeline: str, run: FlowRun) -> date:
+    """The day that a run known from the API is for."""
+    return business_date(run.parameters, run.expected_start_time, _timezone(pipeline))
 
 
 def run_name() -> str:
     """Name of a run in the UI, such as ``flights_daily-2013-01-02``."""
-    return f"{runtime.flow_run.flow_name}-{day_of_this_run(config.load())}"
+    return f"{runtime.flow_run.flow_name}-{day_of_this_run()}"
 
 
-def come_back_later(wait: config.InputWait, reason: str) -> None:
-    """End this attempt and let the server start the run again after the poll interval: no worker is held meanwhile.
+def come_back_later(missing: Path) -> None:
+    """End this attempt for want of that file; `prefect_operations` starts the run again when its input is there.
 
-    Raises InputNotReady when the run has waited long enough. Without a deployment nobody would start it again, so then
-    this does nothing.
+    No worker is held meanwhile. Raises InputNotReady when the run has waited long enough; it looks once more then.
+    Without a deployment nobody would start it again, so then this does nothing.
     """
+    run = runtime.flow_run
     if runtime.deployment.id is None:
         return
-    now = datetime.now(UTC)
-    if now - runtime.flow_run.scheduled_start_time > timedelta(seconds=wait.timeout_seconds):
-        raise InputNotReady(reason)
-    later = Scheduled(scheduled_time=now + timedelta(seconds=wait.poll_seconds), name="AwaitingInput", message=reason)
+    settings = config.load()
+    shown = missing.relative_to(settings.root) if missing.is_relative_to(settings.root) else missing
+    reason = f"no input: {shown} is missing"
+    wait = settings.for_pipeline(run.flow_name).input_wait
+    give_up = run.scheduled_start_time + timedelta(seconds=wait.timeout_seconds)
+    if datetime.now(UTC) >= give_up:
+        raise errors.InputNotReady(reason)
+    later = Scheduled(scheduled_time=give_up, name=WAITING, message=reason)
     with get_client(sync_client=True) as client:
-        client.set_flow_run_state(runtime.flow_run.id, later)
+        client.set_flow_run_state(UUID(run.id), later)
     raise Pause(state=later)
 
 
-@contextmanager
-def sla(pipeline: str, day: date, seconds: float) -> Iterator[None]:
-    """Report the body while it runs longer than that; it goes on."""
-    reason = f"not published {seconds:,.0f} s after its start; the run goes on"
-    timer = threading.Timer(seconds, alerts.run_late, (pipeline, day.isoformat(), reason))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+def remember_failed_step(task: Task, task_run: TaskRun, state: State) -> None:
+    _failed_steps[runtime.flow_run.root_flow_run_id] = task.name
 
 
 def report_failure(flow: Flow, flow_run: FlowRun, state: State) -> None:
-    """Send the alert of a failed or crashed run."""
-    settings = config.load()
-    day = business_date(flow_run.parameters, flow_run.expected_start_time, settings.schedule.timezone)
-    reason = str(_error(state) or state.message)
-    alerts.run_failed(flow.name, day.isoformat(), reason, url_for(flow_run) or "")
+    """Send the alert of a failed run."""
+    report(flow.name, flow_run, state)
 
 
-def _error(state: State) -> Any:
-    return state.result(raise_on_failure=False) if state.data is not None else None
+def report(pipeline: str, run: FlowRun, state: State) -> None:
+    """Send the alert of a run that ended in that state."""
+    error = _error(state)
+    alerts.report(
+        "failed",
+        pipeline=pipeline,
+        partition=day_of(pipeline, run).isoformat(),
+        step=_failed_steps.pop(str(run.id), ""),
+        error=type(error).__name__ if error is not None else state.name,
+        reason=str(error or state.message),
+        run_id=str(run.id),
+        run_url=url_for(run) or "",
+    )
+
+
+def restart_or_report(flow: Flow, flow_run: FlowRun, state: State) -> None:
+    """Let a run whose process died start again, as often as a step would be; then report it."""
+    with get_client(sync_client=True) as client:
+        if not restarted(client, flow.name, flow_run):
+            report(flow.name, flow_run, state)
+
+
+def restarted(client: SyncPrefectClient, pipeline: str, run: FlowRun) -> bool:
+    """Schedule the run again, after a delay as before a retry; false when it has been often enough.
+
+    A run without a deployment is none that anybody would pick up.
+    """
+    if run.deployment_id is None:
+        return False
+    retries = config.load().for_pipeline(pipeline).retries
+    before = sum(state.name == RESTARTED for state in client.read_flow_run_states(run.id))
+    if before >= retries.attempts:
+        return False
+    when = datetime.now(UTC) + timedelta(seconds=retries.delay(before + 1))
+    again = AwaitingRetry(scheduled_time=when, message="its process died; it starts again")
+    client.set_flow_run_state(run.id, again, force=True)
+    return True
+
+
+def _timezone(pipeline: str) -> str:
+    return config.load().for_pipeline(pipeline).schedule.timezone
+
+
+def _error(state: State) -> BaseException | None:
+    found = state.result(raise_on_failure=False) if state.data is not None else None
+    return found if isinstance(found, BaseException) else None
