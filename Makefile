@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 DEMO := build/demo
+# Two test modules at once; each has rendered projects of its own, and most of them wait for an engine at times.
+PARALLEL ?= --numprocesses 2 --dist loadscope
 # uv trusts what the system trusts, as pip does: networks with a certificate authority of their own need it.
 export UV_SYSTEM_CERTS ?= true
 
@@ -28,10 +30,10 @@ recommend: .venv/.installed ## ask, and print what the rules recommend; ANSWERS=
 	@$(BIN)/python tools/recommend.py $(if $(ANSWERS),--answers '$(ANSWERS)') $(if $(FORMAT),--format '$(FORMAT)')
 
 test: .venv/.installed ## all tests, the rendered projects' own included
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(PARALLEL)
 
 test-fast: .venv/.installed ## the tests that need no rendered project to be set up
-	@$(BIN)/python -m pytest -m "not project"
+	@$(BIN)/python -m pytest -m "not project and not conformance" $(PARALLEL)
 
 conformance: .venv/.installed ## the behaviours of docs/conformance.md on running engines: make conformance [ONLY=dagster]
 	@$(BIN)/python -m pytest tests/conformance -m conformance $(if $(ONLY),-k $(ONLY))
