@@ -3,8 +3,8 @@
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 DEMO := build/demo
-# Two test modules at once; each has rendered projects of its own, and most of them wait for an engine at times.
-PARALLEL ?= --numprocesses 2 --dist loadscope
+# Two test modules at once, see tests/conftest.py: most of them wait for an engine at times.
+PARALLEL ?= --numprocesses 2 --dist loadgroup
 # uv trusts what the system trusts, as pip does: networks with a certificate authority of their own need it.
 export UV_SYSTEM_CERTS ?= true
 

@@ -26,6 +26,13 @@ def git(*arguments: str, cwd: Path) -> str:
     ).stdout.strip()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a module's fixtures run in one process; each installed project is a group of its own."""
+    for item in items:
+        project = item.callspec.params.get("project", "") if hasattr(item, "callspec") else ""
+        item.add_marker(pytest.mark.xdist_group(f"{item.module.__name__} {project}".strip()))
+
+
 @pytest.fixture(scope="session")
 def template(tmp_path_factory) -> Path:
     """The working tree as a released template: its files committed and tagged in a repository of their own."""
