@@ -10,6 +10,8 @@ from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 
+from .platform.config import ConfigError
+
 DATABASE_URL = "ENGINE_DATABASE_URL"
 
 
@@ -22,7 +24,12 @@ class InstanceStorage(DagsterSqliteStorage):
         if not url:
             return super().from_config_value(inst_data, config_value)
         from dagster_postgres import DagsterPostgresStorage  # takes a moment to load
+        from dagster_postgres.utils import DagsterPostgresException
 
         # SQLAlchemy 2.1 takes psycopg 3 for a plain postgresql://, dagster-postgres needs psycopg2.
         _, _, rest = url.partition("://")
-        return DagsterPostgresStorage(f"postgresql+psycopg2://{rest}", inst_data=inst_data)
+        try:
+            return DagsterPostgresStorage(f"postgresql+psycopg2://{rest}", inst_data=inst_data)
+        except DagsterPostgresException:
+            where = rest.rpartition("@")[2]
+            raise ConfigError(f"{DATABASE_URL}: PostgreSQL does not answer at {where}, or refuses the user") from None
