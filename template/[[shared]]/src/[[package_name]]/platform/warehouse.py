@@ -271,24 +271,6 @@ def partitions(con: SQLBackend, table: str, column: str, first: date, last: date
     return {day for (day,) in found}
 
 
-def partitions(con: SQLBackend, table: str, column: str, first: date, last: date) -> set[date]:
-    """Days of a published table that have rows, from the first to the last; none when there is no such table."""
-    if table not in _published(con):
-        return set()
-    span = f"{column} BETWEEN DATE '{first.isoformat()}' AND DATE '{last.isoformat()}'"
-    found = con.con.execute(f'SELECT DISTINCT {column} FROM "{table}" WHERE {span}').fetchall()
-    return {day for (day,) in found}
-
-
-def partitions(con: SQLBackend, table: str, column: str, first: date, last: date) -> set[date]:
-    """Days of a published table that have rows, from the first to the last; none when there is no such table."""
-    if table not in _published(con):
-        return set()
-    span = f"{column} BETWEEN DATE '{first.isoformat()}' AND DATE '{last.isoformat()}'"
-    found = con.con.execute(f'SELECT DISTINCT {column} FROM "{table}" WHERE {span}').fetchall()
-    return {day for (day,) in found}
-
-
 def _published(con: SQLBackend) -> set[str]:
     tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
     return {name for (name,) in con.con.execute(tables).fetchall()}
