@@ -28,7 +28,14 @@ CI_FILES = {
 def test_each_provider_would_accept_its_files(render, provider):
     project = render(ci_provider=provider)
     for name, schema in {**CI_FILES[provider], "renovate.json": "vendor.renovate"}.items():
-        command = [BIN / "check-jsonschema", "--builtin-schema", schema, project / name]
+        command = [
+            BIN / "check-jsonschema",
+            "--regex-variant",
+            "nonunicode",
+            "--builtin-schema",
+            schema,
+            project / name,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout
 
