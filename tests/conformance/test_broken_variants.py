@@ -57,7 +57,7 @@ VARIANTS = {
         "        con = ibis.postgres.connect(",
         "        print(password)\n        con = ibis.postgres.connect(",
         behaviours.test_secrets_stay_in_their_backend,
-        told="log_text",
+        told="is contained here",
     ),
     "waiting in a worker": Variant(
         "prefect",
