@@ -266,24 +266,6 @@ def partitions(con: SQLBackend, table: str, column: str, first: date, last: date
     """Days of a published table that have rows, from the first to the last; none when there is no such table."""
     if table not in _published(con):
         return set()
-    span = f"BETWEEN DATE '{first.isoformat()}' AND DATE '{last.isoformat()}'"
-    found = con.con.execute(f'SELECT DISTINCT {column} FROM "{table}" WHERE {column} {span}').fetchall()
-    return {day for (day,) in found}
-
-
-def partitions(con: SQLBackend, table: str, column: str, first: date, last: date) -> set[date]:
-    """Days of a published table that have rows, from the first to the last; none when there is no such table."""
-    if table not in _published(con):
-        return set()
-    span = f"{column} BETWEEN DATE '{first.isoformat()}' AND DATE '{last.isoformat()}'"
-    found = con.con.execute(f'SELECT DISTINCT {column} FROM "{table}" WHERE {span}').fetchall()
-    return {day for (day,) in found}
-
-
-def partitions(con: SQLBackend, table: str, column: str, first: date, last: date) -> set[date]:
-    """Days of a published table that have rows, from the first to the last; none when there is no such table."""
-    if table not in _published(con):
-        return set()
     span = f"{column} BETWEEN DATE '{first.isoformat()}' AND DATE '{last.isoformat()}'"
     found = con.con.execute(f'SELECT DISTINCT {column} FROM "{table}" WHERE {span}').fetchall()
     return {day for (day,) in found}
