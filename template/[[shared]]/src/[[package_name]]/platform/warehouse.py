@@ -262,13 +262,15 @@ def replace_partition(con: SQLBackend, column: str, day: date, tables: Mapping[s
     return written
 
 
-def partitions(con: SQLBackend, table: str, column: str, first: date, last: date) -> set[date]:
-    """Days of a published table that have rows, from the first to the last; none when there is no such table."""
-    if table not in _published(con):
-        return set()
-    span = f"BETWEEN DATE '{first.isoformat()}' AND DATE '{last.isoformat()}'"
-    found = con.con.execute(f'SELECT DISTINCT {column} FROM "{table}" WHERE {column} {span}').fetchall()
-    return {day for (day,) in found}
+def missing(table: str, column: str, days: list[date]) -> list[date]:
+    """Those of the days that a published table has no rows of; all of them when there is no such table."""
+    with connect() as con:
+        if table not in _published(con):
+            return days
+        span = f"BETWEEN DATE '{min(days).isoformat()}' AND DATE '{max(days).isoformat()}'"
+        found = con.con.execute(f'SELECT DISTINCT {column} FROM "{table}" WHERE {column} {span}').fetchall()
+    there = {day for (day,) in found}
+    return [day for day in days if day not in there]
 
 
 def _published(con: SQLBackend) -> set[str]:

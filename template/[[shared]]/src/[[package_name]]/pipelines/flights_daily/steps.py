@@ -106,13 +106,6 @@ def publish(day: date) -> dict[str, int]:
     return report.rows
 
 
-def missing(days: list[date]) -> list[date]:
-    """Those of the days that are not published."""
-    with warehouse.connect() as con:
-        there = warehouse.partitions(con, PUBLISHED_TABLES[0], PARTITION_COLUMN, min(days), max(days))
-    return [day for day in days if day not in there]
-
-
 @lru_cache(maxsize=1)
 def _tables() -> dict[str, ir.Table]:
     """What is staged and published, as expressions over `STAGED` by these names: the same for every day."""
