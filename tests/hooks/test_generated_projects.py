@@ -21,12 +21,12 @@ def test_a_new_project_has_no_finding(render, names, warehouse):
 # What is taken out of which file, as a pattern and what takes its place, and the rule that must notice.
 BREAKS = {
     "no catch-up": ("airflow", "dags/flights_daily.py", r"catchup=False,", "", "airflow-no-catchup"),
-    "no retries": ("airflow", "dags/flights_daily.py", r'"retries": ', '"priority_weight": ', "airflow-no-retries"),
+    "no retries": ("airflow", "src/*/airflow_policies.py", r'"retries": retries.attempts,', "", "airflow-no-retries"),
     "holds a slot": (
         "airflow",
-        "dags/flights_daily.py",
-        r'mode="reschedule"',
-        'mode="poke"',
+        "src/*/airflow_policies.py",
+        r'"mode": "reschedule"',
+        '"mode": "poke"',
         "airflow-sensor-holds-slot",
     ),
     "no partitions": (
@@ -36,9 +36,9 @@ BREAKS = {
         "",
         "dagster-no-partitions",
     ),
-    "not retried": ("dagster", "src/*/defs/flights_daily.py", r'"retry_policy": ', '"owners": ', "dagster-no-retries"),
+    "not retried": ("dagster", "src/*/defs/policies.py", r'"retry_policy": ', '"owners": ', "dagster-no-retries"),
     "no freshness": ("dagster", "src/*/defs/flights_daily.py", r"freshness_policy=FRESH", "", "dagster-no-freshness"),
-    "unnamed": ("prefect", "flows/flights_daily.py", r'name="flights_daily",', "", "prefect-unnamed-flow"),
+    "unnamed": ("prefect", "flows/flights_daily.py", r"name=steps.PIPELINE,", "", "prefect-unnamed-flow"),
     "no pool": ("prefect", "prefect.yaml", r"work_pool:", "pool:", "prefect-no-work-pool"),
     "orchestrator in business code": (
         "prefect",

@@ -29,12 +29,13 @@ from .platform import alerts, config, logging
 ENDED = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled")}
 HEARTBEAT = "prefect.flow-run.heartbeat"  # of each run, every 30 s
 SILENT_SECONDS = 120
+REPORT_SECONDS = 300  # a report or restart that takes longer will not come
 # The short form would render it as JSON, which an id is not; flows take it as text.
 RUN_ID = {"__prefect_kind": "jinja", "template": "{{ flow_run.id }}"}
 POLL_SECONDS = 2  # between two looks for reports to run
 
 
-@flow(name="report_late_run", flow_run_name="late-{run_id}")
+@flow(name="report_late_run", flow_run_name="late-{run_id}", timeout_seconds=REPORT_SECONDS)
 def report_late_run(run_id: str) -> None:
     """Report a run that its SLA has overtaken, unless it has ended meanwhile; it goes on."""
     with get_client(sync_client=True) as client:
@@ -52,7 +53,7 @@ def report_late_run(run_id: str) -> None:
     )
 
 
-@flow(name="restart_lost_run", flow_run_name="lost-{run_id}")
+@flow(name="restart_lost_run", flow_run_name="lost-{run_id}", timeout_seconds=REPORT_SECONDS)
 def restart_lost_run(run_id: str) -> None:
     """Start a run again whose process has fallen silent with the machine it ran on."""
     with get_client(sync_client=True) as client:

@@ -13,14 +13,15 @@ from .warehouse import ROW_COUNT, Warehouse
 
 STEPS = ("extract", "transform", "check", "publish")
 SETTINGS = config.load().for_pipeline(steps.PIPELINE)
-EXTRACT, TRANSFORM, CHECK, PUBLISH = (policies.of_step(steps.PIPELINE, name) for name in STEPS)
 DAILY = dg.DailyPartitionsDefinition(start_date="2013-01-01", timezone=SETTINGS.schedule.timezone)
 ASSETS = {"partitions_def": DAILY, "group_name": steps.PIPELINE}
 CONTRACT = dg.AssetCheckSpec("contract", asset="typed_flights", blocking=True, partitions_def=DAILY)
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=1, seconds=SETTINGS.sla_seconds))
 
 
-@dg.multi_asset(specs=[dg.AssetSpec("raw_flights", kinds={"csv"})], **ASSETS, **EXTRACT)
+@dg.multi_asset(
+    specs=[dg.AssetSpec("raw_flights", kinds={"csv"})], **ASSETS, **policies.of_step(steps.PIPELINE, "extract")
+)
 def extract(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
     """Text of the day's file, staged; a day that has not landed completely is refused, as wait_for_input waits."""
     day = date.fromisoformat(context.partition_key)
@@ -31,13 +32,17 @@ def extract(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.Mater
     return dg.MaterializeResult(metadata={**rows, ROW_COUNT: rows["read"] - rows["quarantined"]})
 
 
-@dg.multi_asset(specs=[dg.AssetSpec("typed_flights", deps=["raw_flights"])], **ASSETS, **TRANSFORM)
+@dg.multi_asset(
+    specs=[dg.AssetSpec("typed_flights", deps=["raw_flights"])],
+    **ASSETS,
+    **policies.of_step(steps.PIPELINE, "transform"),
+)
 def transform(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:
     """Typed rows, staged, not checked yet."""
     return dg.MaterializeResult(metadata={ROW_COUNT: warehouse.run(steps.PIPELINE, steps.transform, context)["typed"]})
 
 
-@dg.multi_asset_check(specs=[CONTRACT], **CHECK)
+@dg.multi_asset_check(specs=[CONTRACT], **policies.of_step(steps.PIPELINE, "check"))
 def check(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dg.AssetCheckResult:
     """Rows against the contract; when it is broken, publish does not run."""
     try:
@@ -54,7 +59,7 @@ def check(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dg.As
     ],
     check_specs=[dg.AssetCheckSpec("not_empty", asset=name, partitions_def=DAILY) for name in steps.PUBLISHED_TABLES],
     **ASSETS,
-    **PUBLISH,
+    **policies.of_step(steps.PIPELINE, "publish"),
 )
 def publish(
     context: dg.AssetExecutionContext, warehouse: Warehouse
