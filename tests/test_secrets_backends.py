@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import free_port
 from secrets_stand_ins import AwsSecretsManager, AzureKeyVault, GoogleSecretManager, Vault
 
 pytestmark = pytest.mark.project
@@ -26,6 +25,7 @@ SECRETS = {PASSWORD: "correct-horse-battery", ALERT_URL: "json://127.0.0.1:9/tok
 AT_START = """
 import sys
 from flight_marts.platform import config, errors, logging, secrets
+from servers import free_port
 settings = config.load()
 try:
     secrets.verify(settings)

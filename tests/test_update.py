@@ -131,7 +131,10 @@ def test_an_added_orchestrator_comes_complete_and_a_dropped_one_leaves_the_teams
     done = copier_update(project, "--vcs-ref", CURRENT, "--data", "also_orchestrators=[dagster]")
     assert done.returncode == 0, done.stderr
     fresh = files_of(releases.render(tmp_path / "both", CURRENT, **both))
-    assert files_of(project).keys() == fresh.keys()
+    missing = fresh.keys() - files_of(project).keys()
+    # 0.1.0 kept no records of the decision, and files of the team are written once.
+    assert all(path.startswith("docs/adr/") for path in missing), missing
+    assert files_of(project).keys() <= fresh.keys()
     rows = owners(project)
     assert not [path for path, text in files_of(project).items() if owner(rows, path) != "team" and text != fresh[path]]
     commit(project)

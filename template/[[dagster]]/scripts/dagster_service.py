@@ -27,7 +27,7 @@ def main(service: str, options: list[str]) -> None:
     """Replace this process by the service, once what it needs is there."""
     if service == "code":
         port = _free_port()
-        PORT_FILE.write_text(str(port))
+        PORT_FILE.write_text(f"{os.getppid()} {port}")
         options = ["--host", HOST, "--port", str(port), *options]
     else:
         if service == "daemon":
@@ -40,7 +40,7 @@ def main(service: str, options: list[str]) -> None:
 
 
 def _free_port() -> int:
-    """The port of last time, which the others know if it was only restarted; another one when that is taken."""
+    """The port of last time, which the others know if only the code server was restarted; else another one."""
     for port in (_last_port(), 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -62,10 +62,12 @@ def _port_of_code_server() -> int:
 
 
 def _last_port() -> int:
+    """The port written since this supervisor came up; 0 when there is none, as another program may have an older one."""
     try:
-        return int(PORT_FILE.read_text())
+        supervisor, port = PORT_FILE.read_text().split()
     except (FileNotFoundError, ValueError):
         return 0
+    return int(port) if int(supervisor) == os.getppid() else 0
 
 
 if __name__ == "__main__":
