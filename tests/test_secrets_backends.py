@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from secrets_stand_ins import AwsSecretsManager, AzureKeyVault, GoogleSecretManager, Vault
+from servers import free_port
 
 pytestmark = pytest.mark.project
 UV = Path(sys.executable).with_name("uv")
