@@ -56,7 +56,7 @@ seeds: .venv/.installed ## write template/*/seeds.yml, which an update leaves al
 	@$(BIN)/python tools/write_seeds.py
 
 benchmarks: .venv/.installed ## print and write the ratios of docs/benchmarks.md
-	@for name in copying decision business_functions definitions_import first_day standards; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	@for name in copying decision business_functions definitions_import first_day standards fleet; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 	@$(BIN)/python benchmarks/report.py --page
 
 constraints: .venv/.installed ## resolve template/*/constraints.txt anew
