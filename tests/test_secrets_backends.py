@@ -26,7 +26,6 @@ SECRETS = {PASSWORD: "correct-horse-battery", ALERT_URL: "json://127.0.0.1:9/tok
 AT_START = """
 import sys
 from flight_marts.platform import config, errors, logging, secrets
-from servers import free_port
 settings = config.load()
 try:
     secrets.verify(settings)
