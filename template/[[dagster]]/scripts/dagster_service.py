@@ -62,7 +62,7 @@ def _port_of_code_server() -> int:
 
 
 def _last_port() -> int:
-    """The port written since this supervisor came up; 0 when there is none, as another program may have an older one."""
+    """The port written since this supervisor came up, 0 without one: another program may hold an older one."""
     try:
         supervisor, port = PORT_FILE.read_text().split()
     except (FileNotFoundError, ValueError):
