@@ -28,10 +28,11 @@ def git(*arguments: str, cwd: Path) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a module's fixtures run in one process; each installed project is a group of its own."""
+    """Tests that share a module's fixtures run in one process; each installed project or engine is a group."""
     for item in items:
-        project = item.callspec.params.get("project", "") if hasattr(item, "callspec") else ""
-        item.add_marker(pytest.mark.xdist_group(f"{item.module.__name__} {project}".strip()))
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        own = params.get("project", params.get("stack", ""))
+        item.add_marker(pytest.mark.xdist_group(f"{item.module.__name__} {own}".strip()))
 
 
 @pytest.fixture(scope="session")

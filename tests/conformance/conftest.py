@@ -101,7 +101,8 @@ def pytest_runtest_makereport(item, call):
 
 
 def pytest_sessionfinish(session) -> None:
-    if found := session.config.stash.get(results.FOUND, {}):
+    found = session.config.stash.get(results.FOUND, {})
+    if found and not hasattr(session.config, "workerinput"):  # of several processes none has seen all
         results.write(RESULTS, found)
 
 

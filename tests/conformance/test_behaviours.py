@@ -35,6 +35,7 @@ def assert_one_exact_copy(stack: Stack, day: date) -> None:
     assert published == [want["flights"], want["carriers"], want["routes"]]
 
 
+@pytest.mark.quick
 @pytest.mark.behaviour("B1")
 def test_a_day_is_published_with_the_figures_of_its_file(stack, evidence):
     done = stack.engine.make("run", "DATE=2013-01-02")
@@ -61,6 +62,7 @@ def test_a_transient_failure_is_retried_after_growing_delays(stack, evidence):
     evidence(f"3 attempts, {delays[0]:.1f} s and {delays[1]:.1f} s apart")
 
 
+@pytest.mark.quick
 @pytest.mark.behaviour("B3")
 def test_a_permanent_failure_is_reported_once_and_not_retried(stack, evidence):
     day = stack.land(january(6))
@@ -259,6 +261,7 @@ def test_every_log_line_is_json_and_business_lines_name_their_run(stack, evidenc
     evidence(f"{len(records)} of {len(lines)} lines; steps with {', '.join(FIELDS[3:])}")
 
 
+@pytest.mark.quick
 @pytest.mark.behaviour("B13")
 def test_configuration_differs_by_environment_and_refuses_what_it_does_not_know(stack, evidence):
     unknown = stack.project.make("run", "ENV=moon", timeout=60)
