@@ -157,7 +157,9 @@ class Backfill:
                 break
             time.sleep(1)
         if answer.is_error:
-            raise PermanentError(f"Airflow refuses the backfill: {answer.json().get('detail', answer.text)}")
+            told = "json" in answer.headers.get("content-type", "")
+            reason = answer.json().get("detail") if told else answer.text
+            raise PermanentError(f"Airflow refuses the backfill: {reason} ({answer.status_code})")
         return answer.json()
 
 

@@ -16,7 +16,6 @@ from zoneinfo import ZoneInfo
 from airflow.sdk import (
     CronTriggerTimetable,
     DeadlineAlert,
-    DeadlineReference,
     RetryDecision,
     RetryPolicy,
     SyncCallback,
@@ -26,6 +25,7 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowSensorTimeout
 from airflow.sdk.log import mask_secret
 
+from .airflow_deadlines import RunQueuedAt
 from .platform import alerts, config, masking, steps
 from .platform.errors import InputNotReady, is_transient
 
@@ -46,7 +46,7 @@ def sla(pipeline: str) -> list[DeadlineAlert]:
     return [
         DeadlineAlert(
             name=f"{pipeline} is published",
-            reference=DeadlineReference.DAGRUN_QUEUED_AT,
+            reference=RunQueuedAt(),
             interval=timedelta(seconds=config.load().for_pipeline(pipeline).sla_seconds),
             callback=SyncCallback(report_late),
         )
