@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 DEMO := build/demo
-# Two test modules at once, see tests/conftest.py: most of them wait for an engine at times.
+# Two test modules or engines at once, see tests/conftest.py: most of them wait at times.
 PARALLEL ?= --numprocesses 2 --dist loadgroup
 # uv trusts what the system trusts, as pip does: networks with a certificate authority of their own need it.
 export UV_SYSTEM_CERTS ?= true
@@ -36,7 +36,7 @@ test-fast: .venv/.installed ## the tests that need no rendered project to be set
 	@$(BIN)/python -m pytest -m "not project and not conformance" $(PARALLEL)
 
 conformance: .venv/.installed ## the behaviours of docs/conformance.md on running engines: make conformance [ONLY=dagster]
-	@$(BIN)/python -m pytest tests/conformance -m conformance $(if $(ONLY),-k $(ONLY))
+	@$(BIN)/python -m pytest tests/conformance -m conformance $(PARALLEL) $(if $(ONLY),-k $(ONLY))
 
 lint: .venv/.installed ## ruff on this repository's own code, and what decision/ holds
 	@$(BIN)/ruff check .

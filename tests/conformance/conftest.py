@@ -95,19 +95,33 @@ def pytest_runtest_makereport(item, call):
     report = yield
     marker = item.get_closest_marker("behaviour")
     if marker and (call.when == "call" or report.failed):
-        name = item.callspec.params["stack"]
-        results.record(item.config, name, marker.args[0], report.outcome, item.stash.get(results.SEEN, []))
+        shown = {"orchestrator": item.callspec.params["stack"], "behaviour": marker.args[0]}
+        report.user_properties.append((results.SHOWN, shown | {"seen": item.stash.get(results.SEEN, [])}))
     return report
 
 
-def pytest_sessionfinish(session) -> None:
-    found = session.config.stash.get(results.FOUND, {})
-    if found and not hasattr(session.config, "workerinput"):  # of several processes none has seen all
-        results.write(RESULTS, found)
+class ResultsTable:
+    """Gathers what the tests have shown, in whichever process they ran."""
+
+    def __init__(self) -> None:
+        self.found: results.Found = {}
+
+    def pytest_runtest_logreport(self, report) -> None:
+        for name, shown in report.user_properties:
+            if name == results.SHOWN and (report.when == "call" or report.failed):
+                results.record(self.found, outcome=report.outcome, **shown)
+
+    def pytest_sessionfinish(self) -> None:
+        if self.found:
+            results.write(RESULTS, self.found)
+
+    def pytest_terminal_summary(self, terminalreporter) -> None:
+        if self.found:
+            terminalreporter.section("behaviours by orchestrator")
+            terminalreporter.write_line(results.table(self.found))
+            terminalreporter.write_line(f"written to {(RESULTS / 'results.json').relative_to(ROOT)}")
 
 
-def pytest_terminal_summary(terminalreporter, config) -> None:
-    if found := config.stash.get(results.FOUND, {}):
-        terminalreporter.section("behaviours by orchestrator")
-        terminalreporter.write_line(results.table(found))
-        terminalreporter.write_line(f"written to {(RESULTS / 'results.json').relative_to(ROOT)}")
+def pytest_configure(config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(ResultsTable())

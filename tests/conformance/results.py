@@ -12,7 +12,7 @@ from rich.table import Table
 
 Found = dict[str, dict[str, dict]]  # by orchestrator and behaviour: outcome ("passed" or "failed"), seen (sentences)
 SEEN = pytest.StashKey[list[str]]()
-FOUND = pytest.StashKey[Found]()
+SHOWN = "behaviour shown"  # property of a test's report
 BEHAVIOURS = {
     "B1": "happy path",
     "B2": "transient failure is retried",
@@ -32,10 +32,9 @@ BEHAVIOURS = {
 }
 
 
-def record(config: pytest.Config, orchestrator: str, behaviour: str, outcome: str, seen: list[str]) -> None:
+def record(found: Found, orchestrator: str, behaviour: str, outcome: str, seen: list[str]) -> None:
     """Add what a test has seen; a behaviour with several tests has passed when all have."""
-    cells = config.stash.setdefault(FOUND, {}).setdefault(orchestrator, {})
-    cell = cells.setdefault(behaviour, {"outcome": outcome, "seen": []})
+    cell = found.setdefault(orchestrator, {}).setdefault(behaviour, {"outcome": outcome, "seen": []})
     cell["outcome"] = outcome if cell["outcome"] == "passed" else cell["outcome"]
     cell["seen"] += seen
 

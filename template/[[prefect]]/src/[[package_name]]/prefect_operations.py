@@ -1,13 +1,14 @@
 """What looks after runs while no worker has them in hand, as the service `operations` beside the worker.
 
-Automations on the server tell of runs that miss their SLA, never start, or whose process fell silent; each starts a
-flow of this file, which this service runs itself, as every place of the workers may be taken just then. And runs that
+Automations on the server tell of runs that miss their SLA, never start, or whose process died or fell silent; each
+starts a flow of this file, which this service runs itself, as every place of the workers may be taken just then. And runs that
 wait for input are started again when it is there.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from uuid import UUID
@@ -29,6 +30,7 @@ from .platform import alerts, config, logging
 ENDED = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled")}
 HEARTBEAT = "prefect.flow-run.heartbeat"  # of each run, every 30 s
 SILENT_SECONDS = 120
+CRASH_TOLD_SECONDS = 5  # within which a worker has told of a crash all it has to
 REPORT_SECONDS = 300  # a report or restart that takes longer will not come
 # The short form would render it as JSON, which an id is not; flows take it as text.
 RUN_ID = {"__prefect_kind": "jinja", "template": "{{ flow_run.id }}"}
@@ -58,8 +60,18 @@ def restart_lost_run(run_id: str) -> None:
     """Start a run again whose process has fallen silent with the machine it ran on."""
     with get_client(sync_client=True) as client:
         run, pipeline = _run(client, run_id)
-        if run.state.is_running() and not policies.restarted(client, pipeline, run):
-            policies.report(pipeline, run, run.state)
+        if run.state.is_running():
+            policies.restart_or_report(client, pipeline, run)
+
+
+@flow(name="restart_crashed_run", flow_run_name="crashed-{run_id}", timeout_seconds=REPORT_SECONDS)
+def restart_crashed_run(run_id: str) -> None:
+    """Start a run again whose process died; a worker says so twice, and the second time undoes what was done before."""
+    time.sleep(CRASH_TOLD_SECONDS)
+    with get_client(sync_client=True) as client:
+        run, pipeline = _run(client, run_id)
+        if run.state.is_crashed():
+            policies.restart_or_report(client, pipeline, run)
 
 
 def _run(client: SyncPrefectClient, run_id: str) -> tuple[FlowRun, str]:
@@ -92,10 +104,28 @@ def lost_triggers(pipeline: str) -> list[DeploymentEventTrigger]:
     return [_trigger(f"{pipeline} falls silent", pipeline, after={HEARTBEAT}, expect=signs, seconds=SILENT_SECONDS)]
 
 
+def crash_triggers(pipeline: str) -> list[DeploymentEventTrigger]:
+    return [
+        DeploymentEventTrigger(
+            name=f"{pipeline} has crashed",
+            posture=Posture.Reactive,
+            match={"prefect.resource.id": "prefect.flow-run.*"},
+            match_related=_of(pipeline),
+            for_each={"prefect.resource.id"},
+            expect={"prefect.flow-run.Crashed"},
+            parameters={"run_id": RUN_ID},
+        )
+    ]
+
+
+def _of(pipeline: str) -> list[dict[str, str]]:
+    return [{"prefect.resource.role": "flow", "prefect.resource.name": pipeline}]
+
+
 def _trigger(
     name: str, pipeline: str, after: set[str], expect: set[str], seconds: float, tag: str = ""
 ) -> DeploymentEventTrigger:
-    related = [{"prefect.resource.role": "flow", "prefect.resource.name": pipeline}]
+    related = _of(pipeline)
     if tag:
         related.append({"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{tag}"})
     return DeploymentEventTrigger(
@@ -114,7 +144,12 @@ def _trigger(
 async def serve(pipelines: list[str]) -> None:
     """Deploy the flows of this file and run them, and wake waiting runs, until the process is ended."""
     runner = Runner(name="operations", pause_on_shutdown=False, query_seconds=POLL_SECONDS)
-    for each, triggers in ((report_late_run, late_triggers), (restart_lost_run, lost_triggers)):
+    watches = {
+        report_late_run: late_triggers,
+        restart_lost_run: lost_triggers,
+        restart_crashed_run: crash_triggers,
+    }
+    for each, triggers in watches.items():
         watched = [trigger for name in pipelines for trigger in triggers(name)]
         await runner.aadd_flow(each, triggers=watched, entrypoint_type=EntrypointType.MODULE_PATH)
     wakers = [asyncio.create_task(_wake_waiting_runs(name)) for name in pipelines]

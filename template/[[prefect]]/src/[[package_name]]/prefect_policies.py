@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -144,28 +145,26 @@ def report(pipeline: str, run: FlowRun, state: State) -> None:
     )
 
 
-def restart_or_report(flow: Flow, flow_run: FlowRun, state: State) -> None:
-    """Let a run whose process died start again, as often as a step would be; then report it."""
-    with get_client(sync_client=True) as client:
-        if not restarted(client, flow.name, flow_run):
-            report(flow.name, flow_run, state)
+def report_crash(flow: Flow, flow_run: FlowRun, state: State) -> None:
+    """Send the alert of a run whose process died, unless `prefect_operations` starts it again, as that of a deployment.
 
-
-def restarted(client: SyncPrefectClient, pipeline: str, run: FlowRun) -> bool:
-    """Schedule the run again, after a delay as before a retry; false when it has been often enough.
-
-    A run without a deployment is none that anybody would pick up.
+    Not here, as the worker says a moment later once more that the run has crashed, and would undo the restart.
     """
-    if run.deployment_id is None:
-        return False
+    if flow_run.deployment_id is None:
+        report(flow.name, flow_run, state)
+
+
+def restart_or_report(client: SyncPrefectClient, pipeline: str, run: FlowRun) -> None:
+    """Schedule the run again after a delay as before a retry; when it has been as often as a step would, report it."""
     retries = config.load().for_pipeline(pipeline).retries
-    before = sum(state.name == RESTARTED for state in client.read_flow_run_states(run.id))
-    if before >= retries.attempts:
-        return False
+    states = sorted(client.read_flow_run_states(run.id), key=lambda state: state.timestamp)
+    before = sum(state.name == RESTARTED and not then.is_crashed() for state, then in pairwise(states))
+    if before >= retries.attempts or run.deployment_id is None:  # without a deployment nobody would pick it up
+        report(pipeline, run, run.state)
+        return
     when = datetime.now(UTC) + timedelta(seconds=retries.delay(before + 1))
     again = AwaitingRetry(scheduled_time=when, message="its process died; it starts again")
     client.set_flow_run_state(run.id, again, force=True)
-    return True
 
 
 def _timezone(pipeline: str) -> str:
