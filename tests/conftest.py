@@ -27,6 +27,7 @@ def git(*arguments: str, cwd: Path) -> str:
     ).stdout.strip()
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share a module's fixtures run in one process; each installed project or engine is a group."""
     for item in items:

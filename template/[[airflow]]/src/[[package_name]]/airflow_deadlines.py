@@ -1,7 +1,7 @@
 """What the SLA of a run counts from: when the run is queued.
 
-Airflow's own `DeadlineReference.DAGRUN_QUEUED_AT` means the same, but up to 3.3.2 a run that has it cannot be cleared, nor
-run again by a backfill, while its deadline is ahead: the server answers 500 (apache/airflow issue 70368).
+Airflow's own `DeadlineReference.DAGRUN_QUEUED_AT` means the same, but up to 3.3.2 a run that has it cannot be cleared,
+nor run again by a backfill, while its deadline is ahead: the server answers 500 (apache/airflow issue 70368).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What looks after runs while no worker has them in hand, as the service `operations` beside the worker.
 
-Automations on the server tell of runs that miss their SLA, never start, or whose process died or fell silent; each
-starts a flow of this file, which this service runs itself, as every place of the workers may be taken just then. And runs that
-wait for input are started again when it is there.
+Automations on the server tell of runs that miss their SLA, never start, or whose process died or fell silent. Each
+starts a flow of this file, which this service runs itself, as every place of the workers may be taken just then. And
+runs that wait for input are started again when it is there.
 """
 
 from __future__ import annotations
