@@ -51,8 +51,8 @@ class Steps:
         self.module.applicable(
             found, answers, [each for each in self.module.loaded["conditions"] if each.get("id") != without]
         )
-        self.module.excluded(found)
-        self.module.ranked(found)
+        for step in ("excluded", "weights", "scores", "ranking"):
+            getattr(self.module, step)(found)
         return found
 
 
