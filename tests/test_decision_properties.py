@@ -48,9 +48,8 @@ class Steps:
 
     def __call__(self, answers: dict, without: str = "") -> dict:
         found = {}
-        self.module.applicable(
-            found, answers, [each for each in self.module.loaded["conditions"] if each.get("id") != without]
-        )
+        conditions = [each for each in self.module.loaded["conditions"] if each.get("id") != without]
+        self.module.applicable(found, answers, conditions, [])
         for step in ("excluded", "weights", "scores", "ranking"):
             getattr(self.module, step)(found)
         return found
@@ -103,9 +102,10 @@ def assert_sound(decision: dict, answers: dict) -> None:
 
 def assert_met_need_does_not_lower(steps: Steps, answers: dict, need: str) -> None:
     before, after = steps(answers), steps(answers | {"needs": [*answers["needs"], need]})
+    old, new = ({row["id"]: row["score"] for row in found["scores"]} for found in (before, after))
     for name, system in SYSTEMS.items():
         if need in system.get("covers", []):
-            assert after["scores"][name] >= before["scores"][name], (name, need, answers)
+            assert new[name] >= old[name], (name, need, answers)
             if need not in NEEDS_OF_HOSTING:
                 assert name in before["out"] or name not in after["out"], (name, need, answers)
 

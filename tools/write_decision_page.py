@@ -193,16 +193,24 @@ def _given(value: object) -> str:
     return " + ".join(value) if isinstance(value, list) else str(value)
 
 
+def _compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
 def compiled() -> str:
     """decision/compiled.json, one condition or system a line; brackets stand apart, for Jinja takes two for its own."""
     content = json.loads(environment().get_template("decision/compile.jinja").module.compiled())
-    lines = []
+    parts = []
     for name, value in content.items():
-        one_each = [json.dumps(each) for each in value] if isinstance(value, list) else []
-        lines.append(
-            f"{json.dumps(name)}: " + ("[\n" + ",\n".join(one_each) + "\n]" if one_each else json.dumps(value))
-        )
-    text = "{\n" + ",\n".join(lines) + "\n}\n"
+        first, last = {list: "[]", dict: "{}"}.get(type(value), ("", ""))
+        if isinstance(value, list):
+            lines = [_compact(each) for each in value]
+        elif isinstance(value, dict):
+            lines = [f"{_compact(key)}:{_compact(each)}" for key, each in value.items()]
+        else:
+            lines = [_compact(value)]
+        parts.append(f"{_compact(name)}:{first}\n" + ",\n".join(lines) + f"\n{last}")
+    text = "{\n" + ",\n".join(parts) + "\n}\n"
     while "[[" in text or "]]" in text:
         text = text.replace("[[", "[ [").replace("]]", "] ]")
     assert json.loads(text) == content
