@@ -47,11 +47,15 @@ def git(*arguments: str, cwd: Path) -> str:
 
 
 def released(folder: Path) -> Path:
-    """Make a tagged repository of the files in this folder, as a template that Copier takes its version from."""
+    """Make a tagged repository of the files in this folder, as a template that Copier takes its version from.
+
+    Its objects are in one pack, as a server sends them; loose ones would be linked or copied file by file.
+    """
     git("init", "--quiet", "--initial-branch=main", cwd=folder)
     git("add", "--all", "--force", cwd=folder)
     git("commit", "--quiet", "--message", "release", cwd=folder)
     git("tag", "v0.1.0", cwd=folder)
+    git("gc", "--quiet", cwd=folder)
     return folder
 
 
