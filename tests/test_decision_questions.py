@@ -24,7 +24,7 @@ _envops:
   keep_trailing_newline: true
   undefined: jinja2.StrictUndefined
 _message_after_copy: "[% from 'decision/messages.jinja' import after_copy with context %][[ after_copy() ]]"
-_message_after_update: "[% from 'decision/messages.jinja' import after_update with context %][[ after_update() ]]"
+_message_after_update: "[% from 'decision/after_update.jinja' import after_update with context %][[ after_update() ]]"
 ---
 !include questions/decision.yml
 ---
