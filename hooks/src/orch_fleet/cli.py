@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from . import page, repositories, table, templates
+from . import page, repositories, sharing, table, templates
 from .repositories import Report, RepositoryError
 
 
@@ -75,7 +75,8 @@ def survey(found: Sequence[Path], jobs: int = 1, try_updates: bool = True) -> li
             else:
                 ready[path] = answers_or_report
         # Fresh processes: Copier changes the working directory, and threads would share it.
-        with ProcessPoolExecutor(max_workers=max(1, jobs), mp_context=get_context("spawn")) as pool:
+        fresh = get_context("spawn")
+        with ProcessPoolExecutor(max(1, jobs), fresh, initializer=sharing.begin, initargs=(Path(folder),)) as pool:
             waiting = {
                 pool.submit(repositories.examine, path, answers, mirror, try_updates): path
                 for path, (answers, mirror) in ready.items()

@@ -138,7 +138,7 @@ def _copied(repository: Path, scratch: Path) -> Path:
     top = Path(run_git("rev-parse", "--show-toplevel", cwd=repository).strip())
     if top != repository:
         raise RepositoryError(f"it is a folder of {top}: name the repository itself")
-    run_git("clone", "--quiet", "--local", "--no-tags", str(repository), str(target))
+    run_git("clone", "--quiet", "--shared", "--no-tags", str(repository), str(target))
     return target
 
 
