@@ -7,6 +7,7 @@ it, and how it is merged, remains Copier's work on each project.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -20,6 +21,7 @@ import jinja2
 
 def begin(folder: Path) -> None:
     """Share from now on, in this process and for its whole life. folder: for the checkouts; they are never changed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
     copier._template.clone = _checked_out_once(copier._template.clone, folder)
     copier._template.load_template_config = _read_once(copier._template.load_template_config)
     jinja2.Environment.compile = _compiled_once(jinja2.Environment.compile)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,8 @@ from copier._vcs import get_repo  # expands gh: and gl: as Copier does
 from packaging.version import InvalidVersion, Version
 
 FETCH_SECONDS = 120
+# Git must not ask for a password behind the progress, fetch large files for a trial, or refresh a repository's index.
+UNSEEN = {"GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1", "GIT_OPTIONAL_LOCKS": "0"}
 
 
 class TemplateError(Exception):
@@ -27,7 +30,14 @@ def run_git(*arguments: str, cwd: Path | None = None) -> str:
     """Output of a git command. Raises subprocess.CalledProcessError, with what git said in ``stderr``."""
     command = ["git", "-c", "core.fsmonitor=false", *arguments]
     done = subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, check=True, timeout=FETCH_SECONDS, stdin=subprocess.DEVNULL
+        command,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=FETCH_SECONDS,
+        stdin=subprocess.DEVNULL,
+        env=os.environ | UNSEEN,
     )
     return done.stdout
 
@@ -50,6 +60,11 @@ class Mirror:
         if own is None or not self.has(tag):
             raise TemplateError(f"the template {self.source} has no version {tag}: set _commit to one that it has")
         return sum(version > own for version, _ in self.releases)
+
+    def is_newer(self, tag: str) -> bool:
+        """Whether a project's version came after every release, as one between releases does."""
+        own = _version(tag)
+        return bool(own and self.releases and own > self.releases[-1][0])
 
     def has(self, commit: str) -> bool:
         try:
