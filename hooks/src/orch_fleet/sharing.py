@@ -7,6 +7,8 @@ it, and how it is merged, remains Copier's work on each project.
 
 from __future__ import annotations
 
+import gc
+import os
 import signal
 from collections.abc import Callable
 from copy import deepcopy
@@ -22,6 +24,8 @@ import jinja2
 def begin(folder: Path) -> None:
     """Share from now on, in this process and for its whole life. folder: for the checkouts; they are never changed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
+    os.environ["GIT_TEMPLATE_DIR"] = ""  # no sample hooks in each repository that Copier makes for a moment
+    gc.set_threshold(50_000)  # what is shared stays, and need not be looked through all the time
     copier._template.clone = _checked_out_once(copier._template.clone, folder)
     copier._template.load_template_config = _read_once(copier._template.load_template_config)
     jinja2.Environment.compile = _compiled_once(jinja2.Environment.compile)
