@@ -222,6 +222,15 @@ def test_json_alone_stands_on_standard_output(made):
     assert "1 repository: 0 current, 1 behind" in done.stderr
 
 
+def test_without_what_it_needs_it_says_what_to_install():
+    """As after `pip install orch-standards` without its extra; rich stands for all of them."""
+    code = "import sys; sys.modules['rich.console'] = None; import orch_fleet.cli"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: orch-fleet needs rich")
+    assert done.stderr.count("\n") == 1
+
+
 def test_nothing_is_worked_on_when_the_result_could_not_be_written(made, tmp_path):
     done = fleet(made("one"), "--html", tmp_path / "no" / "fleet.html")
     assert done.returncode == 2

@@ -12,11 +12,14 @@ from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_c
 from multiprocessing import get_context
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+try:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from . import page, repositories, sharing, table, templates
-from .repositories import Report, RepositoryError
+    from . import page, repositories, sharing, table, templates
+    from .repositories import Report, RepositoryError
+except ModuleNotFoundError as missing:
+    sys.exit(f"error: orch-fleet needs {missing.name}, which is not installed: pip install 'orch-standards[fleet]'")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
