@@ -119,7 +119,7 @@ def survey(found: Sequence[Path], jobs: int = 1, try_updates: bool = True) -> li
                     reports[path] = _result(done, path)
                     bar.update(shown, advance=1, description=path.name)
             except KeyboardInterrupt:
-                pool.shutdown(wait=False, cancel_futures=True)
+                pool.shutdown(cancel_futures=True)  # waits for those under way, whose checkouts are removed next
                 raise
     return [reports[path] for path in found]
 
