@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import copier
 import pytest
+import releases as r
 import yaml
 from conftest import git
 
@@ -83,8 +85,7 @@ def told(*arguments: str | Path) -> dict[str, dict]:
     """Reports by name of repository, from the JSON."""
     done = fleet(*arguments, "--json", "-")
     assert done.returncode == 0, done.stderr
-    text = done.stdout[done.stdout.index("{\n") :]
-    return {report["name"]: report for report in json.loads(text)["repositories"]}
+    return {report["name"]: report for report in json.loads(done.stdout)["repositories"]}
 
 
 def test_versions_drift_and_updates_of_a_whole_folder(made, tmp_path):
@@ -166,6 +167,7 @@ def test_what_cannot_be_read_is_one_sentence_and_hides_nothing(made, tmp_path):
     (without / ".copier-answers.yml").unlink()
     commit(without)
     found = told(fine, plain, unreachable, unknown, mangled, without, tmp_path / "nowhere")
+    assert [*found][-1] == "fine", "what needs attention comes first"
     assert found["fine"]["problem"] == ""
     assert found["fine"]["update"] == "clean"
     for name, words in {
@@ -180,12 +182,73 @@ def test_what_cannot_be_read_is_one_sentence_and_hides_nothing(made, tmp_path):
         assert "\n" not in found[name]["problem"]
 
 
-def test_the_table_fits_and_check_tells_by_its_exit_code(made):
+def test_answers_edited_by_hand_are_told_as_make_update_tells_them(made):
+    repository = made("edited")
+    file = repository / ".copier-answers.yml"
+    checksum = hashlib.sha256(file.read_bytes()).hexdigest()
+    file.write_text(f"# checksum: {checksum}\n{file.read_text()}timezone: Europe/Rome\n")
+    commit(repository)
+    found = told(repository)["edited"]
+    assert found["update"] == "fails"
+    assert found["update_detail"] == [".copier-answers.yml was edited by hand: restore it"]
+
+
+def test_what_stands_before_an_update_is_noted(made, source):
+    busy = made("busy")
+    (busy / "Makefile").write_text("half-done\n")
+    commit_id = git("rev-parse", "--short", "HEAD", cwd=source)
+    newer = broken_answers(
+        made("newer"), lambda answers: yaml.safe_dump(answers | {"_commit": f"v1.1.0-1-g{commit_id}"})
+    )
+    found = told(busy, newer)
+    assert "1 file is not committed" in found["busy"]["notes"][0]
+    assert "would be a downgrade" in found["newer"]["notes"][0]
+
+
+def test_a_project_in_a_folder_of_a_larger_repository_is_examined(made, tmp_path):
+    whole = tmp_path / "whole"
+    shutil.copytree(made("part"), whole / "pipelines" / "part", ignore=shutil.ignore_patterns(".git"))
+    (whole / "pipelines" / "part" / "Makefile").write_text("run:\n\techo ours\n")
+    git("init", "--quiet", cwd=whole)
+    commit(whole)
+    found = told(whole / "pipelines" / "part")["part"]
+    assert (found["problem"], found["drift"]) == ("", ["Makefile"])
+    assert (found["update"], found["update_detail"]) == ("conflicts", ["Makefile"])
+
+
+def test_json_alone_stands_on_standard_output(made):
+    done = fleet(made("one"), "--json", "-")
+    assert [each["name"] for each in json.loads(done.stdout)["repositories"]] == ["one"]
+    assert "1 repository: 0 current, 1 behind" in done.stderr
+
+
+def test_without_what_it_needs_it_says_what_to_install():
+    """As after `pip install orch-standards` without its extra; rich stands for all of them."""
+    code = "import sys; sys.modules['rich.console'] = None; import orch_fleet.cli"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: orch-fleet needs rich")
+    assert done.stderr.count("\n") == 1
+
+
+def test_nothing_is_worked_on_when_the_result_could_not_be_written(made, tmp_path):
+    done = fleet(made("one"), "--html", tmp_path / "no" / "fleet.html")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_table_fits_and_check_tells_by_its_exit_code(made, monkeypatch):
     behind, current = made("behind"), made("current", version="v1.1.0")
     done = fleet(behind, current)
     assert done.returncode == 0
-    assert "2 repositories: 1 current, 1 behind, 0 with drift" in done.stdout
+    assert "2 repositories: 1 current, 1 behind, 0 not readable" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 100
+    monkeypatch.setenv("COLUMNS", "80")
+    long_name = made("a-repository-with-quite-a-long-name-that-says-what-is-in-it")
+    narrow = fleet(behind, current, long_name).stdout.splitlines()
+    assert max(map(len, narrow)) <= 80
+    assert narrow[0].split() == ["repository", "version", "behind", "drift", "findings", "update", "runs", "on"]
     assert "Traceback" not in done.stderr
     assert fleet(behind, "--check").returncode == 1
     assert fleet(current, "--check").returncode == 0
@@ -200,7 +263,7 @@ def test_the_page_needs_nothing_else_and_escapes_what_it_shows(made, tmp_path):
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "fleet.html").read_text()
     assert "R&amp;D" in page
-    assert "conflicts in 1" in page
+    assert "1 conflict" in page
     assert "<svg" in page
     assert not re.search(r"""(src|href)=|@import|url\(""", page)
 
@@ -210,3 +273,37 @@ def test_a_list_of_paths_may_have_comments(made, tmp_path):
     listed.write_text(f"# ours\n{made('one')}\n\n{made('two')}\n")
     assert set(told("--list", listed)) == {"one", "two"}
     assert fleet("--list", tmp_path / "gone.txt").returncode == 2
+
+
+SHARED_UPDATE = """
+import sys
+from pathlib import Path
+import copier
+from orch_fleet import sharing
+
+if __name__ == "__main__":
+    checkouts, *projects = map(Path, sys.argv[1:])
+    sharing.begin(checkouts)
+    for project in projects:
+        copier.run_update(project, defaults=True, overwrite=True, quiet=True, unsafe=False)
+"""
+
+
+def test_what_is_shared_changes_nothing_of_an_update(tmp_path):
+    """Of the template itself, and with a project of other answers in between."""
+    releases = r.clone_with_releases(tmp_path / "template" / "orch-starter")
+    r.release_next(releases)
+    answers = {"orchestrator": "dagster", "also_orchestrators": ["airflow"]}
+    started = releases.project(tmp_path / "started", r.CURRENT, **answers)
+    (started / "config" / "dev.toml").write_text("# ours\n")
+    commit(started)
+    alone, first, again = (Path(shutil.copytree(started, tmp_path / name)) for name in ("alone", "first", "again"))
+    other = releases.project(tmp_path / "other", r.CURRENT, orchestrator="prefect", package_name="other_marts")
+    assert r.copier_update(alone).returncode == 0
+    (tmp_path / "checkouts").mkdir()
+    command = [sys.executable, "-c", SHARED_UPDATE, tmp_path / "checkouts", first, other, again]
+    subprocess.run([str(part) for part in command], check=True, capture_output=True)
+    assert r.files_of(first) == r.files_of(alone)
+    assert r.files_of(again) == r.files_of(alone)
+    assert r.answers_of(other)["package_name"] == "other_marts"
+    assert (other / "src" / "other_marts" / "pipelines").is_dir()

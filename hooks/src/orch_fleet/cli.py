@@ -8,46 +8,54 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+try:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from . import page, repositories, table, templates
-from .repositories import Report, RepositoryError
+    from . import page, repositories, sharing, table, templates
+    from .repositories import Report, RepositoryError
+except ModuleNotFoundError as missing:
+    sys.exit(f"error: orch-fleet needs {missing.name}, which is not installed: pip install 'orch-standards[fleet]'")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Report as asked. Exit code: 0; 1 with --check when a repository needs attention; 2 when the call is wrong."""
     options = parse(argv)
-    places = [Path(place) for place in options.places]
-    if options.list:
-        try:
-            lines = Path(options.list).read_text(encoding="utf-8").splitlines()
-        except OSError as error:
-            print(f"error: {options.list} cannot be read: {error.strerror}; write one path a line", file=sys.stderr)
-            return 2
-        places += [Path(line.strip()) for line in lines if line.strip() and not line.startswith("#")]
-    if not places:
-        print("error: name directories, or a file of them with --list", file=sys.stderr)
+    try:
+        places = _places(options)
+        found = survey(repositories.find(places), jobs=options.jobs, try_updates=not options.no_updates)
+    except CallError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 2
-    found = survey(repositories.find(places), jobs=options.jobs, try_updates=not options.no_updates)
-    out = Console(highlight=False, soft_wrap=False)
-    table.show(found, out)
+    except KeyboardInterrupt:
+        print("stopped; no repository was changed", file=sys.stderr)
+        return 130
+    found.sort(key=lambda report: report.urgency)
+    table.show(found, _screen(stderr=options.json == "-"))
     if options.json:
-        write(options.json, json.dumps({"repositories": [report.as_dict() for report in found]}, indent=2) + "\n")
+        _write(options.json, json.dumps({"repositories": [report.as_dict() for report in found]}, indent=2) + "\n")
     if options.html:
-        write(options.html, page.drawn(found))
+        _write(options.html, page.drawn(found))
     return int(options.check and any(report.needs_attention for report in found))
+
+
+class CallError(Exception):
+    """The command line cannot be followed; the message says why, in a sentence."""
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="orch-fleet", description=__doc__.split(": ", 1)[1])
     parser.add_argument("places", nargs="*", help="repositories, or folders that hold some")
     parser.add_argument("--list", metavar="FILE", help="a file with one such path a line")
-    parser.add_argument("--json", metavar="FILE", help="write everything found as JSON; - for standard output")
+    parser.add_argument(
+        "--json",
+        metavar="FILE",
+        help="write everything found as JSON; - for standard output, the table then goes to standard error",
+    )
     parser.add_argument("--html", metavar="FILE", help="write one self-contained page with a chart")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a repository needs attention")
     parser.add_argument("--no-updates", action="store_true", help="do not try updates, which take the longest")
@@ -55,11 +63,35 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def write(target: str, text: str) -> None:
+def _places(options: argparse.Namespace) -> list[Path]:
+    places = [Path(place) for place in options.places]
+    if options.list:
+        try:
+            lines = Path(options.list).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is no text"
+            raise CallError(f"{options.list} cannot be read: {reason}; write one path a line") from None
+        places += [Path(line.strip()) for line in lines if line.strip() and not line.startswith("#")]
+    if not places:
+        raise CallError("name directories, or a file of them with --list")
+    for target in (options.json, options.html):
+        if target and target != "-" and not os.access(Path(target).resolve().parent, os.W_OK):
+            raise CallError(f"{target} cannot be written: make its folder first")
+    return places
+
+
+def _screen(stderr: bool) -> Console:
+    """Of the terminal's width; where there is none, as wide as the table wants to be."""
+    out = Console(highlight=False, stderr=stderr)
+    return out if out.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, stderr=stderr, width=200)
+
+
+def _write(target: str, text: str) -> None:
     if target == "-":
         sys.stdout.write(text)
-    else:
-        Path(target).write_text(text, encoding="utf-8")
+        return
+    Path(target).write_text(text, encoding="utf-8")
+    print(f"written: {target}", file=sys.stderr)
 
 
 def survey(found: Sequence[Path], jobs: int = 1, try_updates: bool = True) -> list[Report]:
@@ -67,7 +99,7 @@ def survey(found: Sequence[Path], jobs: int = 1, try_updates: bool = True) -> li
     reports: dict[Path, Report] = {}
     with tempfile.TemporaryDirectory(prefix="orch-fleet-") as folder, progress() as bar:
         shown = bar.add_task("reading", total=len(found))
-        ready = {}
+        ready: dict[Path, tuple[dict, templates.Mirror]] = {}
         for path, answers_or_report in _read(found, Path(folder), bar, shown):
             if isinstance(answers_or_report, Report):
                 reports[path] = answers_or_report
@@ -75,15 +107,28 @@ def survey(found: Sequence[Path], jobs: int = 1, try_updates: bool = True) -> li
             else:
                 ready[path] = answers_or_report
         # Fresh processes: Copier changes the working directory, and threads would share it.
-        with ProcessPoolExecutor(max_workers=max(1, jobs), mp_context=get_context("spawn")) as pool:
+        fresh = get_context("spawn")
+        with ProcessPoolExecutor(max(1, jobs), fresh, initializer=sharing.begin, initargs=(Path(folder),)) as pool:
             waiting = {
                 pool.submit(repositories.examine, path, answers, mirror, try_updates): path
                 for path, (answers, mirror) in ready.items()
             }
-            for done in as_completed(waiting):
-                reports[waiting[done]] = done.result()
-                bar.update(shown, advance=1, description=waiting[done].name)
+            try:
+                for done in as_completed(waiting):
+                    path = waiting[done]
+                    reports[path] = _result(done, path)
+                    bar.update(shown, advance=1, description=path.name)
+            except KeyboardInterrupt:
+                pool.shutdown(cancel_futures=True)  # waits for those under way, whose checkouts are removed next
+                raise
     return [reports[path] for path in found]
+
+
+def _result(done: Future[Report], path: Path) -> Report:
+    try:
+        return done.result()
+    except BrokenExecutor:
+        return Report(path.name, str(path), "the process that examined it was ended, memory may be short: try --jobs 1")
 
 
 def _read(

@@ -22,6 +22,7 @@ from .templates import Mirror, TemplateError, reference, run_git
 
 ANSWERS = ".copier-answers.yml"
 CONFLICT = b"<<<<<<< before updating"
+EDITED = "answers-edited"  # the rule that finds answers changed by hand, which `make update` refuses
 
 
 @dataclass
@@ -31,6 +32,7 @@ class Report:
     problem: why the rest is missing, a sentence; empty when it could be read. behind: releases since ``version``.
     drift: platform files that differ from what the template rendered. standards: findings by rule.
     update: "current", "clean", "conflicts", "fails" or "not tried", with the files or the reason in ``update_detail``.
+    notes: what else to know before an update, in sentences.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Report:
     standards: dict[str, int] = field(default_factory=dict)
     update: str = "not tried"
     update_detail: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -53,6 +56,13 @@ class Report:
     @property
     def needs_attention(self) -> bool:
         return bool(self.problem or self.behind or self.drift or self.standards)
+
+    @property
+    def urgency(self) -> tuple[int, ...]:
+        """Sorts what needs most attention first: what cannot be read or updated, conflicts, failing standards, age."""
+        endings = ("fails", "conflicts")
+        ending = endings.index(self.update) if self.update in endings else len(endings)
+        return (not self.problem, ending, -sum(self.standards.values()), -(self.behind or 0), -len(self.drift))
 
 
 class RepositoryError(Exception):
@@ -70,7 +80,10 @@ def find(places: Sequence[Path]) -> list[Path]:
 
 
 def answers_of(repository: Path) -> dict[str, Any]:
-    """The committed answers. Raises RepositoryError in a sentence when there are none that can be used."""
+    """The committed answers, a template on this machine by its whole path.
+
+    Raises RepositoryError in a sentence when there are none that can be used.
+    """
     if not repository.is_dir():
         raise RepositoryError("there is no such folder: check the path")
     try:
@@ -90,7 +103,8 @@ def answers_of(repository: Path) -> dict[str, Any]:
     missing = [name for name in ("_src_path", "_commit") if not isinstance(answers, dict) or not answers.get(name)]
     if missing:
         raise RepositoryError(f"{ANSWERS} has no {' and no '.join(missing)}: restore it from an earlier commit")
-    return answers
+    on_this_machine = repository / Path(str(answers["_src_path"])).expanduser()
+    return answers | {"_src_path": str(on_this_machine.resolve())} if on_this_machine.is_dir() else answers
 
 
 def examine(repository: Path, answers: dict[str, Any], template: Mirror, try_update: bool = True) -> Report:
@@ -104,21 +118,38 @@ def examine(repository: Path, answers: dict[str, Any], template: Mirror, try_upd
     report.orchestrators = [str(name) for name in dict.fromkeys(chosen) if name]
     report.hosting = str(answers.get("hosting_variant") or answers.get("hosting") or "")
     try:
+        report.notes = _uncommitted(repository)
         report.behind = template.behind(report.version)
         report.latest = template.releases[-1][1] if template.releases else ""
+        if template.is_newer(report.version):
+            report.notes.append(f"{report.version} is newer than the newest release: an update would be a downgrade")
         with _scratch() as scratch:
             copy = _copied(repository, scratch)
             report.standards = dict(Counter(finding.rule for finding in orch_standards.check(copy)))
             report.drift = _drift(copy, scratch / "as-rendered", answers, template)
             if not report.behind:
                 report.update = "current"
+            elif EDITED in report.standards:
+                report.update, report.update_detail = "fails", [f"{ANSWERS} was edited by hand: restore it"]
             elif try_update:
                 report.update, report.update_detail = _tried_update(copy, template)
-    except (TemplateError, RepositoryError) as error:
+    except (TemplateError, RepositoryError, orch_standards.ProjectError) as error:
         report.problem = str(error)
+    except subprocess.CalledProcessError as error:
+        report.problem = f"git cannot read it: {(error.stderr.strip() or 'no reason given').splitlines()[-1]}"
     except Exception as error:  # noqa: BLE001  one repository's trouble must not hide the others
         report.problem = f"{type(error).__name__}: {(str(error).strip() or 'no reason given').splitlines()[-1]}"
     return report
+
+
+def _uncommitted(repository: Path) -> list[str]:
+    """A note when there is work that the report does not see and that `make update` would refuse to touch."""
+    listed = run_git("status", "--porcelain", "-z", "--untracked-files=all", "--", ".", cwd=repository)
+    entries = [entry for entry in listed.split("\0") if entry[2:3] == " "]
+    if not entries:
+        return []
+    files = "1 file is" if len(entries) == 1 else f"{len(entries)} files are"
+    return [f"{files} not committed: this is about the last commit, and make update waits for a clean tree"]
 
 
 @contextlib.contextmanager
@@ -133,13 +164,14 @@ def _scratch() -> Iterator[Path]:
 
 
 def _copied(repository: Path, scratch: Path) -> Path:
-    """A clone of the last commit, so that neither the repository nor its uncommitted work is touched."""
-    target = scratch / repository.name
+    """A clone of the last commit, so that neither the repository nor its uncommitted work is touched.
+
+    Returns the project's folder in it: projects may be a folder of a larger repository.
+    """
     top = Path(run_git("rev-parse", "--show-toplevel", cwd=repository).strip())
-    if top != repository:
-        raise RepositoryError(f"it is a folder of {top}: name the repository itself")
-    run_git("clone", "--quiet", "--local", "--no-tags", str(repository), str(target))
-    return target
+    target = scratch / top.name
+    run_git("clone", "--quiet", "--shared", "--no-tags", str(top), str(target))
+    return target / repository.relative_to(top)
 
 
 def _drift(copy: Path, rendered: Path, answers: dict[str, Any], template: Mirror) -> list[str]:
@@ -181,7 +213,7 @@ def _tried_update(copy: Path, template: Mirror) -> tuple[str, list[str]]:
         return "fails", [(str(error).strip() or type(error).__name__).splitlines()[-1]]
     finally:
         os.chdir(here)
-    changed = run_git("status", "--porcelain", "-z", "--untracked-files=all", cwd=copy).split("\0")
-    paths = sorted({entry[3:] for entry in changed if len(entry) > 3})
+    run_git("add", "--all", "--intent-to-add", "--", ".", cwd=copy)
+    paths = run_git("diff", "--name-only", "--relative", "-z", "HEAD", cwd=copy).split("\0")[:-1]
     conflicts = [path for path in paths if (copy / path).is_file() and CONFLICT in (copy / path).read_bytes()]
     return ("conflicts", conflicts) if conflicts else ("clean", [])

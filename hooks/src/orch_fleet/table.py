@@ -11,48 +11,90 @@ from rich.text import Text
 from .repositories import Report
 
 COLOURS = {"current": "green", "clean": "green", "conflicts": "red", "fails": "red", "not tried": "dim"}
+WIDE = 100  # columns of a terminal that has room for the hosting
+GAP = 2
+TITLES = ("repository", "version", "behind", "drift", "findings", "update", "runs on", "hosting")
+NUMBERS = ("behind", "drift", "findings")
+LONGEST_VERSION = 12
 
 
 def show(reports: Sequence[Report], out: Console) -> None:
-    """One line a repository, then the reasons of those that could not be read, then the sums."""
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
-    drawn.add_column("repository", overflow="fold")
-    drawn.add_column("version", no_wrap=True)
-    for title in ("behind", "drift", "findings"):
-        drawn.add_column(title, justify="right")
-    drawn.add_column("update", no_wrap=True)
-    drawn.add_column("orchestrators", overflow="fold")
-    drawn.add_column("hosting", overflow="fold")
-    for report in reports:
-        if report.problem:
-            drawn.add_row(report.name, report.version or "-", "-", "-", "-", Text("unknown", style="red"), "", "")
-            continue
-        drawn.add_row(
-            report.name,
-            report.version,
-            str(report.behind),
-            str(len(report.drift)),
-            str(sum(report.standards.values())),
-            Text(update_told(report), style=COLOURS[report.update]),
-            ", ".join(report.orchestrators),
-            report.hosting,
+    """One line a repository, then what there is to say about single ones, then the sums."""
+    titles = TITLES if out.width >= WIDE else TITLES[:-1]
+    rows = [_cells(report)[: len(titles)] for report in reports]
+    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+    for title, width in zip(titles, _widths(titles, rows, out.width), strict=True):
+        drawn.add_column(
+            title, width=width, no_wrap=title != "runs on", justify="right" if title in NUMBERS else "left"
         )
+    for row in rows:
+        drawn.add_row(*row)
     out.print(drawn)
     for report in reports:
-        if report.problem:
-            out.print(f"{report.name}: {report.problem}", style="red", markup=False)
-    out.print(
-        f"{len(reports)} repositories: {sum(report.behind == 0 for report in reports)} current, "
-        f"{sum(bool(report.behind) for report in reports)} behind, "
-        f"{sum(bool(report.drift) for report in reports)} with drift, "
-        f"{sum(bool(report.standards) for report in reports)} failing standards, "
-        f"{sum(bool(report.problem) for report in reports)} not readable"
-    )
-    out.print(
-        "behind: releases of the template; drift: platform files changed here; findings: of the standards", style="dim"
-    )
+        for sentence in told(report):
+            out.print(Text(f"{report.name}: {sentence}", style="red" if report.problem else "yellow"))
+    out.print()
+    for line in _sums(reports):
+        out.print(line)
+    out.print("behind: releases; drift: platform files changed; findings: of the standards", style="dim")
+
+
+def told(report: Report) -> list[str]:
+    """What the columns cannot say, in sentences."""
+    if report.problem:
+        return [report.problem]
+    failed = [f"update fails: {reason}" for reason in report.update_detail if report.update == "fails"]
+    return [*failed, *report.notes]
 
 
 def update_told(report: Report) -> str:
-    """Such as "clean", or "conflicts in 2"."""
-    return f"conflicts in {len(report.update_detail)}" if report.update == "conflicts" else report.update
+    """Such as "clean", or "2 conflicts"."""
+    if report.problem:
+        return "unknown"
+    if report.update == "conflicts":
+        count = len(report.update_detail)
+        return f"{count} conflict{'s'[: count != 1]}"
+    return report.update
+
+
+def _cells(report: Report) -> list[str | Text]:
+    ending = Text(update_told(report), style="red" if report.problem else COLOURS[report.update])
+    if report.problem:
+        return [report.name, report.version or "-", "-", "-", "-", ending, "", ""]
+    counts = (report.behind or 0, len(report.drift), sum(report.standards.values()))
+    return [
+        report.name,
+        report.version,
+        *map(str, counts),
+        ending,
+        ", ".join(report.orchestrators),
+        report.hosting,
+    ]
+
+
+def _widths(titles: Sequence[str], rows: Sequence[Sequence[str | Text]], room: int) -> list[int]:
+    """What each column needs, the names of repositories what is left; several orchestrators stand below each other."""
+    needed = []
+    for number, title in enumerate(titles):
+        cells = [str(row[number]) for row in rows]
+        words = [word for cell in cells for word in cell.split()] if title == "runs on" else cells
+        needed.append(max(map(len, [title, *words])))
+    needed[1] = min(needed[1], LONGEST_VERSION)
+    left = room - sum(needed[1:]) - GAP * (len(titles) - 1)
+    return [max(len(titles[0]), min(needed[0], left)), *needed[1:]]
+
+
+def _sums(reports: Sequence[Report]) -> list[str]:
+    def count(*those: object) -> int:
+        return sum(map(bool, those))
+
+    readable = [report for report in reports if not report.problem]
+    behind = count(*(report.behind for report in readable))
+    by_hand = sum(report.update in ("conflicts", "fails") for report in readable)
+    drifted, failing = count(*(report.drift for report in readable)), count(*(report.standards for report in readable))
+    name = "repository" if len(reports) == 1 else "repositories"
+    unread = len(reports) - len(readable)
+    return [
+        f"{len(reports)} {name}: {len(readable) - behind} current, {behind} behind, {unread} not readable",
+        f"{drifted} with drift, {failing} failing standards, {by_hand} whose update needs a hand",
+    ]

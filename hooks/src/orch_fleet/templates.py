@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from copier._vcs import get_repo  # expands gh: and gl: as Copier does
 from packaging.version import InvalidVersion, Version
 
 FETCH_SECONDS = 120
+# Git must not ask for a password behind the progress, fetch large files for a trial, or refresh a repository's index.
+UNSEEN = {"GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1", "GIT_OPTIONAL_LOCKS": "0"}
 
 
 class TemplateError(Exception):
@@ -27,7 +30,14 @@ def run_git(*arguments: str, cwd: Path | None = None) -> str:
     """Output of a git command. Raises subprocess.CalledProcessError, with what git said in ``stderr``."""
     command = ["git", "-c", "core.fsmonitor=false", *arguments]
     done = subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, check=True, timeout=FETCH_SECONDS, stdin=subprocess.DEVNULL
+        command,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=FETCH_SECONDS,
+        stdin=subprocess.DEVNULL,
+        env=os.environ | UNSEEN,
     )
     return done.stdout
 
@@ -39,11 +49,10 @@ class Mirror:
     source: str
     folder: Path
 
-    @cached_property
-    def releases(self) -> list[tuple[Version, str]]:
+    @property
+    def releases(self) -> Sequence[tuple[Version, str]]:
         """Released versions and their tags, the oldest first; pre-releases are none."""
-        found = [(_version(tag), tag) for tag in run_git("tag", "--list", cwd=self.folder).split()]
-        return sorted((version, tag) for version, tag in found if version and not version.is_prerelease)
+        return _releases(self.folder)
 
     def behind(self, tag: str) -> int:
         """How many releases came after the version that ``_commit`` of an answers file names."""
@@ -51,6 +60,11 @@ class Mirror:
         if own is None or not self.has(tag):
             raise TemplateError(f"the template {self.source} has no version {tag}: set _commit to one that it has")
         return sum(version > own for version, _ in self.releases)
+
+    def is_newer(self, tag: str) -> bool:
+        """Whether a project's version came after every release, as one between releases does."""
+        own = _version(tag)
+        return bool(own and self.releases and own > self.releases[-1][0])
 
     def has(self, commit: str) -> bool:
         try:
@@ -61,14 +75,8 @@ class Mirror:
 
     def team_files(self, commit: str, answers: Mapping[str, Any]) -> pathspec.PathSpec:
         """Which paths of a project belong to its team, as the template's manifests of that version say."""
-        commit = reference(commit)
-        listed = run_git("ls-tree", "-r", "-z", "--name-only", commit, cwd=self.folder)
-        patterns: list[str] = []
-        for name in listed.split("\0"):
-            if name.startswith("template/") and name.endswith("/manifest.yml"):
-                manifest = yaml.safe_load(run_git("show", f"{commit}:{name}", cwd=self.folder)) or {}
-                patterns += [*manifest.get("team", {}), *manifest.get("seeds", [])]
         package = str(answers.get("package_name", "*"))
+        patterns = _team_patterns(self.folder, reference(commit))
         rooted = [f"/{pattern.lstrip('/')}".replace("[[ package_name ]]", package) for pattern in patterns]
         return pathspec.PathSpec.from_lines("gitignore", rooted)
 
@@ -86,7 +94,26 @@ def mirror(source: str, folder: Path) -> Mirror:
         raise TemplateError(f"the template {source} cannot be reached: {told[-1] if told else 'git failed'}") from None
     except subprocess.TimeoutExpired:
         raise TemplateError(f"the template {source} did not answer within {FETCH_SECONDS} s") from None
+    # Many loose objects are slow to clone and slow to remove, and a template on this machine may have them.
+    run_git("repack", "-a", "-d", "--quiet", cwd=target)
     return Mirror(source, target)
+
+
+@cache
+def _releases(folder: Path) -> Sequence[tuple[Version, str]]:
+    found = [(_version(tag), tag) for tag in run_git("tag", "--list", cwd=folder).split()]
+    return sorted((version, tag) for version, tag in found if version and not version.is_prerelease)
+
+
+@cache
+def _team_patterns(folder: Path, commit: str) -> Sequence[str]:
+    """As the manifests have them, names of answers in brackets."""
+    patterns: list[str] = []
+    for name in run_git("ls-tree", "-r", "-z", "--name-only", commit, cwd=folder).split("\0"):
+        if name.startswith("template/") and name.endswith("/manifest.yml"):
+            manifest = yaml.safe_load(run_git("show", f"{commit}:{name}", cwd=folder)) or {}
+            patterns += [*manifest.get("team", {}), *manifest.get("seeds", [])]
+    return patterns
 
 
 def reference(commit: str) -> str:
