@@ -58,6 +58,11 @@ class Engine(abc.ABC):
         done = self.make("down")
         assert done.returncode == 0, done.stdout + done.stderr
 
+    @property
+    def supervisor(self) -> int:
+        """Id of the process that keeps the services."""
+        return int((self.project.folder / "var" / "conformance" / self.name / "supervisord.pid").read_text())
+
     @abc.abstractmethod
     def trigger(self, day: date) -> str:
         """Request a run of the day through the API, without waiting; returns its id."""

@@ -305,10 +305,14 @@ def test_a_run_ends_after_every_process_was_killed(stack, evidence):
     run_id = stack.engine.trigger(day)
     while not held.seen:
         time.sleep(0.2)
+    supervisor = stack.engine.supervisor
+    os.kill(supervisor, signal.SIGSTOP)  # it would start them again, and `down` end them properly
     for role in stack.engine.roles:
         for pid in stack.engine.pids(role):
             os.kill(pid, signal.SIGKILL)
     held.released.set()
+    for ending in (signal.SIGTERM, signal.SIGCONT):
+        os.kill(supervisor, ending)
     stack.engine.down()
     stack.engine.up()
     stack.engine.wait(run_id, "success", seconds=3 * RUN_SECONDS)
