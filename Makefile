@@ -9,7 +9,7 @@ PARALLEL ?= --numprocesses 2 --dist loadgroup
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast conformance lint decision-page benchmarks constraints standards-page recommend
+.PHONY: help demo test test-fast conformance conformance-page lint decision-page benchmarks constraints standards-page recommend
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 16
@@ -37,6 +37,9 @@ test-fast: .venv/.installed ## the tests that need no rendered project to be set
 
 conformance: .venv/.installed ## the behaviours of docs/conformance.md on running engines: make conformance [ONLY=dagster]
 	@$(BIN)/python -m pytest tests/conformance -m conformance $(PARALLEL) $(if $(ONLY),-k $(ONLY))
+
+conformance-page: .venv/.installed ## write what the last make conformance has shown into docs/conformance.md
+	@$(BIN)/python tests/conformance/results.py
 
 lint: .venv/.installed ## ruff on this repository's own code, and what decision/ holds
 	@$(BIN)/ruff check .

@@ -13,6 +13,7 @@ from rich.table import Table
 Found = dict[str, dict[str, dict]]  # by orchestrator and behaviour: outcome ("passed" or "failed"), seen (sentences)
 SEEN = pytest.StashKey[list[str]]()
 SHOWN = "behaviour shown"  # property of a test's report
+BEGIN, END = "<!-- results: written by make conformance-page -->", "<!-- end of results -->"
 BEHAVIOURS = {
     "B1": "happy path",
     "B2": "transient failure is retried",
@@ -70,3 +71,16 @@ def write(folder: Path, found: Found) -> None:
         known[name] = known.get(name, {}) | cells
     file.write_text(json.dumps(known, indent=2) + "\n")
     (folder / "results.md").write_text(markdown(known))
+
+
+def show(folder: Path, page: Path) -> None:
+    """Write results.json of the folder as a table into the page, between the two comments there."""
+    before, rest = page.read_text().split(BEGIN)
+    after = rest.partition(END)[2]
+    shown = markdown(json.loads((folder / "results.json").read_text()))
+    page.write_text(f"{before}{BEGIN}\n\n{shown}\n{END}{after}")
+
+
+if __name__ == "__main__":
+    ROOT = Path(__file__).parents[2]
+    show(ROOT / "build" / "conformance", ROOT / "docs" / "conformance.md")
