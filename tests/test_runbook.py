@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -52,11 +51,8 @@ def test_alerts_link_to_sections_that_exist(render):
 def shell(request, render, tmp_path):
     """A project with its services up: ``shell(command)`` runs it in a fresh login's shell, in the project's folder."""
     project = Path(shutil.copytree(render(**answers_for((request.param,))), tmp_path / "project"))
-    uv = Path(sys.executable).with_name("uv")
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "uv").symlink_to(uv)  # alone, without this environment's other programs
     kept = {name: value for name, value in os.environ.items() if name.startswith(KEPT_VARIABLES)}
-    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    path = f"{project}/.uv/bin:{os.environ['PATH']}"  # as README says of machines without uv
     environment = {**kept, "PATH": path, "COLUMNS": "120", f"{request.param.upper()}_PORT": str(free_port())}
 
     def run(command: str) -> subprocess.CompletedProcess[str]:
@@ -79,10 +75,19 @@ def shell(request, render, tmp_path):
         assert down.returncode == 0, down.stdout + down.stderr
 
 
+def first_steps(project: Path) -> str:
+    """The commands of the README's last table, which is the orchestrator's, in one."""
+    section = (project / "README.md").read_text().split("\n## ")[-2]
+    return "\n".join(re.findall(r"^\| `(.+?)` \|", section, re.MULTILINE))
+
+
 @pytest.mark.project
 def test_commands_work_as_written(shell):
-    commands = [match[1] for match in COMMANDS.findall((shell.project / "docs" / "runbook.md").read_text())]
+    text = (shell.project / "docs" / "runbook.md").read_text()
+    commands = [match[1] for match in COMMANDS.findall(text)]
     assert len(commands) >= len(SITUATIONS)
-    for command in commands:
+    steps = first_steps(shell.project)
+    assert steps.count("uv run") == 2
+    for command in [*commands, steps]:  # these start a run and do not wait for it
         done = shell(command)
         assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"

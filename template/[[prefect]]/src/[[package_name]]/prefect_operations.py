@@ -105,38 +105,25 @@ def lost_triggers(pipeline: str) -> list[DeploymentEventTrigger]:
 
 
 def crash_triggers(pipeline: str) -> list[DeploymentEventTrigger]:
-    return [
-        DeploymentEventTrigger(
-            name=f"{pipeline} has crashed",
-            posture=Posture.Reactive,
-            match={"prefect.resource.id": "prefect.flow-run.*"},
-            match_related=_of(pipeline),
-            for_each={"prefect.resource.id"},
-            expect={"prefect.flow-run.Crashed"},
-            parameters={"run_id": RUN_ID},
-        )
-    ]
-
-
-def _of(pipeline: str) -> list[dict[str, str]]:
-    return [{"prefect.resource.role": "flow", "prefect.resource.name": pipeline}]
+    return [_trigger(f"{pipeline} has crashed", pipeline, expect={"prefect.flow-run.Crashed"})]
 
 
 def _trigger(
-    name: str, pipeline: str, after: set[str], expect: set[str], seconds: float, tag: str = ""
+    name: str, pipeline: str, expect: set[str], after: set[str] | None = None, seconds: float = 0, tag: str = ""
 ) -> DeploymentEventTrigger:
-    related = _of(pipeline)
+    """For any run of the pipeline: what is expected comes, or, with ``seconds``, has not come that long ``after``."""
+    related = [{"prefect.resource.role": "flow", "prefect.resource.name": pipeline}]
     if tag:
         related.append({"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{tag}"})
     return DeploymentEventTrigger(
         name=name,
-        posture=Posture.Proactive,
+        posture=Posture.Proactive if after else Posture.Reactive,
         match={"prefect.resource.id": "prefect.flow-run.*"},
         match_related=related,
         for_each={"prefect.resource.id"},
-        after=after,
+        after=after or set(),
         expect=expect,
-        within=timedelta(seconds=max(seconds, 10)),  # Prefect takes no less
+        within=timedelta(seconds=max(seconds, 10) if after else 0),  # Prefect takes no less for what does not come
         parameters={"run_id": RUN_ID},
     )
 

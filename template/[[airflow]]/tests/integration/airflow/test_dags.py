@@ -11,3 +11,11 @@ def test_every_task_has_a_timeout(load_dags):
     tasks = [task for dag in load_dags().values() for task in dag.tasks]
     assert tasks
     assert [task for task in tasks if not task.execution_timeout] == []
+
+
+def test_services_know_what_every_deadline_counts_from(load_dags):
+    from airflow.serialization.encoders import ensure_serialized_deadline_alert
+
+    for dag in load_dags().values():
+        for alert in dag.deadline or []:
+            ensure_serialized_deadline_alert(alert)  # as the scheduler does; fails where plugins/ lacks it

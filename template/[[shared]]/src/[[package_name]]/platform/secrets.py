@@ -32,6 +32,9 @@ def resolve(value: str, secrets: Secrets) -> str:
     if not value.startswith(REFERENCE):
         return value
     name = value.removeprefix(REFERENCE)
+    if not secrets.location and secrets.backend in PLACES:
+        place = PLACES[secrets.backend]
+        raise SecretError(f"{value} cannot be looked up: write {place} into config/ as [secrets] location")
     try:
         found = BACKENDS[secrets.backend](name, secrets)
     except Exception as error:  # noqa: BLE001  each vendor's client has errors of its own
@@ -153,6 +156,8 @@ BACKENDS = {
     "azure_key_vault": _azure_key_vault,
     "hashicorp_vault": _hashicorp_vault,
 }
+# What `location` is, for the backends that are nowhere without it.
+PLACES = {"google_secret_manager": "the id of the Google Cloud project", "azure_key_vault": "the URL of the vault"}
 REMEDIES = {
     "environment": "set the variable {variable}, or write it into .env on a laptop",
     "aws_secrets_manager": "store a value in AWS Secrets Manager",
