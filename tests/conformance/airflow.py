@@ -83,9 +83,9 @@ class Airflow(Engine):
     def pids(self, role: str) -> list[int]:
         """scheduler: with its workers and what they run; run: what the workers run."""
         if role != "run":
-            [service] = self._children(self._supervisor(), role)
+            [service] = self._children(self.supervisor, role)
             return [*self._descendants(service), service] if role == "scheduler" else [service]
-        [scheduler] = self._children(self._supervisor(), "scheduler")
+        [scheduler] = self._children(self.supervisor, "scheduler")
         return [run for worker in self._children(scheduler) for run in self._descendants(worker)]
 
     def metadata(self, run_id: str) -> str:
@@ -153,9 +153,6 @@ class Airflow(Engine):
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, headers)
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  our own loopback address
             return json.load(answer)
-
-    def _supervisor(self) -> int:
-        return int((self.project.folder / "var" / "conformance" / "airflow" / "supervisord.pid").read_text())
 
     def _children(self, parent: int, word: str = "") -> list[int]:
         """Child processes of that one, whose command line has the word; a service may write it with an underscore."""

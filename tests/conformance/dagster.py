@@ -86,8 +86,7 @@ class Dagster(Engine):
         return len(self._runs({"statuses": ["STARTED", "STARTING"]}))
 
     def pids(self, role: str) -> list[int]:
-        supervisor = int((self._state / "supervisord.pid").read_text())
-        ours = _descendants(supervisor)
+        ours = _descendants(self.supervisor)
         if role in SERVICES:
             return [pid for pid, command in ours.items() if any(word in command for word in SERVICES[role])]
         return [pid for pid, command in ours.items() if "multiprocessing.spawn" in command]

@@ -100,6 +100,13 @@ class Engine(abc.ABC):
             time.sleep(0.5)
         return found
 
+    def wait_for_processes(self, seconds: float) -> None:
+        """Until those of all runs are gone: only then has everything they printed come to a file."""
+        end = time.monotonic() + seconds
+        while left := self.pids("run"):
+            assert time.monotonic() < end, f"{left} go on after {seconds:g} s"
+            time.sleep(0.2)
+
     def log_text(self) -> str:
         """All that its services and tasks have written to files; supervisord, which keeps them, is none of them."""
         files = sorted((self.project.folder / "var" / "conformance").rglob("*.log"))

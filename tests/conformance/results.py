@@ -69,6 +69,10 @@ def write(folder: Path, found: Found) -> None:
     known: Found = json.loads(file.read_text()) if file.exists() else {}
     for name, cells in found.items():
         known[name] = known.get(name, {}) | cells
+    known = {
+        name: {behaviour: known[name][behaviour] for behaviour in BEHAVIOURS if behaviour in known[name]}
+        for name in sorted(known)
+    }
     file.write_text(json.dumps(known, indent=2) + "\n")
     (folder / "results.md").write_text(markdown(known))
 

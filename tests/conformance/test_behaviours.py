@@ -221,6 +221,7 @@ def test_secrets_stay_in_their_backend(stack, evidence):
     day = stack.land(january(21))
     run_id = stack.engine.trigger(day)
     stack.engine.wait(run_id, "success", seconds=RUN_SECONDS)
+    stack.engine.wait_for_processes(RUN_SECONDS)
     assert PASSWORD not in stack.engine.metadata(run_id)
     assert PASSWORD not in stack.engine.log_text()
     listed = subprocess.run(
