@@ -18,7 +18,7 @@ import psycopg
 from business_functions import worker
 from processes import Watch
 from projects import ORCHESTRATORS, PACKAGE, UV, environment, render, scratch, set_up, template, whole_year
-from report import ROOT, Figure, conclude, progress, show, spent
+from report import ROOT, Figure, conclude, earlier, progress, show, spent
 
 sys.path.append(str(ROOT / "tests"))  # the server that the tests use
 from servers import free_port, postgresql_server
@@ -44,10 +44,11 @@ def main() -> None:
             name: measure(name, render(source, folder / name, name), folder, server, days, options.parallel)
             for name in options.orchestrators
         }
-    figures = [figure for name, found in measured.items() for figure in told(name, found, days)]
     if options.template:
-        show("backfill", figures)
+        show("backfill", [figure for name, found in measured.items() for figure in told(name, found)])
     else:
+        measured = earlier("backfill") | measured  # an orchestrator that was not asked for keeps its figures
+        figures = [figure for name in sorted(measured) for figure in told(name, measured[name])]
         conclude("backfill", figures, options, measured)
 
 
@@ -87,6 +88,7 @@ def measure(name: str, project: Path, folder: Path, server: str, days: Sequence[
         "bare": bare,
         "peak_memory": watch.peaks,
         "peak_memory_together": watch.peak_together,
+        "days": len(days),
         "published": published,
         "parallel": parallel,
     }
@@ -130,8 +132,8 @@ def _rows_in(file: Path) -> int:
         return sum(1 for _ in csv.reader(lines)) - 1
 
 
-def told(name: str, found: dict, days: Sequence[str]) -> list[Figure]:
-    count, bare = len(days), found["bare"]
+def told(name: str, found: dict) -> list[Figure]:
+    count, bare = found["days"], found["bare"]
     figures = [
         Figure(f"{name}: {count} days, {found['parallel']} at once", found["wall"], "s"),
         Figure(f"{name}: a day (wall)", found["wall"] / count, "s"),

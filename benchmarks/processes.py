@@ -84,6 +84,7 @@ def what(command: bytes) -> str:
     words = [word.decode(errors="replace") for word in command.split(b"\0") if word]
     if imported := IMPORTED.match(words[2] if words[1:2] == ["-c"] else ""):
         return imported[1]
+    words = [part for word in words for part in word.split()]  # a process that has named itself is a single word
     names = [Path(word).name.removesuffix(".py") for word in words]
     names = names[1:] if names and names[0].startswith("python") else names
     names = names[1:] if names[:1] == ["-m"] else names

@@ -108,6 +108,12 @@ def median_ratio(pairs: Iterable[tuple[float, float]]) -> float:
     return statistics.median(measured / floor for measured, floor in pairs)
 
 
+def earlier(name: str) -> dict:
+    """What the last run of this benchmark measured; empty where there was none."""
+    file = RESULTS / f"{name}.json"
+    return json.loads(file.read_text(encoding="utf-8"))["measured"] if file.is_file() else {}
+
+
 def conclude(name: str, figures: Sequence[Figure], options: argparse.Namespace, measured: Mapping) -> None:
     """Write benchmarks/results/<name>.json and show the closing table. measured: whatever the figures were made of."""
     record = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import promql_parser
 import yaml
 
 METRIC = re.compile(r"\bpipeline_[a-z_]+")
@@ -17,6 +18,7 @@ def test_rules_use_metrics_that_exist(render):
     rules = [rule for group in groups for rule in group["rules"]]
     assert rules
     for rule in rules:
+        promql_parser.parse(rule["expr"])
         used = set(METRIC.findall(rule["expr"]))
         assert used, rule["alert"]
         assert used <= written, rule["alert"]

@@ -31,7 +31,7 @@ RUN = (
     "runId rootRunId status creationTime tags { key value } stepStats { stepKey status attempts { startTime endTime } }"
 )
 # What its services are called in their command lines.
-SERVICES = {"code": ("code-server", "dagster\0api\0grpc"), "daemon": ("dagster-daemon",), "ui": ("dagster-webserver",)}
+SERVICES = {"code": ("dagster\0api\0grpc",), "daemon": ("dagster-daemon",), "ui": ("dagster-webserver",)}
 NEXT_TICKS = """
 import itertools, json, sys
 from dagster._utils.schedules import schedule_execution_time_iterator
@@ -117,6 +117,12 @@ class Dagster(Engine):
         assert done.returncode == 0, done.stderr
         found = map(json.loads, done.stdout.splitlines())
         return [(datetime.fromtimestamp(tick, UTC), date.fromisoformat(day)) for tick, day in found]
+
+    def has_loaded(self) -> bool:
+        """Whether the server knows what the code server serves."""
+        query = "{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } } }"
+        [entry] = self._ask(query)["workspaceOrError"]["locationEntries"]
+        return entry["locationOrLoadError"]["__typename"] == "RepositoryLocation"
 
     @property
     def _state(self) -> Path:
