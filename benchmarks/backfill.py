@@ -48,7 +48,8 @@ def main() -> None:
         show("backfill", [figure for name, found in measured.items() for figure in told(name, found)])
     else:
         measured = earlier("backfill") | measured  # an orchestrator that was not asked for keeps its figures
-        figures = [figure for name in sorted(measured) for figure in told(name, measured[name])]
+        options.orchestrators = sorted(measured)
+        figures = [figure for name in options.orchestrators for figure in told(name, measured[name])]
         conclude("backfill", figures, options, measured)
 
 
