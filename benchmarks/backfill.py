@@ -28,6 +28,7 @@ TABLES = {
     "daily_carrier_performance": "carrier",
     "daily_route_volume": "origin || destination",
 }
+SHOWN_FROM = 5e6  # bytes; smaller processes stand in the JSON file only
 
 
 def main() -> None:
@@ -143,7 +144,10 @@ def told(name: str, found: dict) -> list[Figure]:
         Figure(f"{name}: peak memory, all processes together", found["peak_memory_together"] / 1e9, "GB"),
     ]
     by_size = sorted(found["peak_memory"].items(), key=lambda each: -each[1])
-    return figures + [Figure(f"{name}: peak memory of {what}", peak / 1e9, "GB") for what, peak in by_size]
+    figures += [
+        Figure(f"{name}: peak memory of {what}", peak / 1e9, "GB") for what, peak in by_size if peak >= SHOWN_FROM
+    ]
+    return figures
 
 
 if __name__ == "__main__":
