@@ -3,7 +3,9 @@
 One dagster.yaml then serves both. The address is read in each process, so it stands in no file and no command line.
 """
 
+import fcntl
 import os
+from pathlib import Path
 from typing import Any
 
 from dagster._core.storage.base_storage import DagsterStorage
@@ -22,7 +24,11 @@ class InstanceStorage(DagsterSqliteStorage):
     def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Any) -> DagsterStorage:
         url = os.environ.get(DATABASE_URL)
         if not url:
-            return super().from_config_value(inst_data, config_value)
+            folder = Path(config_value["base_dir"])
+            folder.mkdir(parents=True, exist_ok=True)
+            with (folder / "storage.lock").open("a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # services that start together would all make the same tables
+                return super().from_config_value(inst_data, config_value)
         from dagster_postgres import DagsterPostgresStorage  # takes a moment to load
         from dagster_postgres.utils import DagsterPostgresException
 
