@@ -17,7 +17,7 @@ HOST = "127.0.0.1"
 STATE = Path(os.environ["DAGSTER_STATE"])
 PORT_FILE = STATE / "code.port"
 COMMANDS = {
-    # Not `code-server start`: it starts a process that ends when the machine sleeps, and is not started again.
+    # Not `code-server start`: a second process serves then, ends without heartbeats, and is not started again.
     "code": ["dagster", "api", "grpc", "--lazy-load-user-code"],
     "daemon": ["dagster-daemon", "run"],
     "ui": ["dagster-webserver", "--host", HOST, "--port", os.environ["DAGSTER_PORT"]],
