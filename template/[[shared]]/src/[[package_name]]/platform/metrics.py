@@ -9,17 +9,16 @@ from __future__ import annotations
 import fcntl
 import time
 import urllib.request
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import logging
+from .runs import current_run
 
 if TYPE_CHECKING:
     from .config import Settings
     from .steps import StepReport
 
-PUBLISH = "publish"
 PUSH_SECONDS = 3
 # Name: type, and what it tells. All have the labels env and pipeline, those of a step also step.
 METRICS = {
@@ -30,7 +29,7 @@ METRICS = {
     "pipeline_step_duration_seconds": ("gauge", "Wall time of the last attempt."),
     "pipeline_rows_total": ("counter", "Rows by what became of them, published by table."),
     "pipeline_published_timestamp_seconds": ("gauge", "When a partition was published last."),
-    "pipeline_newest_partition_timestamp_seconds": ("gauge", "Start in UTC of the newest partition published."),
+    "pipeline_newest_partition_timestamp_seconds": ("gauge", "Start of the newest partition published."),
 }
 Series = dict[str, float]  # by name and labels, as in the file
 
@@ -40,7 +39,7 @@ def record(report: StepReport, settings: Settings) -> None:
     try:
         folder = settings.state / "metrics"
         folder.mkdir(parents=True, exist_ok=True)
-        file = folder / f"{report.pipeline}.prom"
+        file = folder / f"{report.pipeline.name}.prom"
         with file.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # parallel runs take turns
             series = _read(file)
@@ -50,15 +49,13 @@ def record(report: StepReport, settings: Settings) -> None:
             new.write_text(text, encoding="utf-8")
             new.replace(file)  # readers never see half of it
         if settings.metrics.pushgateway_url:
-            _push(settings, report.pipeline, text)
+            _push(settings, report.pipeline.name, text)
     except Exception as error:  # noqa: BLE001
         logging.get_logger().warning("metrics not recorded", error=type(error).__name__, reason=str(error))
 
 
 def _add(series: Series, report: StepReport, env: str) -> None:
-    from .steps import current_run
-
-    pipeline = {"env": env, "pipeline": report.pipeline}
+    pipeline = {"env": env, "pipeline": report.pipeline.name}
     step = {**pipeline, "step": report.step}
 
     def count(name: str, by: float = 1, **more: str) -> None:
@@ -73,12 +70,12 @@ def _add(series: Series, report: StepReport, env: str) -> None:
         return
     for kind, rows in report.rows.items():
         # What the publishing step counts are rows by table.
-        labels = {"kind": "published", "table": kind} if report.step == PUBLISH else {"kind": kind}
+        labels = {"kind": "published", "table": kind} if report.publishes else {"kind": kind}
         count("pipeline_rows_total", by=rows, **labels)
-    if report.step == PUBLISH:
-        newest = _key("pipeline_newest_partition_timestamp_seconds", pipeline)
-        day = datetime.combine(report.partition, datetime.min.time(), UTC).timestamp()
-        series[newest] = max(series.get(newest, day), day)
+    if report.publishes:
+        if start := report.partition.start:
+            newest = _key("pipeline_newest_partition_timestamp_seconds", pipeline)
+            series[newest] = max(series.get(newest, 0), start.timestamp())
         series[_key("pipeline_published_timestamp_seconds", pipeline)] = time.time()
 
 

@@ -1,4 +1,4 @@
-"""The contracts of the published tables: types, ranges, nullability, uniqueness, and how many rows a day may have.
+"""The contracts of the published tables: types, ranges, nullability, uniqueness.
 
 Rows are checked as flights, before anything is published; one that breaks a rule goes to the quarantine table with the
 rule's name as its reason. The other tables are made of the rows that are left, and the unit tests hold them to theirs.
@@ -9,19 +9,15 @@ from __future__ import annotations
 import dataframely as dy
 import polars as pl
 
-# A day has had 634 to 1,014 flights; far outside of that the file is not a day of flights.
-MIN_ROWS_PER_DAY = 300
-MAX_ROWS_PER_DAY = 2_000
+from ...platform.contracts import CheckedRow
 
 CLOCK_TIME = r"^\d{2}:\d{2}$"
 LOCAL_TIME_ZONE = "America/New_York"
 
 
-class Flight(dy.Schema):
+class Flight(CheckedRow):
     """One row per flight out of New York. Delays in minutes, distance in miles, instants in UTC."""
 
-    partition_date = dy.Date()
-    source_row = dy.Int64()
     flight_key = dy.String(primary_key=True)
     flight_date = dy.Date(nullable=True)
     carrier = dy.String(regex=r"^[0-9A-Z]{2}$")
@@ -40,11 +36,6 @@ class Flight(dy.Schema):
     air_time_min = dy.Int32(nullable=True, min=1, max=1200)
     distance_mi = dy.Int32(min=1, max=12_000)
     cancelled = dy.Bool()
-    unreadable = dy.String(nullable=True)
-
-    @dy.rule()
-    def every_value_was_readable(cls) -> pl.Expr:
-        return cls.unreadable.col.is_null()
 
     @dy.rule()
     def flight_is_of_this_day(cls) -> pl.Expr:
