@@ -14,7 +14,6 @@ import argparse
 import keyword
 import re
 import shutil
-import subprocess
 import sys
 import tomllib
 import unicodedata
@@ -27,6 +26,7 @@ from zoneinfo import ZoneInfo
 import copier
 import duckdb
 import yaml
+from plumbum import ProcessExecutionError
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT_ANSWERS = ROOT / ".copier-answers.yml"
@@ -119,6 +119,12 @@ def project_answers() -> dict:
         answers = yaml.safe_load(PROJECT_ANSWERS.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise Refused(f"{PROJECT_ANSWERS.name} is missing: it says which template the project is made from") from None
+    source = str(answers.get("_src_path", ""))
+    if not re.match(r"^(/|~|[A-Za-z]:[\\/]|[\w+.-]+:|[\w.-]+@)", source):
+        raise Refused(
+            f"{PROJECT_ANSWERS.name} says that the template is at {source!r}, which is relative: "
+            "write its address or its whole path there as _src_path"
+        )
     return answers
 
 
@@ -375,7 +381,7 @@ def render(name: str, facts: dict, answers: dict) -> None:
         )
     except copier.errors.UserMessageError as error:
         raise Refused(str(error)) from None
-    except (subprocess.CalledProcessError, copier.errors.CopierError, OSError) as error:
+    except (ProcessExecutionError, copier.errors.CopierError, OSError, ValueError) as error:
         raise Refused(f"the template at {answers['_src_path']} cannot be read: {last_line(error)}") from None
 
 
