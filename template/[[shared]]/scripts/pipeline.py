@@ -185,6 +185,7 @@ class Sample:
             "missing": self.missing,
             "partition_column": self.partition_column.name if self.partition_column else "",
             "columns": [vars(column) for column in self.columns],
+            "landed": ["all"] if self.grain == "none" else list(self._spans()),
         }
 
     def land(self, folder: Path) -> list[str]:
