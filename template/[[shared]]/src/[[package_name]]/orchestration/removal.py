@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-
-import yaml
 
 from .. import orchestration
 from ..platform import config, pipelines, publications, warehouse
@@ -52,8 +51,15 @@ def _landing(root: Path, name: str) -> tuple[list[Path], list[Path]]:
     answers, folder = root / "config" / "pipelines" / f"{name}.answers.yml", root / "data" / "landing" / name
     if not folder.is_dir():
         return [], []
-    written = yaml.safe_load(answers.read_text(encoding="utf-8"))["pipeline"].get("landed", []) if answers.exists() else []
+    written = _written(answers)
     if written == ["all"]:
         return [folder], []
     entries = sorted(folder.iterdir())
     return [path for path in entries if path.name in written], [path for path in entries if path.name not in written]
+
+
+def _written(answers: Path) -> list[str]:
+    """The partitions that `make pipeline` landed: its answers file has a JSON value on each line."""
+    lines = answers.read_text(encoding="utf-8").splitlines() if answers.exists() else []
+    facts = [json.loads(line.partition(": ")[2]) for line in lines if line.startswith("pipeline: ")]
+    return facts[0].get("landed", []) if facts else []
