@@ -1,7 +1,7 @@
 """What the SLA of a run counts from: when the run is queued.
 
 Airflow's own `DeadlineReference.DAGRUN_QUEUED_AT` means the same, but up to 3.3.2 a run that has it cannot be cleared,
-nor run again by a backfill, while its deadline is ahead: the server answers 500 (apache/airflow issue 70368).
+while its deadline is ahead: the server answers 500 (apache/airflow issue 70368).
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from airflow.sdk import BaseDeadlineReference
 
 
 class RunQueuedAt(BaseDeadlineReference):
-    """A run that is cleared keeps the deadline it had. `plugins/deadlines.py` makes it known to the services."""
+    """A run that is cleared keeps the deadline it had. `plugins/` makes it known to the services."""
 
     required_kwargs: ClassVar[set[str]] = {"dag_id", "run_id"}
 
     def _evaluate_with(self, *, session: Any, dag_id: str, run_id: str, **_: Any) -> datetime | None:
-        from airflow.models import DagRun  # the services only have it
+        from airflow.models import DagRun  # only the services have it
         from sqlalchemy import select
 
         chosen = select(DagRun.queued_at).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import structlog
 from airflow.secrets import BaseSecretsBackend
 
-from .platform import config, secrets
-from .platform.errors import SecretError
+from ...platform import config, secrets
+from ...platform.errors import SecretError
 
 
 class ProjectSecrets(BaseSecretsBackend):
