@@ -18,21 +18,19 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-START_SECONDS = 120
+from ...platform.errors import ConfigError
+
+START_SECONDS = 600  # a busy machine takes minutes; a server that ends is noticed at once
 STOP_SECONDS = 5
-# As Prefect starts its own temporary servers: without the UI, the scheduler and what else only a lasting one needs.
+# As Prefect starts its own temporary servers: without the UI, the scheduler and the other things that only a lasting server needs.
 TEMPORARY = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
-
-
-class ServerError(Exception):
-    """The server did not start; the message names its log."""
 
 
 class TemporaryServer:
     """A server that keeps its runs in ``home`` and stops when this process ends.
 
-    Not sooner: Prefect sends its last events and log lines from threads that the interpreter ends only then, and
-    without a server they would try again for a minute.
+    Not sooner: Prefect sends its last events and log lines from threads that end only with the interpreter. Without a
+    server they would try again for a minute.
     """
 
     def __init__(self, home: Path) -> None:
@@ -59,8 +57,8 @@ class TemporaryServer:
         """Return when the server answers; import what else takes time before calling this."""
         try:
             wait_until_up(self.url, ended=lambda: self.process.poll() is not None)
-        except ServerError:
-            raise ServerError(f"Prefect's temporary server did not start, see {self.log}") from None
+        except ConfigError:
+            raise ConfigError(f"Prefect's temporary server did not start: see {self.log}") from None
 
     def _stop(self) -> None:
         for another in (signal.SIGINT, signal.SIGTERM):  # uv and make pass on what the terminal has sent already
@@ -83,11 +81,11 @@ def answers(url: str) -> bool:
 
 
 def wait_until_up(url: str, ended: Callable[[], bool] = lambda: False) -> None:
-    """Return when the API answers. Raises ServerError after two minutes, or when ``ended`` says that it never will."""
+    """Return when the API answers. Raises ConfigError after ten minutes, or when ``ended`` says that it never will."""
     deadline = time.monotonic() + START_SECONDS
     while not answers(url):
         if ended() or time.monotonic() > deadline:
-            raise ServerError(f"no Prefect server answers at {url}")
+            raise ConfigError(f"no Prefect server answers at {url}")
         time.sleep(0.1)
 
 
