@@ -70,9 +70,8 @@ class Api:
         """Runs of a pipeline as the server describes them, the newest first."""
         offset, total = 0, 1
         while offset < total:
-            page = self.get(
-                f"/dags/{pipeline.name}/dagRuns", **{"order_by": "-run_after", "limit": PAGE, "offset": offset, **chosen}
-            )
+            newest_first = {"order_by": "-run_after", "limit": PAGE, "offset": offset}
+            page = self.get(f"/dags/{pipeline.name}/dagRuns", **newest_first, **chosen)
             yield from page["dag_runs"]
             offset, total = offset + PAGE, page["total_entries"]
 
@@ -89,7 +88,8 @@ class Api:
     def state(self, pipeline: Pipeline, run: Answer) -> RunState:
         state, reason = run["state"], ""
         if state in ("running", "failed"):
-            tasks = self.get(f"/dags/{pipeline.name}/dagRuns/{quote(run['dag_run_id'])}/taskInstances")["task_instances"]
+            path = f"/dags/{pipeline.name}/dagRuns/{quote(run['dag_run_id'])}/taskInstances"
+            tasks = self.get(path)["task_instances"]
             if state == "running" and any(task["state"] == "up_for_reschedule" for task in tasks):
                 state = "waiting"
             if state == "failed":
@@ -112,10 +112,10 @@ class Api:
     def problems(self) -> list[str]:
         """Files in dags/ that cannot be loaded, and pipelines that nothing runs."""
         errors = self.get("/importErrors", limit=PAGE)["import_errors"]
-        sentences = [
-            f"dags/{error['filename'].rpartition('/dags/')[2]} cannot be loaded: {error['stack_trace'].strip().splitlines()[-1]}"
-            for error in errors
-        ]
+        sentences = []
+        for error in errors:
+            file, reason = error["filename"].rpartition("/dags/")[2], error["stack_trace"].strip().splitlines()[-1]
+            sentences.append(f"dags/{file} cannot be loaded: {reason}")
         if not errors:
             known = {dag["dag_id"] for dag in self.get("/dags", limit=PAGE)["dags"]}
             sentences += [

@@ -1,7 +1,7 @@
 """Partitions through Airflow in this process, without services: `make run`.
 
-The runs are kept in the database of the services while these are down, and in one of their own, run.db, while they are up:
-a scheduler takes every run that is not ended for its own.
+While the services are down, the runs are kept in the database of the services; while they are up, in one of their own,
+run.db, because a scheduler takes every run that is not ended for its own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from functools import cache
 from typing import TYPE_CHECKING, TextIO
 
@@ -66,10 +66,8 @@ def _run(dag: DAG, pipeline: Pipeline, partition: Partition) -> bool:
 def _database(engine: Engine) -> Iterator[None]:
     """The database to run in: that of the services if nobody else uses it."""
     lock = metadata.lock()
-    try:
+    with suppress(Timeout):  # another `make run` has it, or services that start
         lock.acquire(blocking=False)
-    except Timeout:
-        pass  # another `make run`, or services that start
     own = not lock.is_locked or bool(os.environ.get("ENGINE_DATABASE_URL")) or Services(engine).supervisor is not None
     if own:
         lock.release()

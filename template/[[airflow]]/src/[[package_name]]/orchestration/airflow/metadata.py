@@ -1,7 +1,7 @@
 """Airflow's own data on this machine: the keys that its processes share, its database, and the pools in it.
 
-`make run` uses the database of `make up` while the services are down, so that its runs are there when they are up again.
-A lock keeps the two apart: a scheduler takes every run that is not ended for its own.
+While the services are down `make run` uses their database, so that its runs are there when they are up again. A lock
+keeps the two apart, because a scheduler takes every run that is not ended for its own.
 """
 
 from __future__ import annotations
@@ -10,14 +10,10 @@ import base64
 import os
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
 from ...platform import config
-
-if TYPE_CHECKING:
-    from airflow.dag_processing.dagbag import DagBag
 
 POOL_DESCRIPTION = "[concurrency] in config/"
 
@@ -33,7 +29,7 @@ def lock() -> FileLock:
 
 
 def set_variables() -> None:
-    """Set Airflow's variables that follow from the project's settings, and write the keys; before Airflow is imported."""
+    """Set the variables of Airflow that follow from the settings, and write its keys; before Airflow is imported."""
     variables = {"AIRFLOW__LOGGING__JSON_LOGS": str(config.load().logging.format == "json")}
     if url := os.environ.get("ENGINE_DATABASE_URL"):
         # Both name the driver that the project has, else Airflow takes psycopg2 and asyncpg.
@@ -47,7 +43,7 @@ def set_variables() -> None:
 
 
 def prepare() -> None:
-    """Make the database or bring it to the installed version, set the pools, read the DAGs, end what `make run` left."""
+    """Make or migrate the database, set the pools, read the DAGs, and end what an interrupted `make run` has left."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
     from airflow.models.dag import DagModel
