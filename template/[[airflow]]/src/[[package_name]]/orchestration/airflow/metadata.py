@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import secrets
+from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock
@@ -74,7 +75,8 @@ def end_runs_in_process(session: object) -> None:
 
     unended = DagRun.state.in_((DagRunState.QUEUED, DagRunState.RUNNING))
     interrupted = (DagRun.triggered_by == DagRunTriggeredByType.TEST, unended)
-    session.execute(update(DagRun).where(*interrupted).values(state=DagRunState.FAILED))
+    ended = {"state": DagRunState.FAILED, "end_date": datetime.now(UTC)}
+    session.execute(update(DagRun).where(*interrupted).values(ended))
 
 
 def _set_pools(session: object) -> None:
