@@ -11,6 +11,7 @@ partitions of the sample become landing data, so that the pipeline runs at once.
 from __future__ import annotations
 
 import argparse
+import csv
 import keyword
 import re
 import shutil
@@ -49,7 +50,7 @@ FORMS = {
     "long": r"-?[0-9]{1,18}",
     "decimal": r"-?([0-9]{1,15}\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,2})?",
     "date": r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
-    "timestamp": r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?Z?",
+    "timestamp": r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+]00(:?00)?)?",
     "boolean": r"(?i)(true|false|t|f|yes|no|y|n|1|0)",
 }
 OWN_COLUMNS = ("partition_date", "partition_start", "source_row", "unreadable")
@@ -214,14 +215,29 @@ class Sample:
         self.delimiter = ","
         if self.format == "csv":
             [(self.delimiter,)] = self.con.execute(f"SELECT Delimiter FROM sniff_csv({file}, all_varchar = true)").fetchall()
-            # Rows that have not the right number of fields are what the pipeline sets aside.
-            source = f"read_csv({file}, all_varchar = true, header = true, delim = {quoted(self.delimiter)}, ignore_errors = true)"
+            # DuckDB renames columns that differ in case only. Rows with a wrong number of fields are set aside by the pipeline.
+            names = ", ".join(quoted(name) for name in self._header())
+            options = f"header = true, names = [{names}], delim = {quoted(self.delimiter)}, ignore_errors = true"
+            source = f"read_csv({file}, all_varchar = true, {options})"
         else:
             source = f"{READERS[self.format]}({file})"
         self.con.execute(
             f"CREATE TABLE sample AS SELECT *, row_number() OVER () AS sample_row FROM (SELECT * FROM {source} LIMIT {ROWS + 1})"
         )
         self.is_whole = self.con.execute("SELECT count(*) FROM sample").fetchone()[0] <= ROWS
+
+    def _header(self) -> list[str]:
+        """The names of a CSV's columns, as they stand there."""
+        try:
+            with self.path.open(encoding="utf-8-sig", newline="") as lines:
+                names = next(csv.reader(lines, delimiter=self.delimiter), [])
+        except UnicodeDecodeError:
+            raise Refused(f"SAMPLE={self.path} is not UTF-8 text: convert it first") from None
+        for number, name in enumerate(names, start=1):
+            if not name.strip():
+                raise Refused(f"column {number} of the sample has no name: give it one in the first line")
+        identifiers(names)
+        return names
 
     def _columns(self) -> list[Column]:
         described = [row for row in self.con.execute("DESCRIBE sample").fetchall() if row[0] != "sample_row"]
