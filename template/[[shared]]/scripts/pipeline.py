@@ -275,10 +275,9 @@ class Sample:
 
     def _type(self, text: str, kind: str) -> str:
         """The type that all given values have: as the file says, else by their form."""
-        if self.format != "csv" and kind not in TYPES:
-            return "string"
-        candidates = ("integer", "long", "decimal", "date", "timestamp", "boolean")
-        wanted = [TYPES[kind]] if self.format != "csv" else candidates
+        wanted = ("integer", "long", "decimal", "date", "timestamp", "boolean")
+        if self.format != "csv":  # where text is text, unless JSON has no other form for it
+            wanted = [TYPES[kind]] if kind in TYPES else ("date", "timestamp") if self.format == "json" else ()
         casts = {"integer": "INTEGER", "long": "BIGINT", "decimal": "DOUBLE", "date": "DATE", "timestamp": "TIMESTAMP"}
         for each in wanted:
             cast = f" AND try_cast({text} AS {casts[each]}) IS NOT NULL" if each in casts else ""
