@@ -185,6 +185,7 @@ class Sample:
             "delimiter": self.delimiter,
             "missing": self.missing,
             "partition_column": self.partition_column.name if self.partition_column else "",
+            "start": self._start(),
             "columns": [vars(column) for column in self.columns],
             "landed": ["all"] if self.grain == "none" else list(self._spans()),
         }
@@ -355,6 +356,12 @@ class Sample:
         utc = [datetime(each.year, each.month, each.day, tzinfo=self.zone).astimezone(UTC) for each in (day, after)]
         return key, *(f"TIMESTAMP '{each:%Y-%m-%d %H:%M:%S}'" for each in utc)
 
+    def _start(self) -> str:
+        """The date of the first row, or today's where rows have none."""
+        if self.partition_column is None:
+            return f"{datetime.now(UTC):%Y-%m-%d}"
+        return f"{self.con.execute(f'SELECT min({self._instant()}) FROM sample').fetchone()[0]:%Y-%m-%d}"
+
     def _write(self, query: str, target: Path) -> None:
         options = {
             "csv": f"FORMAT csv, HEADER true, DELIMITER {quoted(self.delimiter)}",
@@ -388,7 +395,13 @@ def render(name: str, facts: dict, answers: dict) -> None:
         copier.run_copy(
             answers["_src_path"],
             ROOT,
-            data={"kind": "pipeline", "pipeline_name": name, "pipeline": facts, "package_name": answers["package_name"]},
+            data={
+                "kind": "pipeline",
+                "pipeline_name": name,
+                "pipeline": facts,
+                "package_name": answers["package_name"],
+                "owning_team": answers["owning_team"],
+            },
             answers_file=f"config/pipelines/{name}.answers.yml",
             vcs_ref=answers.get("_commit"),
             defaults=True,
