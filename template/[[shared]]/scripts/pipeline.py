@@ -11,6 +11,7 @@ partitions of the sample become landing data, so that the pipeline runs at once.
 from __future__ import annotations
 
 import argparse
+import csv
 import keyword
 import re
 import shutil
@@ -49,7 +50,7 @@ FORMS = {
     "long": r"-?[0-9]{1,18}",
     "decimal": r"-?([0-9]{1,15}\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,2})?",
     "date": r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
-    "timestamp": r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?Z?",
+    "timestamp": r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+]00(:?00)?)?",
     "boolean": r"(?i)(true|false|t|f|yes|no|y|n|1|0)",
 }
 OWN_COLUMNS = ("partition_date", "partition_start", "source_row", "unreadable")
@@ -184,6 +185,7 @@ class Sample:
             "delimiter": self.delimiter,
             "missing": self.missing,
             "partition_column": self.partition_column.name if self.partition_column else "",
+            "start": self._start(),
             "columns": [vars(column) for column in self.columns],
             "landed": ["all"] if self.grain == "none" else list(self._spans()),
         }
@@ -214,14 +216,29 @@ class Sample:
         self.delimiter = ","
         if self.format == "csv":
             [(self.delimiter,)] = self.con.execute(f"SELECT Delimiter FROM sniff_csv({file}, all_varchar = true)").fetchall()
-            # Rows that have not the right number of fields are what the pipeline sets aside.
-            source = f"read_csv({file}, all_varchar = true, header = true, delim = {quoted(self.delimiter)}, ignore_errors = true)"
+            # DuckDB renames columns that differ in case only. Rows with a wrong number of fields are set aside by the pipeline.
+            names = ", ".join(quoted(name) for name in self._header())
+            options = f"header = true, names = [{names}], delim = {quoted(self.delimiter)}, ignore_errors = true"
+            source = f"read_csv({file}, all_varchar = true, {options})"
         else:
             source = f"{READERS[self.format]}({file})"
         self.con.execute(
             f"CREATE TABLE sample AS SELECT *, row_number() OVER () AS sample_row FROM (SELECT * FROM {source} LIMIT {ROWS + 1})"
         )
         self.is_whole = self.con.execute("SELECT count(*) FROM sample").fetchone()[0] <= ROWS
+
+    def _header(self) -> list[str]:
+        """The names of a CSV's columns, as they stand there."""
+        try:
+            with self.path.open(encoding="utf-8-sig", newline="") as lines:
+                names = next(csv.reader(lines, delimiter=self.delimiter), [])
+        except UnicodeDecodeError:
+            raise Refused(f"SAMPLE={self.path} is not UTF-8 text: convert it first") from None
+        for number, name in enumerate(names, start=1):
+            if not name.strip():
+                raise Refused(f"column {number} of the sample has no name: give it one in the first line")
+        identifiers(names)
+        return names
 
     def _columns(self) -> list[Column]:
         described = [row for row in self.con.execute("DESCRIBE sample").fetchall() if row[0] != "sample_row"]
@@ -259,10 +276,9 @@ class Sample:
 
     def _type(self, text: str, kind: str) -> str:
         """The type that all given values have: as the file says, else by their form."""
-        if self.format != "csv" and kind not in TYPES:
-            return "string"
-        candidates = ("integer", "long", "decimal", "date", "timestamp", "boolean")
-        wanted = [TYPES[kind]] if self.format != "csv" else candidates
+        wanted = ("integer", "long", "decimal", "date", "timestamp", "boolean")
+        if self.format != "csv":  # where text is text, unless JSON has no other form for it
+            wanted = [TYPES[kind]] if kind in TYPES else ("date", "timestamp") if self.format == "json" else ()
         casts = {"integer": "INTEGER", "long": "BIGINT", "decimal": "DOUBLE", "date": "DATE", "timestamp": "TIMESTAMP"}
         for each in wanted:
             cast = f" AND try_cast({text} AS {casts[each]}) IS NOT NULL" if each in casts else ""
@@ -340,6 +356,12 @@ class Sample:
         utc = [datetime(each.year, each.month, each.day, tzinfo=self.zone).astimezone(UTC) for each in (day, after)]
         return key, *(f"TIMESTAMP '{each:%Y-%m-%d %H:%M:%S}'" for each in utc)
 
+    def _start(self) -> str:
+        """The date of the first row, or today's where rows have none."""
+        if self.partition_column is None:
+            return f"{datetime.now(UTC):%Y-%m-%d}"
+        return f"{self.con.execute(f'SELECT min({self._instant()}) FROM sample').fetchone()[0]:%Y-%m-%d}"
+
     def _write(self, query: str, target: Path) -> None:
         options = {
             "csv": f"FORMAT csv, HEADER true, DELIMITER {quoted(self.delimiter)}",
@@ -373,7 +395,13 @@ def render(name: str, facts: dict, answers: dict) -> None:
         copier.run_copy(
             answers["_src_path"],
             ROOT,
-            data={"kind": "pipeline", "pipeline_name": name, "pipeline": facts, "package_name": answers["package_name"]},
+            data={
+                "kind": "pipeline",
+                "pipeline_name": name,
+                "pipeline": facts,
+                "package_name": answers["package_name"],
+                "owning_team": answers["owning_team"],
+            },
             answers_file=f"config/pipelines/{name}.answers.yml",
             vcs_ref=answers.get("_commit"),
             defaults=True,

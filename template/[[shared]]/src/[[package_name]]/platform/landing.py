@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
     from .pipelines import Pipeline
 
 SCHEMES = ("s3", "gs", "az", "abfss", "memory")
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A partition's folder. at: when it became complete, or changed last while it is not."""
+
+    complete: bool
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -56,16 +65,31 @@ class Landing:
 
     def complete(self) -> list[str]:
         """Keys of the partitions whose input is complete, in order."""
-        if self.store is None:
-            folder = self.root / self.url
-            found = [path.parent.name for path in folder.glob(f"*/{self.marker}")]
-            return sorted(found) or ([ALL] if (folder / self.marker).exists() else [])
+        return sorted(key for key, arrival in self.arrivals().items() if arrival.complete)
+
+    def arrivals(self) -> dict[str, Arrival]:
+        """What has arrived, by the names of folders, which may not all be keys of partitions."""
+        if self.store is not None:
+            return self._arrivals_in_store()
+        top = self.root / self.url
+        folders = [path for path in top.iterdir() if path.is_dir()] if top.is_dir() else []
+        found = {path.name: _arrival(path, self.marker) for path in folders}
+        return found or ({ALL: _arrival(top, self.marker)} if top.is_dir() else {})
+
+    def _arrivals_in_store(self) -> dict[str, Arrival]:
         try:
-            listed = [meta["path"] for batch in self.store.list() for meta in batch]
+            listed = [(meta["path"], meta["last_modified"]) for batch in self.store.list() for meta in batch]
         except Exception as error:
             raise _unavailable(self.url, error) from None
-        ends = [path.split("/") for path in listed if path.rsplit("/", 1)[-1] == self.marker]
-        return sorted(parts[-2] if len(parts) > 1 else ALL for parts in ends)
+        found: dict[str, Arrival] = {}
+        for path, at in listed:
+            *folders, name = path.split("/")
+            key, known = folders[-1] if folders else ALL, found.get(folders[-1] if folders else ALL)
+            if name == self.marker:
+                found[key] = Arrival(True, at)
+            elif known is None or not (known.complete or known.at > at):
+                found[key] = Arrival(False, at)
+        return found
 
     @contextmanager
     def file(self, partition: Partition, name: str) -> Iterator[Path]:
@@ -126,6 +150,14 @@ class _Chunks:
 
     def read(self, _: int) -> bytes:
         return bytes(next(self.chunks, b""))
+
+
+def _arrival(folder: Path, marker: str) -> Arrival:
+    file = folder / marker
+    if not file.exists():
+        return Arrival(False, datetime.fromtimestamp(folder.stat().st_mtime, UTC))
+    # The time of the inode: copying keeps the time of the content, and moving a folder changes the folder only.
+    return Arrival(True, datetime.fromtimestamp(max(file.stat().st_ctime, folder.stat().st_ctime), UTC))
 
 
 def _folder(partition: Partition) -> str:

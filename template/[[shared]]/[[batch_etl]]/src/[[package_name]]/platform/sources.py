@@ -117,6 +117,7 @@ class Parquet(LandingFile):
         with place.file(partition, self.file) as path, _reading(place.shown(partition, self.file)):
             scan = f"{self.reader}({text(str(path))})"
             with warehouse.file_reader(con) as reader:
+                reader.execute("SET TimeZone = 'UTC'")  # of instants as text
                 described = reader.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()
                 _compare(place.shown(partition, self.file), [each for each, *_ in described], self.columns)
                 columns = ", ".join(f"{name(each)}::VARCHAR AS {name(each)}" for each in self.columns)

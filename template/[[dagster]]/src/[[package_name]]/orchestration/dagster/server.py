@@ -1,4 +1,4 @@
-"""Become one of Dagster's services on this machine: code, daemon or ui; called by deploy/local/dagster.conf.
+"""Become one of Dagster's services on this machine: code, daemon or ui; see deploy/local/dagster.conf.
 
 Daemon and UI talk to one code server, through a port of this machine that it finds free and leaves in code.port. (A
 socket in the project's folder would do without a port, but Dagster needs its full path to be short.)
@@ -8,36 +8,43 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import sys
 import time
-from pathlib import Path
+
+import psutil
+
+from ...platform.errors import ConfigError
+from . import ENGINE, instance
 
 HOST = "127.0.0.1"
-STATE = Path(os.environ["DAGSTER_STATE"])
-PORT_FILE = STATE / "code.port"
 COMMANDS = {
     # Not `code-server start`: a second process serves then, ends without heartbeats, and is not started again.
     "code": ["dagster", "api", "grpc", "--lazy-load-user-code"],
     "daemon": ["dagster-daemon", "run"],
-    "ui": ["dagster-webserver", "--host", HOST, "--port", os.environ["DAGSTER_PORT"]],
+    "ui": ["dagster-webserver", "--host", HOST, "--port", str(ENGINE.port)],
 }
 
 
 def main(service: str, options: list[str]) -> None:
-    """Replace this process by the service, once what it needs is there."""
+    """Replace this process by the service, once what it needs is there. Raises ConfigError."""
+    instance.choose()
     if service == "code":
         port = _free_port()
-        PORT_FILE.write_text(f"{os.getppid()} {port}")
+        _port_file().write_text(f"{_supervisor()} {port}", encoding="utf-8")
         options = ["--host", HOST, "--port", str(port), *options]
+    elif service == "daemon":
+        with instance.opened() as dagster:
+            instance.prepare(dagster)
     else:
-        if service == "daemon":
-            subprocess.run([sys.executable, "scripts/dagster_prepare.py"], check=True)
-        if service == "ui":
-            (STATE / "ui.port").write_text(os.environ["DAGSTER_PORT"])  # `make backfill` asks it
+        instance.make()
+    if service != "code":
         os.environ["DAGSTER_CODE_PORT"] = str(_port_of_code_server())
     command = [*COMMANDS[service], "--log-format", "json", *options]
     os.execvp(command[0], command)  # noqa: S606  no shell wanted
+
+
+def _port_file():
+    return instance.state() / "code.port"
 
 
 def _free_port() -> int:
@@ -50,7 +57,7 @@ def _free_port() -> int:
             except OSError:
                 continue
             return probe.getsockname()[1]
-    raise SystemExit("no free port on this machine")
+    raise ConfigError("no free port on this machine")
 
 
 def _port_of_code_server() -> int:
@@ -65,11 +72,20 @@ def _port_of_code_server() -> int:
 def _last_port() -> int:
     """The port written since this supervisor came up, 0 without one: another program may hold an older one."""
     try:
-        supervisor, port = PORT_FILE.read_text().split()
+        supervisor, port = _port_file().read_text(encoding="utf-8").split()
+        return int(port) if supervisor == _supervisor() else 0
     except (FileNotFoundError, ValueError):
         return 0
-    return int(port) if int(supervisor) == os.getppid() else 0
+
+
+def _supervisor() -> str:
+    """This process's parent by number and start, as numbers are used again."""
+    parent = psutil.Process(os.getppid())
+    return f"{parent.pid}@{parent.create_time():.2f}"
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    try:
+        main(sys.argv[1], sys.argv[2:])
+    except ConfigError as error:
+        sys.exit(f"error: {error}")
