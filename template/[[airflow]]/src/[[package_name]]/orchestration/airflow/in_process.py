@@ -54,6 +54,7 @@ def _run(dag: DAG, pipeline: Pipeline, partition: Partition) -> bool:
     except Exception:  # Airflow's own failure, not a step's
         logging.getLogger(__name__).exception("the run broke off")
         return False
+    _set_partition(run.id, partition)
     if run.state == "success":
         return True
     has_input = getattr(pipeline.code, "input_ready", None)
@@ -107,6 +108,17 @@ def _load_dag(pipeline: Pipeline, log: TextIO) -> DAG:
     for file, error in bag.import_errors.items():
         raise PermanentError(f"{os.path.relpath(file, root)} cannot be loaded: {error.splitlines()[-1]}")
     raise PermanentError(f"dags/ has no DAG {pipeline.name}: add a file that defines it")
+
+
+def _set_partition(run_id: int, partition: Partition) -> None:
+    """Note the partition where the UI shows it; `DAG.test` has no argument for it."""
+    from airflow.models import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    values = {"partition_key": partition.key, "partition_date": partition.start}
+    with create_session() as session:
+        session.execute(update(DagRun).where(DagRun.id == run_id).values(values))
 
 
 def _end_interrupted() -> None:
