@@ -173,6 +173,28 @@ def secrets() -> None:
 
 
 @app.command()
+def compare(
+    pipeline: PipelineName = "",
+    partition: Annotated[str, typer.Option(help="Its key; the newest that landed by default.")] = "",
+) -> None:
+    """Run one partition on each orchestrator of the project, apart, and compare what they publish."""
+    from .orchestration import comparison
+    from .platform import pipelines, terminal
+
+    chosen = pipelines.chosen(pipeline)
+    wanted = chosen.partition(partition) if partition else terminal.newest_landed(chosen)
+    sys.exit(comparison.compare(chosen, wanted))
+
+
+@app.command()
+def remove(name: Annotated[str, typer.Argument(help="The pipeline.")]) -> None:
+    """Remove a pipeline from the project; what it has published stays."""
+    from .orchestration import removal
+
+    removal.remove(name)
+
+
+@app.command()
 def check() -> None:
     """Check that every pipeline's declaration, steps, configuration and schedule fit together."""
     from . import orchestration

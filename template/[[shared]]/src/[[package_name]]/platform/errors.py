@@ -34,6 +34,10 @@ class SecretsUnavailable(Exception):
     """The secrets backend does not answer; another attempt may help."""
 
 
+class SourceUnavailable(Exception):
+    """The place that input comes from does not answer; another attempt may help."""
+
+
 class PartitionBusy(Exception):
     """Another run works on the same partition; another attempt may find it published."""
 

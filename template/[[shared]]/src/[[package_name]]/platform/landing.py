@@ -11,12 +11,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import config
-from .errors import ConfigError, InputError
+from .errors import ConfigError, InputError, SourceUnavailable
 from .partitions import ALL, Partition
 
 if TYPE_CHECKING:
@@ -27,8 +28,12 @@ if TYPE_CHECKING:
 SCHEMES = ("s3", "gs", "az", "abfss", "memory")
 
 
-class LandingUnavailable(Exception):
-    """The object store does not answer; another attempt may help."""
+@dataclass(frozen=True)
+class Arrival:
+    """A partition's folder. at: when it became complete, or changed last while it is not."""
+
+    complete: bool
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -60,22 +65,37 @@ class Landing:
 
     def complete(self) -> list[str]:
         """Keys of the partitions whose input is complete, in order."""
-        if self.store is None:
-            folder = self.root / self.url
-            found = [path.parent.name for path in folder.glob(f"*/{self.marker}")]
-            return sorted(found) or ([ALL] if (folder / self.marker).exists() else [])
+        return sorted(key for key, arrival in self.arrivals().items() if arrival.complete)
+
+    def arrivals(self) -> dict[str, Arrival]:
+        """What has arrived, by the names of folders, which may not all be keys of partitions."""
+        if self.store is not None:
+            return self._arrivals_in_store()
+        top = self.root / self.url
+        folders = [path for path in top.iterdir() if path.is_dir()] if top.is_dir() else []
+        found = {path.name: _arrival(path, self.marker) for path in folders}
+        return found or ({ALL: _arrival(top, self.marker)} if top.is_dir() else {})
+
+    def _arrivals_in_store(self) -> dict[str, Arrival]:
         try:
-            listed = [meta["path"] for batch in self.store.list() for meta in batch]
+            listed = [(meta["path"], meta["last_modified"]) for batch in self.store.list() for meta in batch]
         except Exception as error:
             raise _unavailable(self.url, error) from None
-        ends = [path.split("/") for path in listed if path.rsplit("/", 1)[-1] == self.marker]
-        return sorted(parts[-2] if len(parts) > 1 else ALL for parts in ends)
+        found: dict[str, Arrival] = {}
+        for path, at in listed:
+            *folders, name = path.split("/")
+            key, known = folders[-1] if folders else ALL, found.get(folders[-1] if folders else ALL)
+            if name == self.marker:
+                found[key] = Arrival(True, at)
+            elif known is None or not (known.complete or known.at > at):
+                found[key] = Arrival(False, at)
+        return found
 
     @contextmanager
     def file(self, partition: Partition, name: str) -> Iterator[Path]:
         """A file of the partition's folder on this machine; one of an object store is copied here for the body.
 
-        Raises InputError when it is missing, LandingUnavailable when the store does not answer.
+        Raises InputError when it is missing, SourceUnavailable when the store does not answer.
         """
         if self.store is None:
             path = self.path(partition) / name
@@ -132,6 +152,14 @@ class _Chunks:
         return bytes(next(self.chunks, b""))
 
 
+def _arrival(folder: Path, marker: str) -> Arrival:
+    file = folder / marker
+    if not file.exists():
+        return Arrival(False, datetime.fromtimestamp(folder.stat().st_mtime, UTC))
+    # The time of the inode: copying keeps the time of the content, and moving a folder changes the folder only.
+    return Arrival(True, datetime.fromtimestamp(max(file.stat().st_ctime, folder.stat().st_ctime), UTC))
+
+
 def _folder(partition: Partition) -> str:
     return "" if partition.key == ALL else partition.key
 
@@ -152,4 +180,4 @@ def _unavailable(url: str, error: Exception) -> Exception:
     reason = f"{type(error).__name__}: {words[0] if words else ''}"
     if type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError", "InvalidPathError"):
         return ConfigError(f"{url} cannot be read ({reason[:300]}): check the address and this process's credentials")
-    return LandingUnavailable(f"{url} does not answer ({reason[:300]})")
+    return SourceUnavailable(f"{url} does not answer ({reason[:300]})")

@@ -152,6 +152,13 @@ def release(con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run)
     _update(con, pipeline, partition, run, _now())
 
 
+def forget_work(con: SQLBackend, pipeline: Pipeline) -> None:
+    """Drop the staging tables and claims of a pipeline; what it has published stays, and so does its history."""
+    if warehouse.has(con, CLAIMS):
+        warehouse.run(con, f"DELETE FROM {CLAIMS} WHERE pipeline = ?", [pipeline.name])
+    warehouse.drop_staged(con, *warehouse.staged_by(con, pipeline.name))
+
+
 def _update(
     con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run, until: datetime, keep_process: bool = False
 ) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from . import masking
 from .config import REFERENCE, SECRET_PREFIX, load, project_root
-from .errors import ConfigError, SecretError, SecretsUnavailable
+from .errors import CONFIGURATION, ConfigError, SecretError, SecretsUnavailable
 
 if TYPE_CHECKING:
     from .config import Secrets, Settings
@@ -180,7 +180,7 @@ def main() -> int:
         except (SecretError, SecretsUnavailable) as error:
             unread += 1
             print(f"error: {error}", file=sys.stderr)
-    return 1 if unread else 0
+    return CONFIGURATION if unread else 0
 
 
 if __name__ == "__main__":
