@@ -1,7 +1,7 @@
 """Deployments: one for each pipeline that has a flow, `flows/<pipeline>.py`, named after the environment.
 
-Schedule and limits come from the configuration, other options of a deployment from `DEPLOYMENT` in the flow's file. To deploy
-to workers elsewhere, give `deploy` what they read the code from.
+Schedule and limits come from the configuration, other options of a deployment from `DEPLOYMENT` in the flow's file. To
+deploy to workers elsewhere, give `deploy` the storage that they read the code from.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def has_flow(pipeline: Pipeline) -> bool:
 def deploy(client: SyncPrefectClient, storage: RunnerStorage | None = None) -> list[str]:
     """Make the deployments what the project says, and return a sentence for each pipeline whose flow is no good.
 
-    storage: where workers read the code from; this folder by default. Deployments of pipelines that are gone are deleted,
-    with their schedules and the runs that have not started. Those whose flow cannot be imported are left as they are.
+    storage: where workers read the code from; this folder by default. Deployments of pipelines that are gone are
+    deleted, with their schedules and the runs that have not started. Those whose flow cannot be imported stay.
     """
     _make_work_pool(client)
     problems, there = [], []
