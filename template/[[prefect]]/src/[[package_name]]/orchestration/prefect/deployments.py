@@ -18,7 +18,6 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate, WorkPoolCreate
 from prefect.client.schemas.filters import WorkPoolFilter
 from prefect.client.schemas.schedules import CronSchedule
-from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, ScriptError
 from prefect.flows import load_flow_from_entrypoint
 from prefect.runner.storage import LocalStorage, RunnerStorage
@@ -118,9 +117,8 @@ def _deployment(pipeline: Pipeline, storage: RunnerStorage) -> None:
     if flow.name != pipeline.name:
         raise ValueError(f"its flow is named {flow.name!r}; write @flow(name={pipeline.name!r}, ...)")
     options: dict[str, Any] = {"description": flow.description, **flow.fn.__globals__.get("DEPLOYMENT", {})}
-    deployment = RunnerDeployment.from_storage(
-        storage, entrypoint, name=name(), flow_name=flow.name, work_pool_name=work_pool(), **options
-    )
+    stored = flow.from_source(storage, entrypoint)
+    deployment = stored.to_deployment(name(), work_pool_name=work_pool(), **options)
     deployment.apply(schedules=[{"schedule": schedule, "active": True} for schedule in schedules(pipeline)])
 
 

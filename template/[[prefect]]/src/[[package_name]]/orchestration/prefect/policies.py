@@ -85,7 +85,7 @@ def partition_of_this_run() -> str:
 
 
 def partition_of(pipeline: Pipeline, run: FlowRun) -> str:
-    """Key of the partition of a run known from the API: its parameter, else the one that was due when it was scheduled."""
+    """Key of the partition of a run known from the API: its parameter, else the one due at its scheduled start."""
     return run.parameters.get("partition") or pipeline.due(run.expected_start_time).key
 
 
