@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from .errors import ConfigError
 
 if TYPE_CHECKING:
+    from .partitions import Partition
     from .pipelines import Pipeline
 
 # Long enough to meet each change of clocks, and the rarest of usual schedules.
@@ -39,6 +40,20 @@ def previous_tick(cron: str, timezone: str, before: datetime) -> datetime:
     from cronsim import CronSim
 
     return next(CronSim(cron, before.astimezone(ZoneInfo(timezone)) + timedelta(minutes=1), reverse=True))
+
+
+def tick_after(pipeline: Pipeline, partition: Partition) -> datetime | None:
+    """The first tick whose run is for a later partition than this one; without partitions the next tick from now on.
+
+    None when the pipeline has no schedule.
+    """
+    schedule = pipeline.settings.schedule
+    if not schedule.cron:
+        return None
+    for tick in ticks(schedule.cron, schedule.timezone, partition.end or datetime.now(UTC)):
+        if partition.start is None or pipeline.due(tick).start > partition.start:
+            return tick
+    return None
 
 
 def refuse_unfit(pipeline: Pipeline) -> None:
