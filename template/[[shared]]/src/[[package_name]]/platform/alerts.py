@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Literal
 
@@ -27,7 +27,7 @@ class Incident:
     step: str = ""
     error: str = ""
     reason: str = ""
-    run: Run = Run()
+    run: Run = field(default_factory=Run)
 
 
 def report(incident: Incident) -> bool:
@@ -45,7 +45,7 @@ def report(incident: Incident) -> bool:
         key = f"{settings.env} {incident.pipeline} {incident.partition} {run.id} {incident.kind}" if run.id else ""
         references = settings.for_pipeline(incident.pipeline).alerts.urls
         delivered = [_send_once(settings, reference, key, title, body) for reference in references]
-    except Exception as problem:  # noqa: BLE001  a secret, the receiver's library
+    except Exception as problem:  # a secret, the receiver's library
         masking.scrub(problem)
         log = logging.get_logger()
         log.exception("alert not sent", pipeline=incident.pipeline, partition=incident.partition)

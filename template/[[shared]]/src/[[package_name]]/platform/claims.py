@@ -30,8 +30,8 @@ class Claim:
 def hold(settings: config.Settings, work: str) -> Iterator[Claim]:
     """Wait until nobody else holds this piece of work, but no longer than `WAIT_SECONDS`, and hold it for the body.
 
-    Without a working store, or when another process keeps the claim, the work is done rather than left: once too often is
-    better than never.
+    Without a working store, or when another process keeps the claim, the work is done rather than left: once too often
+    is better than never.
     """
     store = _files if settings.warehouse.url.startswith("duckdb:") else _rows
     held = store(settings, work)

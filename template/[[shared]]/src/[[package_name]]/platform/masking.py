@@ -1,7 +1,7 @@
 """Masking: every secret that was read is shown as *** from then on, in log lines, tracebacks, alerts and terminal.
 
-A secret of at least 8 characters is masked wherever it occurs, also encoded. A shorter one, or one that is also a name in
-this project, occurs by chance in dates, links and table names: it is masked only where it stands as a word or as a
+A secret of at least 8 characters is masked wherever it occurs, also encoded. A shorter one, or one that is also a name
+in this project, occurs by chance in dates, links and table names: it is masked only where it stands as a word or as a
 credential, and a warning says so.
 """
 
@@ -56,7 +56,7 @@ def add(value: str, name: str = "a secret") -> None:
 
 
 def add_listener(listener: Callable[[str], object]) -> None:
-    """Call this with every secret that is masked anywhere, those known already too: for engines with masks of their own."""
+    """Call this with every secret that is masked anywhere, also with those known already: for engines' own masks."""
     _listeners.append(listener)
     for value in sorted(_values):
         if not weakness(value):
@@ -236,7 +236,7 @@ def _escaped(text: str) -> str:
 
 @lru_cache(maxsize=256)
 def _escapes(char: str) -> str:
-    """A regular expression of one character in any of its forms, with any number of backslashes for text within text."""
+    """A regular expression of one character in any form; text within text has any number of backslashes."""
     raw, utf_16 = char.encode("utf-8", "surrogatepass"), char.encode("utf-16-be", "surrogatepass")
     escapes = [
         "".join(rf"\\+u{high:02x}{low:02x}" for high, low in zip(utf_16[::2], utf_16[1::2], strict=True)),

@@ -1,8 +1,8 @@
 """Metrics of the steps for Prometheus: a text file per pipeline in var/<env>/metrics/, for a textfile collector.
 
-A Pushgateway gets the same when ``[metrics]`` names one. The client keeps its counters in memory, and its mode for several
-processes leaves a file for each of them, while every step may be a process of its own. So the text file is the state: a
-step reads it, adds to it and replaces it, under a lock.
+A Pushgateway gets the same when ``[metrics]`` names one. The Prometheus client keeps counters in memory, and its mode for
+several processes leaves a file for each of them, while every step may be a process of its own. So the text file is the
+state: a step reads it, adds to it and replaces it, under a lock.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Metrics:
                 yield metric
 
     def load(self, text: str) -> None:
-        """Add what a file says about this pipeline; of another name or label it keeps nothing. Raises on damaged text."""
+        """Add what a text says about this pipeline, and skip the rest. Raises what the parser raises on damaged text."""
         from prometheus_client.parser import text_string_to_metric_families
 
         for sample in (sample for family in text_string_to_metric_families(text) for sample in family.samples):

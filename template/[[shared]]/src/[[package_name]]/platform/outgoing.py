@@ -23,8 +23,8 @@ _last: dict[str, Thread] = {}
 def within(seconds: float, call: Callable[[], Result], key: str = "") -> Result:
     """The result of a call that may take so many seconds. Raises TimeoutError when it takes longer.
 
-    A call that hangs is left to its thread, which does not keep the process from ending. key: while a call with the same
-    key hangs, the next one raises TimeoutError at once, so that such threads do not pile up.
+    A call that hangs is left to its thread, which does not keep the process from ending. key: while a call with the
+    same key hangs, the next one raises TimeoutError at once, so that such threads do not pile up.
     """
     if key and key in _last and _last[key].is_alive():
         raise TimeoutError("the call before it still hangs")

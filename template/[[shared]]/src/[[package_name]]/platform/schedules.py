@@ -57,7 +57,7 @@ def tick_after(pipeline: Pipeline, partition: Partition) -> datetime | None:
 
 
 def refuse_unfit(pipeline: Pipeline) -> None:
-    """Raise ConfigError when two ticks of the schedule start a run of the same partition: one of them would do nothing."""
+    """Raise ConfigError when two ticks of the schedule start a run of the same partition, as one would do nothing."""
     schedule = pipeline.settings.schedule
     if not schedule.cron or pipeline.grain not in REMEDIES:
         return
@@ -69,8 +69,8 @@ def refuse_unfit(pipeline: Pipeline) -> None:
         key = pipeline.due(tick).key
         if key in seen and not _is_repeated_hour(seen[key], tick):
             raise ConfigError(
-                f'schedule.cron "{schedule.cron}" of {pipeline.name} ticks more than once for {key}: a run processes one '
-                f"{pipeline.grain}, so write {REMEDIES[pipeline.grain]}, in config/pipelines/{pipeline.name}.toml"
+                f'schedule.cron "{schedule.cron}" of {pipeline.name} ticks more than once for {key}: a run processes '
+                f"one {pipeline.grain}, so write {REMEDIES[pipeline.grain]}, in config/pipelines/{pipeline.name}.toml"
             )
         seen[key] = tick
 

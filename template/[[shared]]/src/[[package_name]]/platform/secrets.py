@@ -51,9 +51,9 @@ def resolve(value: str, secrets: Secrets) -> str:
 
 
 def verify(settings: Settings) -> None:
-    """Read every secret that the configuration refers to, once per process, so that a missing one stops a run before any work.
+    """Read every secret that the configuration refers to, so that a missing one stops a run before any work.
 
-    Raises as `resolve`.
+    Reads them once per process. Raises as `resolve`.
     """
     needed = tuple(sorted(set(references(settings.model_dump()))))
     key = (settings.env, *settings.secrets.model_dump().values(), *needed)

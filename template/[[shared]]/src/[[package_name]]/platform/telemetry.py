@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk._logs import LoggerProvider
     from opentelemetry.sdk.trace import TracerProvider
 
-SEND_SECONDS = 3  # a collector that does not answer costs a step no more than this, and the end of the process once more
+SEND_SECONDS = 3  # a collector that does not answer costs each step no more than this, and the process's end as much
 SERVICE = __name__.split(".")[0]
 logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)  # repeats every second that nobody answers
 
