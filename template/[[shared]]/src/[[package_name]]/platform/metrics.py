@@ -1,8 +1,8 @@
 """Metrics of the steps for Prometheus: a text file per pipeline in var/<env>/metrics/, for a textfile collector.
 
-A Pushgateway gets the same when ``[metrics]`` names one. The Prometheus client keeps counters in memory, and its mode for
-several processes leaves a file for each of them, while every step may be a process of its own. So the text file is the
-state: a step reads it, adds to it and replaces it, under a lock.
+A Pushgateway gets the same when ``[metrics]`` names one. The Prometheus client keeps counters in memory, and its mode
+for several processes leaves a file for each of them, while every step may be a process of its own. So the text file is
+the state: a step reads it, adds to it and replaces it, under a lock.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Metrics:
                 yield metric
 
     def load(self, text: str) -> None:
-        """Add what a text says about this pipeline, and skip the rest. Raises what the parser raises on damaged text."""
+        """Add what a text says about this pipeline and skip the rest. Raises what the parser raises on damaged text."""
         from prometheus_client.parser import text_string_to_metric_families
 
         for sample in (sample for family in text_string_to_metric_families(text) for sample in family.samples):
@@ -119,7 +119,7 @@ def _read(file: Path, labels: dict[str, str]) -> Metrics:
         aside = file.with_suffix(".damaged")
         file.replace(aside)
         log = logging.get_logger()
-        log.warning("damaged metrics file set aside, counters start again", file=str(aside), reason=str(error)[:200])
+        log.warning("damaged metrics file set aside, counters start again", file=str(aside), reason=repr(str(error))[:80])
         return Metrics(labels)
     return metrics
 
