@@ -119,7 +119,9 @@ def _read(file: Path, labels: dict[str, str]) -> Metrics:
         aside = file.with_suffix(".damaged")
         file.replace(aside)
         log = logging.get_logger()
-        log.warning("damaged metrics file set aside, counters start again", file=str(aside), reason=repr(str(error))[:80])
+        log.warning(
+            "damaged metrics file set aside, counters start again", file=str(aside), reason=repr(str(error))[:80]
+        )
         return Metrics(labels)
     return metrics
 
