@@ -23,10 +23,10 @@ def home() -> Path:
     return Path(os.environ["AIRFLOW_HOME"])
 
 
-def lock() -> FileLock:
+def lock(name: str = "metadata") -> FileLock:
     """Held while the database is made or changed, and by `make run` for as long as it uses that of the services."""
     home().mkdir(parents=True, exist_ok=True)
-    return FileLock(home() / "metadata.lock")
+    return FileLock(home() / f"{name}.lock")
 
 
 def set_variables() -> None:
