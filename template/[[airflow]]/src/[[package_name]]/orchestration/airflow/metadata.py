@@ -93,7 +93,7 @@ def _set_pools(session: object) -> None:
 
 def _write_keys(file: Path) -> None:
     """Keys that the processes share. Without this file Airflow writes one that keeps all defaults of its version."""
-    with lock():
+    with lock("keys"):
         if file.exists():
             return
         fernet_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
