@@ -44,8 +44,14 @@ BREAKS = {
     ),
     "not retried": ("dagster", "src/*/defs/policies.py", r'"retry_policy": ', '"owners": ', "dagster-no-retries"),
     "no freshness": ("dagster", "src/*/defs/flights_daily.py", r"freshness_policy=FRESH", "", "dagster-no-freshness"),
-    "unnamed": ("prefect", "flows/flights_daily.py", r"name=steps.PIPELINE,", "", "prefect-unnamed-flow"),
-    "no pool": ("prefect", "prefect.yaml", r"work_pool:", "pool:", "prefect-no-work-pool"),
+    "unnamed": ("prefect", "flows/flights_daily.py", r"name=PIPELINE.name,", "", "prefect-unnamed-flow"),
+    "not deployed": (
+        "prefect",
+        "src/*/orchestration/prefect/deployments.py",
+        r"\.to_deployment\(",
+        ".with_options(",
+        "prefect-no-deployment",
+    ),
     "orchestrator in business code": (
         "prefect",
         "src/*/pipelines/flights_daily/transform.py",

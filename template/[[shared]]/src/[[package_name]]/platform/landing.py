@@ -1,7 +1,7 @@
 """Landing: where a pipeline's input arrives, a folder for each partition, complete once it holds the marker.
 
-``landing.url`` in config/pipelines/<name>.toml is a folder, or ``s3://bucket/prefix``, ``gs://…`` or ``az://…``; obstore
-reads those, with the credentials that the provider's own tools would use.
+``landing.url`` in config/pipelines/<name>.toml is a folder, or ``s3://bucket/prefix``, ``gs://…`` or ``az://…``;
+obstore reads those, with the credentials that the provider's own tools would use.
 """
 
 from __future__ import annotations

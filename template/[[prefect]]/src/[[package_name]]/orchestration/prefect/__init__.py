@@ -1,4 +1,4 @@
-"""Prefect as an orchestrator of this project: one deployment per pipeline, a server, a worker, and what looks after runs."""
+"""Prefect as an orchestrator of this project: a deployment for each pipeline, a server, a worker, and operations."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 
 class Prefect:
-    """The interface of `orchestration.engine`. Prefect itself is imported only when a method needs it: that takes seconds."""
+    """The interface of `orchestration.engine`. Methods import Prefect, which takes seconds, when they need it."""
 
     id = "prefect"
     title = "Prefect"
+    definition = "flows/{name}.py"
     health = "/api/health"
     ui = "/"
 

@@ -1,7 +1,7 @@
 """Deployments: one for each pipeline that has a flow, `flows/<pipeline>.py`, named after the environment.
 
-Schedule and limits come from the configuration, other options of a deployment from `DEPLOYMENT` in the flow's file. To deploy
-to workers elsewhere, give `deploy` what they read the code from.
+Schedule and limits come from the configuration, other options of a deployment from `DEPLOYMENT` in the flow's file. To
+deploy to workers elsewhere, give `deploy` the storage that they read the code from.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate, WorkPoolCreate
 from prefect.client.schemas.filters import WorkPoolFilter
 from prefect.client.schemas.schedules import CronSchedule
-from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, ScriptError
 from prefect.flows import load_flow_from_entrypoint
 from prefect.runner.storage import LocalStorage, RunnerStorage
@@ -53,8 +52,8 @@ def has_flow(pipeline: Pipeline) -> bool:
 def deploy(client: SyncPrefectClient, storage: RunnerStorage | None = None) -> list[str]:
     """Make the deployments what the project says, and return a sentence for each pipeline whose flow is no good.
 
-    storage: where workers read the code from; this folder by default. Deployments of pipelines that are gone are deleted,
-    with their schedules and the runs that have not started. Those whose flow cannot be imported are left as they are.
+    storage: where workers read the code from; this folder by default. Deployments of pipelines that are gone are
+    deleted, with their schedules and the runs that have not started. Those whose flow cannot be imported stay.
     """
     _make_work_pool(client)
     problems, there = [], []
@@ -118,9 +117,8 @@ def _deployment(pipeline: Pipeline, storage: RunnerStorage) -> None:
     if flow.name != pipeline.name:
         raise ValueError(f"its flow is named {flow.name!r}; write @flow(name={pipeline.name!r}, ...)")
     options: dict[str, Any] = {"description": flow.description, **flow.fn.__globals__.get("DEPLOYMENT", {})}
-    deployment = RunnerDeployment.from_storage(
-        storage, entrypoint, name=name(), flow_name=flow.name, work_pool_name=work_pool(), **options
-    )
+    stored = flow.from_source(storage, entrypoint)
+    deployment = stored.to_deployment(name(), work_pool_name=work_pool(), **options)
     deployment.apply(schedules=[{"schedule": schedule, "active": True} for schedule in schedules(pipeline)])
 
 

@@ -1,7 +1,7 @@
 """Runs in this process, for `make run`, and for `make backfill` without services.
 
-The server of `make up` records them while it is up, else a temporary one, in the same database. What Prefect itself has to
-say goes to var/<env>/prefect/run.log.
+The server of `make up` records them while it is up, else a temporary one, in the same database. Prefect's own log
+lines go to var/<env>/prefect/run.log.
 """
 
 from __future__ import annotations
@@ -120,8 +120,12 @@ def _free_places() -> None:
 def _log_to(path: Path) -> None:
     import prefect.main  # noqa: F401  sets logging up when it is imported, and would remove our handler
 
+    from . import logs
+
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(platform_logging.formatter())
+    for each in (logs.RunContext(), logs.ShortLocks()):
+        handler.addFilter(each)
     logging.getLogger().addHandler(handler)
 
 

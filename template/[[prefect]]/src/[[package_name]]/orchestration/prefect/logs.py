@@ -27,7 +27,7 @@ class RunContext(logging.Filter):
 
 
 class ShortLocks(logging.Filter):
-    """Says in one line that SQLite was busy: what was refused is tried again, and a traceback would only alarm people."""
+    """Says in one line that SQLite was busy: what it refused is tried again, so a traceback would only alarm people."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None

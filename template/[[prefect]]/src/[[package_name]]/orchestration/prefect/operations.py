@@ -1,8 +1,8 @@
 """What looks after runs while no worker has them in hand, as the service `operations` beside the worker.
 
-Automations on the server notice runs that miss their SLA, never start, or whose process died or fell silent. Each starts a
-flow of this file, which this service runs itself, as every place of the workers may be taken at that moment. And runs that
-wait for input are started again when it is there.
+Automations on the server notice runs that miss their SLA, never start, or whose process died or fell silent. Each
+starts a flow of this file, which this service runs itself, as every place of the workers may be taken at that moment.
+Runs that wait for input are started again when it is there.
 """
 
 from __future__ import annotations
@@ -42,12 +42,13 @@ def report_late_run(run_id: str) -> None:
         run, pipeline = _run(client, run_id)
     if run.state.is_final():
         return
+    seconds = pipeline.settings.sla_seconds
     alerts.report(
         alerts.Incident(
             kind="late",
             pipeline=pipeline.name,
             partition=policies.partition_of(pipeline, run),
-            reason=f"not published within {pipeline.settings.sla_seconds:,.0f} s; the run is {run.state.name} and goes on",
+            reason=f"not published within {seconds:,.0f} s; the run is {run.state.name} and goes on",
             run=policies.run_of(run),
         )
     )

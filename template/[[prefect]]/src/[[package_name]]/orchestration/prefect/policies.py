@@ -85,7 +85,7 @@ def partition_of_this_run() -> str:
 
 
 def partition_of(pipeline: Pipeline, run: FlowRun) -> str:
-    """Key of the partition that a run known from the API is for: its parameter, else what was due when it was scheduled."""
+    """Key of the partition of a run known from the API: its parameter, else the one due at its scheduled start."""
     return run.parameters.get("partition") or pipeline.due(run.expected_start_time).key
 
 
@@ -98,7 +98,7 @@ def come_back_when_ready(pipeline: Pipeline, key: str) -> None:
     """End this attempt while the input is missing; `operations` starts the run again when it is there.
 
     No worker is held meanwhile. The run looks once more when `input_wait.timeout_seconds` are over, and then raises
-    InputNotReady. Does nothing without a deployment, as nobody would start the run again: the step waits by itself then.
+    InputNotReady. Does nothing without a deployment: nobody would start the run again, so the step waits by itself.
     """
     run, partition = runtime.flow_run, pipeline.partition(key)
     if runtime.deployment.id is None or _is_ready(pipeline, partition):

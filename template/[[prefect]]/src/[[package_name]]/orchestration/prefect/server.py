@@ -22,7 +22,7 @@ from ...platform.errors import ConfigError
 
 START_SECONDS = 600  # a busy machine takes minutes; a server that ends is noticed at once
 STOP_SECONDS = 5
-# As Prefect starts its own temporary servers: without the UI, the scheduler and the other things that only a lasting server needs.
+# As Prefect starts its own temporary servers: without the UI, the scheduler and what else only a lasting server needs.
 TEMPORARY = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
 
 

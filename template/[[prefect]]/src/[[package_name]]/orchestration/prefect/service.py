@@ -11,6 +11,7 @@ import os
 import sys
 
 import psutil
+import uvicorn
 
 from . import setup
 
@@ -20,8 +21,7 @@ def server() -> None:
     url = os.environ.pop("ENGINE_DATABASE_URL", "")
     if url:
         os.environ["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = f"postgresql+asyncpg://{url.partition('://')[2]}"
-    import uvicorn  # settings are read when Prefect is imported
-    from prefect.server.api.server import create_app
+    from prefect.server.api.server import create_app  # settings are read when Prefect is imported
 
     port = int(os.environ["PREFECT_PORT"])
     uvicorn.run(create_app(final=True), host="127.0.0.1", port=port, log_config=None, log_level="warning")

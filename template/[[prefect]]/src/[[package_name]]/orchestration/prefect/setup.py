@@ -37,7 +37,7 @@ def run() -> int:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             problems = _set_up()
-        except Exception as error:  # noqa: BLE001  whatever it was, the services that wait must learn of it
+        except Exception as error:  # whatever it was, the services that wait must learn of it
             log.warning("setup failed", attempt=attempt, exc_info=True)
             problem = f"Prefect cannot be set up ({type(error).__name__}: {error}): see setup.log"
             time.sleep(PAUSE_SECONDS)

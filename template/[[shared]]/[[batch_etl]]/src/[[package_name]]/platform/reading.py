@@ -1,4 +1,5 @@
-"""Typing text on any backend: a value of another form becomes null and never an error, so that its row can be set aside.
+"""Typing text on any backend: a value of another form becomes null and never an error, so that its row can be set
+aside.
 
 missing: the text that stands for no value, besides the empty one.
 """
