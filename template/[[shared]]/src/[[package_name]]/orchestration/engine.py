@@ -42,10 +42,14 @@ class InProcess(Protocol):
 
 
 class Engine(Protocol):
-    """id: as in ORCHESTRATOR. title: for people. port: of the server. health: path that answers 200 when it is ready."""
+    """id: as in ORCHESTRATOR. title: for people. definition: the thin file of a pipeline, with {package} and {name}.
+
+    port: of the server on this machine. health: path that answers 200 when it is ready. ui: path to look at.
+    """
 
     id: str
     title: str
+    definition: str
     port: int
     health: str
     ui: str

@@ -1,7 +1,7 @@
 """Landing: where a pipeline's input arrives, a folder for each partition, complete once it holds the marker.
 
-``landing.url`` in config/pipelines/<name>.toml is a folder, or ``s3://bucket/prefix``, ``gs://…`` or ``az://…``; obstore
-reads those, with the credentials that the provider's own tools would use.
+``landing.url`` in config/pipelines/<name>.toml is a folder, or ``s3://bucket/prefix``, ``gs://…`` or ``az://…``;
+obstore reads those, with the credentials that the provider's own tools would use.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import config
-from .errors import ConfigError, InputError
+from .errors import ConfigError, InputError, SourceUnavailable
 from .partitions import ALL, Partition
 
 if TYPE_CHECKING:
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from .pipelines import Pipeline
 
 SCHEMES = ("s3", "gs", "az", "abfss", "memory")
-
-
-class LandingUnavailable(Exception):
-    """The object store does not answer; another attempt may help."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +95,7 @@ class Landing:
     def file(self, partition: Partition, name: str) -> Iterator[Path]:
         """A file of the partition's folder on this machine; one of an object store is copied here for the body.
 
-        Raises InputError when it is missing, LandingUnavailable when the store does not answer.
+        Raises InputError when it is missing, SourceUnavailable when the store does not answer.
         """
         if self.store is None:
             path = self.path(partition) / name
@@ -184,4 +180,4 @@ def _unavailable(url: str, error: Exception) -> Exception:
     reason = f"{type(error).__name__}: {words[0] if words else ''}"
     if type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError", "InvalidPathError"):
         return ConfigError(f"{url} cannot be read ({reason[:300]}): check the address and this process's credentials")
-    return LandingUnavailable(f"{url} does not answer ({reason[:300]})")
+    return SourceUnavailable(f"{url} does not answer ({reason[:300]})")

@@ -99,3 +99,8 @@ def chosen(name: str | None) -> Pipeline:
     if len(known) > 1:
         raise ConfigError(f"say which pipeline with PIPELINE=NAME; there are {', '.join(known)}")
     return get(known[0])
+
+
+def run_steps(pipeline: Pipeline, partition: Partition) -> dict[str, Rows]:
+    """Run all steps of a partition in this process, without an orchestrator. Returns the rows of each step."""
+    return {name: pipeline.step(name)(partition) for name in pipeline.steps}

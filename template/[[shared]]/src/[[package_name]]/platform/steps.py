@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 from structlog.contextvars import bound_contextvars
 
 from . import config, logging, masking, metrics, secrets, telemetry, warehouse
-from .errors import InputNotReady, PartitionBusy, PermanentError, SecretsUnavailable
-from .landing import LandingUnavailable
+from .errors import InputNotReady, PartitionBusy, PermanentError, SecretsUnavailable, SourceUnavailable
 from .runs import current_run
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ EXPECTED = (
     PermanentError,
     InputNotReady,
     PartitionBusy,
-    LandingUnavailable,
+    SourceUnavailable,
     SecretsUnavailable,
     warehouse.WarehouseError,
 )

@@ -6,6 +6,7 @@ default schema and are only ever replaced a partition at a time, in one transact
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 STAGING = "staging"
 LONGEST_NAME = 63
 LOCK_POLL_SECONDS = 0.05
+CONNECT_SECONDS = 30
 ROWS_AT_ONCE = 100_000
 
 
@@ -106,6 +108,7 @@ def _open_postgresql(settings: config.Settings) -> SQLBackend:
             user=parts.username,
             password=password,
             database=parts.path.lstrip("/"),
+            connect_timeout=CONNECT_SECONDS,
         )
     except psycopg.OperationalError as error:
         raise WarehouseError(f"cannot reach {describe(settings)}: {str(error).splitlines()[0]}") from None
@@ -242,7 +245,16 @@ def _clear_staged(con: SQLBackend, name: str) -> None:
     drop_staged(con, name)
 
 
+def staged_by(con: SQLBackend, pipeline: str) -> list[str]:
+    """Names of the staging tables of a pipeline."""
+    selected = "SELECT table_name FROM information_schema.tables WHERE table_schema = ?"
+    form = re.compile(rf"{re.escape(pipeline)}_(all|[0-9]{{6,8}}(T[0-9]{{2}}Z)?)_[a-z]+")
+    return [name for (name,) in rows(con, selected, [STAGING]) if form.fullmatch(name)]
+
+
 def drop_staged(con: SQLBackend, *names: str) -> None:
+    if not names:
+        return
     # In one go, as each is a transaction; with the views of `name_staged`.
     run(con, "; ".join(f'DROP TABLE IF EXISTS {STAGING}."{name}" CASCADE' for name in names))
 

@@ -1,7 +1,7 @@
 """Which partitions a schedule and a sensor request: each one once, when it is due and its input is there.
 
-The schedule takes the partition of its tick when the input is there at the tick. All others are the sensor's: input that
-arrives later, and partitions whose tick passed while nothing was running.
+The schedule takes the partition of its tick when the input is there at the tick. All others are the sensor's: input
+that arrives later, and partitions whose tick passed while nothing was running.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ def since_last_look(
 ) -> dg.SensorResult:
     """Runs of partitions that are due and whose input has arrived since the last look.
 
-    A partition is taken one look after it landed, so that whoever lands it and runs it by hand does not run it twice. What
-    is there at the first look is history and left to backfills. A partition is also requested, once, when
-    ``input_wait.timeout_seconds`` have passed since its tick without its input, or since its input began to arrive and did
-    not become complete: that run fails, which is what tells people.
+    A partition is taken one look after it landed, so that whoever lands it and runs it by hand does not run it twice.
+    What is there at the first look is history and left to backfills. A partition is also requested, once, when
+    ``input_wait.timeout_seconds`` have passed since its tick without its input, or since its input began to arrive and
+    did not become complete: that run fails, which is what tells people.
     """
     now, tick = datetime.now(UTC), last_tick(pipeline)
     look = _Look.after(context.cursor)

@@ -1,4 +1,5 @@
-"""Typing text on any backend: a value of another form becomes null and never an error, so that its row can be set aside.
+"""Typing text on any backend: a value of another form becomes null and never an error, so that its row can be set
+aside.
 
 missing: the text that stands for no value, besides the empty one.
 """
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 INTEGER, LONG = r"^-?[0-9]{1,9}$", r"^-?[0-9]{1,18}$"
 DECIMAL = r"^-?([0-9]{1,15}\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,2})?$"
 DATE = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
-TIMESTAMP = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]+)?)?Z?$"
+TIMESTAMP = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]+)?)?(Z|[+]00(:?00)?)?$"
 TRUE, FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 
 
@@ -52,9 +53,9 @@ def date(text: ir.StringColumn) -> ir.DateColumn:
 
 
 def timestamp(text: ir.StringColumn) -> ir.TimestampColumn:
-    """An instant in UTC, as 2013-01-31T05:00:00Z, or without the Z."""
+    """An instant in UTC, as 2013-01-31T05:00:00Z, or with +00, or without either."""
     valid = text.re_search(TIMESTAMP) & (_day(text) <= _days_in_month(text))
-    return ibis.cases((valid, text.re_replace("Z$", "").cast("timestamp")))
+    return ibis.cases((valid, text.re_replace("(Z|[+]00(:?00)?)$", "").cast("timestamp")))
 
 
 def boolean(text: ir.StringColumn) -> ir.BooleanColumn:

@@ -1,6 +1,7 @@
 """Sources: where the rows of a partition come from. Each loads them as text into staging, and says when they are there.
 
-Files are read by DuckDB, whatever the warehouse is: it streams, and it keeps the lines that it cannot split into fields.
+Files are read by DuckDB, whatever the warehouse is: it streams, and it keeps the lines that it cannot split into
+fields.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class Source(Protocol):
     def load(self, con: SQLBackend, pipeline: Pipeline, partition: Partition, raw: str, broken: str) -> tuple[int, int]:
         """Stage the rows under these two names: all columns as text, and (reason, record) of what cannot be split.
 
-        Each has the columns partition_date, partition_start, in UTC, and source_row, from 1. Returns the number of each.
-        Raises InputError.
+        Each has the columns partition_date, partition_start, in UTC, and source_row, from 1. Returns the number of
+        each. Raises InputError.
         """
 
 
@@ -70,14 +71,14 @@ class Csv(LandingFile):
         place = landing.of(pipeline)
         with place.file(partition, self.file) as path, _reading(place.shown(partition, self.file)):
             self._check_header(path, place.shown(partition, self.file))
-            columns = ", ".join(f"{_text(name)}: 'VARCHAR'" for name in self.columns)
-            options = f"delim = {_text(self.delimiter)}, quote = {_text(self.quote)}, escape = {_text(self.quote)}"
+            columns = ", ".join(f"{text(each)}: 'VARCHAR'" for each in self.columns)
+            options = f"delim = {text(self.delimiter)}, quote = {text(self.quote)}, escape = {text(self.quote)}"
             with warehouse.file_reader(con) as reader:
                 lines = warehouse.stage_query(
                     con,
                     raw,
                     reader,
-                    f"SELECT {_row(partition, 'row_number() OVER ()')}, * FROM read_csv({_text(str(path))}, "
+                    f"SELECT {row(partition, 'row_number() OVER ()')}, * FROM read_csv({text(str(path))}, "
                     f"auto_detect = false, header = true, {options}, store_rejects = true, rejects_limit = 0, "
                     f"columns = {{{columns}}})",
                 )
@@ -85,7 +86,7 @@ class Csv(LandingFile):
                     con,
                     broken,
                     reader,
-                    f"SELECT {_row(partition, 'line::BIGINT')}, min(error_message) AS reason, min(csv_line) AS record "
+                    f"SELECT {row(partition, 'line::BIGINT')}, min(error_message) AS reason, min(csv_line) AS record "
                     "FROM reject_errors GROUP BY line ORDER BY line",
                 )
         return lines, rejects
@@ -101,7 +102,9 @@ class Csv(LandingFile):
         if not line.strip():
             raise InputError(f"{shown} is empty")
         quoting = {"quotechar": self.quote} if self.quote else {"quoting": csv.QUOTE_NONE}
-        _compare(shown, next(csv.reader([line.removeprefix("\ufeff")], delimiter=self.delimiter, **quoting)), self.columns)
+        _compare(
+            shown, next(csv.reader([line.removeprefix("\ufeff")], delimiter=self.delimiter, **quoting)), self.columns
+        )
 
 
 @dataclass(frozen=True)
@@ -115,15 +118,15 @@ class Parquet(LandingFile):
     def load(self, con: SQLBackend, pipeline: Pipeline, partition: Partition, raw: str, broken: str) -> tuple[int, int]:
         place = landing.of(pipeline)
         with place.file(partition, self.file) as path, _reading(place.shown(partition, self.file)):
-            scan = f"{self.reader}({_text(str(path))})"
+            scan = f"{self.reader}({text(str(path))})"
             with warehouse.file_reader(con) as reader:
+                reader.execute("SET TimeZone = 'UTC'")  # of instants as text
                 described = reader.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()
-                _compare(place.shown(partition, self.file), [name for name, *_ in described], self.columns)
-                columns = ", ".join(f"{_name(name)}::VARCHAR AS {_name(name)}" for name in self.columns)
-                query = f"SELECT {_row(partition, 'row_number() OVER ()')}, {columns} FROM {scan}"
+                _compare(place.shown(partition, self.file), [each for each, *_ in described], self.columns)
+                columns = ", ".join(f"{name(each)}::VARCHAR AS {name(each)}" for each in self.columns)
+                query = f"SELECT {row(partition, 'row_number() OVER ()')}, {columns} FROM {scan}"
                 lines = warehouse.stage_query(con, raw, reader, query)
-                nothing = f"SELECT {_row(partition, '0::BIGINT')}, '' AS reason, '' AS record WHERE false"
-                warehouse.stage_query(con, broken, reader, nothing)
+                warehouse.stage_query(con, broken, reader, nothing(partition))
         return lines, 0
 
 
@@ -154,7 +157,7 @@ def _compare(shown: str, given: Sequence[str], wanted: Sequence[str]) -> None:
     raise InputError(f"{shown} has another header ({'; '.join(shown_differences) or 'columns in another order'})")
 
 
-def _row(partition: Partition, number: str) -> str:
+def row(partition: Partition, number: str) -> str:
     """The columns that name a row, for a SELECT."""
     if partition.start is None:
         return f"NULL::DATE AS partition_date, NULL::TIMESTAMP AS partition_start, {number} AS source_row"
@@ -165,9 +168,16 @@ def _row(partition: Partition, number: str) -> str:
     )
 
 
-def _text(value: str) -> str:
+def nothing(partition: Partition) -> str:
+    """A query for no broken rows, for sources that have none."""
+    return f"SELECT {row(partition, '0::BIGINT')}, '' AS reason, '' AS record WHERE false"
+
+
+def text(value: str) -> str:
+    """A value as a literal of SQL."""
     return "'" + value.replace("'", "''") + "'"
 
 
-def _name(value: str) -> str:
+def name(value: str) -> str:
+    """The name of a column in SQL."""
     return '"' + value.replace('"', '""') + '"'
