@@ -21,6 +21,7 @@ from .partitions import PARTITION, argument
 
 # A tick is the schedule's until it is this old and the sensor's from then on, so no partition is requested by both.
 SCHEDULE_TAKES = timedelta(minutes=2)
+RUN_KEY = "dagster/run_key"  # the tag of a run that was requested here
 
 
 def of_tick(context: dg.ScheduleEvaluationContext, pipeline: Pipeline) -> dg.RunRequest | dg.SkipReason:
@@ -29,9 +30,11 @@ def of_tick(context: dg.ScheduleEvaluationContext, pipeline: Pipeline) -> dg.Run
     due = pipeline.due(tick)
     if is_late(tick) or not _is_ready(pipeline, due):
         return dg.SkipReason(f"{due} is requested by the sensor once its input is there")
-    if due.start and _was_requested(context, due):
-        return dg.SkipReason(f"{due} was requested by an earlier tick")
-    return dg.RunRequest(partition_key=argument(due))
+    if argument(due) is None:
+        return dg.RunRequest()
+    if _was_requested(context.instance, pipeline, due):
+        return dg.SkipReason(f"{due} was requested before")
+    return _request(pipeline, due.key, due.key)
 
 
 def since_last_look(
@@ -138,10 +141,10 @@ def _request(pipeline: Pipeline, key: str, run_key: str) -> dg.RunRequest:
     return dg.RunRequest(partition_key=argument(pipeline.partition(key)), run_key=run_key)
 
 
-def _was_requested(context: dg.ScheduleEvaluationContext, due: Partition) -> bool:
-    """Whether this schedule has requested the partition: two ticks stand for one where clocks are turned back."""
-    tags = {PARTITION: due.key, "dagster/schedule_name": context.schedule_name}
-    return context.instance.get_runs_count(dg.RunsFilter(tags=tags)) > 0
+def _was_requested(instance: dg.DagsterInstance, pipeline: Pipeline, due: Partition) -> bool:
+    """Whether schedule or sensor have requested the partition: two ticks stand for one where clocks are turned back."""
+    tags = {PARTITION: due.key, RUN_KEY: due.key}
+    return instance.get_runs_count(dg.RunsFilter(job_name=pipeline.name, tags=tags)) > 0
 
 
 def _has_run(instance: dg.DagsterInstance, pipeline: Pipeline, key: str, since: datetime) -> bool:
