@@ -1,8 +1,9 @@
-"""Pipelines in an installed project: added from a file, run, listed, backfilled, updated and removed, ten side by side."""
+"""Pipelines in an installed project: added from a file, run, listed, backfilled and removed, ten side by side."""
 
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import duckdb
@@ -44,6 +45,12 @@ def add(project: Project, name: str, grain: str) -> None:
 def published(project: Project, table: str) -> int:
     with duckdb.connect(project.folder / "var" / "dev" / "warehouse.duckdb", read_only=True) as con:
         return con.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0]
+
+
+def git_grep(*arguments: str, cwd: Path) -> list[str]:
+    """Files that hold a text, whether they are committed or not."""
+    command = ["git", "grep", "--untracked", "-l", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False).stdout.splitlines()
 
 
 def status(project: Project) -> str:

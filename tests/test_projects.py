@@ -39,7 +39,9 @@ INDEPENDENT = f"""
     WITH flights AS (
         SELECT carrier, origin, dest, dep_time = 'NA' AS cancelled,
             nullif(dep_delay, 'NA')::INT AS dep_delay, nullif(arr_delay, 'NA')::INT AS arr_delay
-        FROM read_csv('data/landing/flights_daily/{DAY}/flights.csv', all_varchar = true, auto_type_candidates = ['VARCHAR'])
+        FROM read_csv(
+            'data/landing/flights_daily/{DAY}/flights.csv', all_varchar = true, auto_type_candidates = ['VARCHAR']
+        )
     )
 """
 # Per table: the query over the file, and the one over what was published.
