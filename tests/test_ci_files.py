@@ -103,8 +103,29 @@ def test_the_scheduled_job_proposes_a_clean_update_once(cloned):
     assert "pr create" in asked
 
 
+def test_proposing_leaves_the_branch_and_the_files_that_are_there(cloned):
+    """On a developer's machine: with work that is not committed, and hooks that would refuse the commit."""
+    (cloned / "config" / "dev.toml").write_text("# half-done\n")
+    for hook in ("pre-commit", "commit-msg", "post-checkout"):
+        (cloned / ".git" / "hooks" / hook).write_text("#!/bin/sh\necho refused >&2\nexit 1\n")
+        (cloned / ".git" / "hooks" / hook).chmod(0o755)
+    before = git("rev-parse", "HEAD", cwd=cloned), git("branch", cwd=cloned), git("status", "--porcelain", cwd=cloned)
+    environment = os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}"}
+    command = ["sh", "scripts/propose_update.sh"]
+    done = subprocess.run(command, cwd=cloned, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (
+        git("rev-parse", "HEAD", cwd=cloned),
+        git("branch", cwd=cloned),
+        git("status", "--porcelain", cwd=cloned),
+    ) == before
+    assert git("worktree", "list", cwd=cloned).count("\n") == 0
+    assert "from the next release" in git("show", "template-update:config/dev.toml", cwd=cloned.parent / "remote.git")
+
+
 def test_the_scheduled_job_has_nothing_to_propose_when_the_project_is_current(cloned):
     github_job(cloned)
+    git("pull", "--quiet", "--ff-only", "origin", "template-update", cwd=cloned)
     done, asked = github_job(cloned)
     assert all(each.returncode == 0 for each in done), done
     assert "nothing new" in done[0].stdout
