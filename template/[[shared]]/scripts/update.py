@@ -154,9 +154,7 @@ class Project:
             if place.is_symlink():
                 target = os.fsencode(place.readlink())
                 names[path] = {run_git(self.root, "hash-object", "--stdin", text=target).stdout.decode().strip()}
-            elif place.is_dir():
-                names[path] = {"a folder"}
-            elif place.exists():
+            elif place.is_file():
                 regular.append(path)
         # As git would store it, and as it is: which of the two holds depends on the line ends that were committed.
         # Git reads names in its input from the repository's top; a name in two lines must be an argument.
@@ -340,6 +338,7 @@ class Scratch:
         self.project, self.folder, self.template = project, folder, template
         self.kept: list[str] = []  # sentences for the report
         self.stages: list[str] = []
+        self.made_way: list[str] = []  # files of the platform's in whose place the new version has something else
         self.line_ends: dict[str, tuple[bytes, bytes]] = {}  # content as committed, and with plain line ends
 
     def git(self, *arguments: str, text: str | None = None, check: bool = True, **variables: str) -> str:
@@ -386,11 +385,16 @@ class Scratch:
         excluded: list[str] = []
         try:
             self.run_copier(version, changes, skipped, excluded)
-        except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
-            excluded = self.make_way(before, version, changes)
-            if excluded is None:
-                raise Refused(f"the update failed and nothing was changed: {error}") from None
-            self.run_copier(version, changes, skipped, excluded)
+        except Exception as error:  # noqa: BLE001  whatever it is, it ends in a sentence
+            # Copier's own check of what stands in a file's place is an assertion.
+            blocked = isinstance(error, (OSError, AssertionError)) and not isinstance(error, ProcessExecutionError)
+            excluded = self.make_way(before, version, changes) if blocked else []
+            if not excluded and not self.made_way:
+                raise self.refusal(error) from None
+            try:
+                self.run_copier(version, changes, skipped, excluded)
+            except Exception as second:  # noqa: BLE001
+                raise self.refusal(second) from None
         after = self.answers()
         unknown = changes.keys() - after.keys()
         if unknown:
@@ -418,19 +422,15 @@ class Scratch:
                 overwrite=True,
                 skip_tasks=True,  # there are none; the message after the update tells from it who called Copier
             )
-        except UserMessageError as error:
-            raise Refused(error.message) from None
-        except ProcessExecutionError as error:
-            raise self.refusal(error) from None
-        except (FileExistsError, IsADirectoryError, NotADirectoryError):
-            raise
-        except Exception as error:  # noqa: BLE001  whatever it is, it ends in a sentence
-            raise Refused(self.explained(str(error))) from None
         finally:
             os.chdir(here)
 
-    def refusal(self, error: ProcessExecutionError) -> Refused:
-        """What git said, all of it, below a sentence that tells a template out of reach from another failure."""
+    def refusal(self, error: Exception) -> Refused:
+        """The sentence for what stopped Copier. What git said is shown whole, and a template out of reach is told apart."""
+        if isinstance(error, UserMessageError):
+            return Refused(error.message)
+        if not isinstance(error, ProcessExecutionError):
+            return Refused(self.explained(str(error)))
         words = [str(word) for word in error.argv]
         command = next((word for word in words[1:] if re.fullmatch(r"[a-z]+(-[a-z]+)*", word)), "")
         if command in REACHING:
@@ -462,11 +462,11 @@ class Scratch:
             return f"nothing was changed: {last_line[refused_answer.end() :]}"
         return f"the update failed and nothing was changed: {last_line}"
 
-    def make_way(self, before: dict, version: str | None, changes: dict[str, str]) -> list[str] | None:
+    def make_way(self, before: dict, version: str | None, changes: dict[str, str]) -> list[str]:
         """Settle where the new version has a file and the project a folder, or the reverse.
 
         A platform file that nobody edited makes way. What is the team's stays, and the template's file is left out.
-        Returns the paths to leave out, None when that is not the cause.
+        Returns what to leave out, as patterns.
         """
         self.git("reset", "--quiet", "--hard")
         self.git("clean", "--quiet", "-d", "--force", "-x")
@@ -476,7 +476,7 @@ class Scratch:
             render(before | changes | {"_src_path": self.template, "_commit": version}, new)
             blocked: dict[str, list[str]] = {}
             for path in paths_in(new):
-                in_the_way = [str(part) for part in Path(path).parents if (self.folder / part).is_file()]
+                in_the_way = [str(part) for part in Path(path).parents if is_no_folder(self.folder / part)]
                 if (self.folder / path).is_dir():
                     in_the_way += [f"{path}/{name}" for name in paths_in(self.folder / path)]
                 if in_the_way:
@@ -487,21 +487,26 @@ class Scratch:
                 for name in names
                 if not (old / name).is_file() or (old / name).read_bytes() != self.committed(name)
             }
-        left_out = [path for path, names in blocked.items() if edited.intersection(names)]
-        for path in left_out:
-            yours = next(name for name in blocked[path] if name in edited)
-            self.kept.append(f"{yours} stays; the template's {path} cannot stand beside it and was left out")
-        for name in {name for path in blocked.keys() - left_out for name in blocked[path]}:
+        left_out = {
+            path: next(name for name in names if name in edited)
+            for path, names in blocked.items()
+            if edited.intersection(names)
+        }
+        for path, yours in left_out.items():
+            self.kept.append(
+                f"kept       {yours}: it stays; the template's {path} cannot stand beside it and was left out"
+            )
+        self.made_way = sorted({name for path in blocked.keys() - left_out.keys() for name in blocked[path]})
+        for name in self.made_way:
             (self.folder / name).unlink()
             remove_empty_folders((self.folder / name).parent, self.folder)
-        if not blocked:
-            return None
-        # Copier wants a clean tree; the index says so, and it has the files that made way as the team's last state.
-        self.git("update-index", "--skip-worktree", "-z", "--stdin", text="".join(f"{name}\0" for name in self.gone()))
-        return [f"/{path}" for path in left_out]
+        # Copier wants a clean tree, and the index to have them, or it takes them for files that the team deleted.
+        self.mark("--skip-worktree")
+        # A file of the team's keeps the template's folder out, and a folder of the team's keeps the template's file out.
+        return sorted({f"/{yours if path.startswith(f'{yours}/') else path}" for path, yours in left_out.items()})
 
-    def gone(self) -> list[str]:
-        return self.git("ls-files", "--deleted", "-z").split("\0")[:-1]
+    def mark(self, option: str) -> None:
+        self.git("update-index", option, "-z", "--stdin", text="".join(f"{name}\0" for name in self.made_way))
 
     def committed(self, path: str) -> bytes | None:
         """What was committed under that path, None when nothing was."""
@@ -564,9 +569,7 @@ class Scratch:
                 path.write_bytes(as_committed)
             elif now is not None and as_committed.count(b"\n") == as_committed.count(b"\r\n"):
                 path.write_bytes(now.replace(b"\n", b"\r\n"))
-        self.git(
-            "update-index", "--no-skip-worktree", "-z", "--stdin", text="".join(f"{name}\0" for name in self.gone())
-        )
+        self.mark("--no-skip-worktree")
         self.commit()
         tree = self.project.git("rev-parse", f"HEAD:{self.project.prefix}").strip()
         listed = self.git("diff-tree", "-r", "-z", "--no-renames", tree, "HEAD").split("\0")[:-1]
@@ -610,6 +613,10 @@ def render(answers: dict, target: Path) -> None:
 def paths_in(folder: Path) -> list[str]:
     """All files in the folder, by their paths from there."""
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+
+
+def is_no_folder(path: Path) -> bool:
+    return path.is_symlink() or path.is_file()
 
 
 def conflicts_in(path: Path) -> int:
@@ -664,7 +671,7 @@ def keep_what_is_not_in_git(project: Project, plan: Plan) -> None:
         names = now[change.path]
         parents = [str(part) for part in Path(change.path).parents]
         in_the_way = [part for part in parents if (project.root / part).is_file() and part not in going]
-        if names == {"a folder"} and change.old_mode == DELETED:
+        if change.old_mode == DELETED and (project.root / change.path).is_dir():
             inside = {f"{change.path}/{name}" for name in paths_in(project.root / change.path)}
             in_the_way += [change.path] if inside - going else []
         elif not is_old(change, names) and not is_new(change, names):
@@ -703,7 +710,7 @@ def finish(project: Project, plan: Plan) -> int:
 
     now = project.contents([change.path for change in plan.changes])
     for change in sorted(plan.changes, key=turn):
-        names = now[change.path] - {"a folder"}
+        names = now[change.path]
         if is_new(change, names):
             continue
         if is_old(change, names):
