@@ -28,12 +28,13 @@ def main(arguments: list[str]) -> int:
     print(done.stderr, end="", file=sys.stderr)
     pins = pins_in(done.stderr) if done.returncode else []
     if pins:
+        lines = "that line" if len(pins) == 1 else "those lines"
         print(
             f"error: the template pins {' and '.join(pins)}, which does not go with {' '.join(arguments)}. "
             "Nothing was changed.\n"
             "  The pins are versions that were tested together: pyproject.toml, [tool.uv] constraint-dependencies.\n"
             "  Ask for another version, or for none in particular, so that uv takes one that fits;\n"
-            f"  or delete {'that line' if len(pins) == 1 else 'those lines'} there, run make add again, then make setup\n"
+            f"  or delete {lines} there, run make add again, then make setup\n"
             "  and make test. Updates keep the deletion.",
             file=sys.stderr,
         )

@@ -2,13 +2,14 @@
 # Update the project from its template and push the result as the branch `template-update`; for scheduled CI jobs.
 # The work happens in a work tree of its own: the branch that is checked out, and files not committed, stay as they are.
 # With conflicts it ends in an error before anything is committed: what is proposed can always be merged as it is.
+# Of a project in a folder of a larger repository, the branch has the folder's name: `template-update-<folder>`.
 # Arguments go to `git push`. Prints "proposed <version>", or "nothing new".
 set -eu
-branch=template-update
 # The project's own uv, where there is one; the other work tree has none.
 uv=$(command -v uv || echo "$PWD/.uv/bin/uv")
 [ -x "$uv" ] || uv=
 project=$(git rev-parse --show-prefix)
+branch=template-update$(printf %s "${project:+-${project%/}}" | tr / -)
 here=$PWD
 scratch=$(mktemp -d)
 trap 'cd "$here"; git worktree remove --force "$scratch/tree" 2>/dev/null || true; rm -rf "$scratch"; git worktree prune' EXIT
