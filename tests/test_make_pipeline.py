@@ -1,4 +1,4 @@
-"""`make pipeline` writes a pipeline from a sample file: what it infers, what it refuses, and that nothing else changes."""
+"""`make pipeline` writes a pipeline from a sample file: what it infers, what it refuses, and what it leaves alone."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def project(rendered, tmp_path) -> Path:
 
 @pytest.fixture
 def make_pipeline(project):
-    """Adds a pipeline as `make pipeline` does, without fetching anything: ``make_pipeline("weather", sample, "--grain", "hour")``."""
+    """Adds a pipeline as `make pipeline` does, without fetching anything: ``make_pipeline("weather", sample)``."""
 
     def add(name: str, sample: Path | str, *options: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "scripts/pipeline.py", "--name", name, "--sample", str(sample), *options]
