@@ -1,4 +1,4 @@
-"""`make pipeline` writes a pipeline from a sample file: what it infers, what it refuses, and that nothing else changes."""
+"""`make pipeline` writes a pipeline from a sample file: what it infers, what it refuses, and what it leaves alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ from conftest import git
 
 HOURS = "\n".join(
     ["station,at,temp,class,Größe,note"]
-    + [f"JFK,2013-01-0{day}T{hour:02}:{minute:02}:00Z,{hour}.5,A,{minute},NA" for day in (1, 2, 3) for hour in range(24) for minute in (0, 30)]
+    + [
+        f"JFK,2013-01-0{day}T{hour:02}:{minute:02}:00Z,{hour}.5,A,{minute},NA"
+        for day in (1, 2, 3)
+        for hour in range(24)
+        for minute in (0, 30)
+    ]
 )
 
 
@@ -37,7 +42,7 @@ def project(rendered, tmp_path) -> Path:
 
 @pytest.fixture
 def make_pipeline(project):
-    """Adds a pipeline as `make pipeline` does, without fetching anything: ``make_pipeline("weather", sample, "--grain", "hour")``."""
+    """Adds a pipeline as `make pipeline` does, without fetching anything: ``make_pipeline("weather", sample)``."""
 
     def add(name: str, sample: Path | str, *options: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "scripts/pipeline.py", "--name", name, "--sample", str(sample), *options]
@@ -134,7 +139,10 @@ REFUSED = {
     "an existing name": (("flights_daily",), "is there already"),
     "an unknown grain": (("weather", "--grain", "minute"), "GRAIN=minute is not one of hour, day"),
     "an unknown shape": (("weather", "--shape", "cube"), "SHAPE=cube is not one of batch_etl"),
-    "an unknown orchestrator": (("weather", "--orchestrator", "luigi"), "ORCHESTRATOR=luigi is not in this project: use one of airflow"),
+    "an unknown orchestrator": (
+        ("weather", "--orchestrator", "luigi"),
+        "ORCHESTRATOR=luigi is not in this project: use one of airflow",
+    ),
     "an unknown partition column": (("weather", "--partition-column", "temp"), "usable: at"),
 }
 

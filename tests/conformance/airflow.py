@@ -90,8 +90,8 @@ class Airflow(Engine):
             **self.variables,
             "APP_ROOT": str(self.project.folder),
             "APP_ENV": "conformance",
-            "APP_SCHEDULE__CRON": cron,
-            "APP_SCHEDULE__TIMEZONE": timezone,
+            "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__CRON": cron,
+            "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__TIMEZONE": timezone,
             "AIRFLOW_PORT": str(self.port),
         }
         command = [UV, "run", "--quiet", "--no-sync", "--env-file", "deploy/local/airflow.env", "python", "-c"]

@@ -110,8 +110,8 @@ class Dagster(Engine):
             **self.variables,
             "APP_ENV": "conformance",
             "APP_ROOT": str(self.project.folder),
-            "APP_SCHEDULE__CRON": cron,
-            "APP_SCHEDULE__TIMEZONE": timezone,
+            "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__CRON": cron,
+            "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__TIMEZONE": timezone,
         }
         command = [
             self.project.folder / ".venv" / "bin" / "python",

@@ -117,8 +117,8 @@ class PrefectEngine(Engine):
             **self.variables,
             "APP_ROOT": str(self.project.folder),
             "APP_ENV": "conformance",
-            "APP_SCHEDULE__CRON": cron,
-            "APP_SCHEDULE__TIMEZONE": timezone,
+            "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__CRON": cron,
+            "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__TIMEZONE": timezone,
         }
         command = [".venv/bin/python", "-c", TICKS.format(package=package), after.isoformat(), str(count)]
         done = subprocess.run(

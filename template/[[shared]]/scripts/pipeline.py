@@ -321,13 +321,12 @@ class Sample:
             chosen = sorted(usable, key=lambda each: each.type != "date")
         if chosen:
             return chosen[0]
-        kinds = (
-            "a time such as 2013-01-02T05:00:00Z" if self.grain == "hour" else "a date such as 2013-01-02, or a time"
-        )
+        form = "a time such as 2013-01-02T05:00:00Z" if self.grain == "hour" else "a date such as 2013-01-02, or a time"
         listed = ", ".join(each.source for each in usable) or "none"
+        subject = f"PARTITION_COLUMN={given}" if given else "no column of the sample"
         raise Refused(
-            f"{'PARTITION_COLUMN=' + given if given else 'no column of the sample'} says which {self.grain} a row belongs "
-            f"to: it needs a column with {kinds} in every row (usable: {listed}); with GRAIN=none the file is read as a whole"
+            f"{subject} says which {self.grain} a row belongs to: that takes {form} in every row (usable: {listed}); "
+            "with GRAIN=none the file is read as a whole"
         )
 
     def _find_key(self) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 from . import claims, config, logging, masking, outgoing, secrets
 from .runs import Run, current_run
 
-SEND_SECONDS = 30  # for one delivery as a whole, the start of its process included
+SEND_SECONDS = 20  # for one delivery as a whole, the start of its process included
 
 Kind = Literal["failed", "late"]
 # Words of the title, and the section of docs/runbook.md.

@@ -25,8 +25,9 @@ MASK = "***"
 SHORTEST = 8  # characters of a secret that is masked anywhere
 SHORTEST_WORD = 4  # of one that is masked as a word; a still shorter one is masked as a credential only
 SHOWN = ("strerror", "filename", "filename2", "msg", "message")
-CREDENTIAL = r"(?i:passw(?:or)?d|pwd|passphrase|secret|token|credential|api[_-]?key)\w*"
-BASIC = re.compile(r"(?i:\bbasic)(?:\s+|%20|\+)(?P<login>[\w+/-]{2,}={0,2})")
+CREDENTIAL = r"(?i:passw(?:or)?d|pwd|passphrase|secret|token|credential|api[_-]?key)\w{0,16}"
+SLASHES = r"\\{1,8}"  # bounded, as a long row of them must not take long
+BASIC = re.compile(r"(?i:\bbasic)(?:\s{1,4}|%20|\+)(?P<login>[\w+/-]{2,}={0,2})")
 
 _values: set[str] = set()
 _lock = Lock()
@@ -46,6 +47,7 @@ def add(value: str, name: str = "a secret") -> None:
         names = _own_names()
         weak = [part for part in parts if weakness(part, names)]
         strong = [form for part in parts if part not in weak for form in _forms(part)]
+        strong += [_escaped(line) for known in _values for line in _lines(known)]
         _anywhere = re.compile("|".join(strong)) if strong else None
         _alone = re.compile(_where_alone(weak)) if weak else None
     if problem := weakness(value) or weakness(_password(value)):
@@ -167,14 +169,19 @@ def _password(value: str) -> str:
 
 
 def _parts(value: str) -> set[str]:
-    """The value, and parts of it that give the secret away: lines of a key, passwords in JSON, tokens in an address."""
+    """The value, and parts of it that give the secret away: credentials in JSON, password and tokens in an address."""
     parts = {value, value.strip(), _password(value)}
-    parts |= {line.strip() for line in value.splitlines() if len(line.strip()) >= SHORTEST}
     if value.lstrip().startswith("{"):
         parts |= set(_fields(value))
     if "://" in value:
         parts |= {token for token in re.split(r"[/?&=#@]|:(?!//)", value) if _is_token(token)}
     return parts - {""}
+
+
+def _lines(value: str) -> list[str]:
+    """Lines of a longer secret, such as a key."""
+    lines = [line.strip() for line in value.strip().splitlines()]
+    return [line for line in lines if len(line) >= SHORTEST] if len(lines) > 1 else []
 
 
 def _fields(value: str) -> Iterator[str]:
@@ -212,7 +219,7 @@ def _where_alone(texts: list[str]) -> str:
     return "|".join(
         (
             rf"\A(?:{any_text})\Z",
-            rf"(?P<before>{CREDENTIAL}[\"']?(?:\s*[:=]\s*|\s+(?:is\s+)?)[\"']?)(?:{any_text})(?![\w-])",
+            rf"(?P<before>{CREDENTIAL}[\"']?(?:\s{{0,4}}[:=]\s{{0,4}}|\s{{1,4}}(?:is\s)?)[\"']?)(?:{any_text})(?![\w-])",
             rf"(?<=:)(?:{any_text})(?=@)",
             *([rf"(?<![\w./:-])(?:{'|'.join(words)})(?![\w/:-]|\.\w)"] if words else []),
         )
@@ -236,20 +243,21 @@ def _escaped(text: str) -> str:
 
 @lru_cache(maxsize=256)
 def _escapes(char: str) -> str:
-    """A regular expression of one character in any form; text within text has any number of backslashes."""
-    raw, utf_16 = char.encode("utf-8", "surrogatepass"), char.encode("utf-16-be", "surrogatepass")
+    """A regular expression of one character in any form; text within text has several backslashes."""
+    raw, utf_16, slashes = char.encode("utf-8", "surrogatepass"), char.encode("utf-16-be", "surrogatepass"), SLASHES
     escapes = [
-        "".join(rf"\\+u{high:02x}{low:02x}" for high, low in zip(utf_16[::2], utf_16[1::2], strict=True)),
-        rf"\\+U{ord(char):08x}",
-        rf"\\+x{ord(char):02x}",
-        "".join(rf"\\+x{byte:02x}" for byte in raw),
-        "".join(rf"%(?:25)*{byte:02x}" for byte in raw),
-        rf"&#(?:{ord(char)}|x0*{ord(char):x});",
+        "".join(rf"{slashes}u{high:02x}{low:02x}" for high, low in zip(utf_16[::2], utf_16[1::2], strict=True)),
+        rf"{slashes}U{ord(char):08x}",
+        rf"{slashes}x{ord(char):02x}",
+        "".join(rf"{slashes}x{byte:02x}" for byte in raw),
+        "".join(rf"%(?:25){{0,3}}{byte:02x}" for byte in raw),
+        rf"&#(?:{ord(char)}|x0?{ord(char):x});",
         re.escape(html.escape(char)),
     ]
-    short = {"\n": r"\\+n", "\r": r"\\+r", "\t": r"\\+t", " ": r"\+", "\\": r"\\+", "'": "&apos;"}.get(char)
-    plain = [short] if short else []
-    return rf"(?:\\*{re.escape(char)}|{'|'.join([*plain, *(f'(?i:{each})' for each in escapes)])})"
+    letter = {"\n": "n", "\r": "r", "\t": "t"}.get(char)
+    short = f"{slashes}{letter}" if letter else {" ": r"\+", "\\": slashes, "'": "&apos;"}.get(char)
+    plain = [f"(?:{slashes})?{re.escape(char)}", *([short] if short else [])]
+    return f"(?:{'|'.join(plain)}|(?i:{'|'.join(escapes)}))"
 
 
 def _base64(raw: bytes) -> Iterator[str]:

@@ -42,12 +42,14 @@ Key = tuple[str, tuple[tuple[str, str], ...]]  # name and labels
 
 def record(report: StepReport, settings: Settings) -> None:
     """Add a finished step to the metrics. Never raises: what is measured matters more than the measure."""
+    failed = "metrics not recorded"
     try:
         metrics = _add_to_file(report, settings)
         if settings.metrics.pushgateway_url:
+            failed = "metrics not pushed"
             _push(metrics, report.pipeline.name, settings)
     except Exception as error:  # noqa: BLE001
-        logging.get_logger().warning("metrics not recorded", error=type(error).__name__, reason=str(error))
+        logging.get_logger().warning(failed, error=type(error).__name__, reason=str(error))
 
 
 @dataclass

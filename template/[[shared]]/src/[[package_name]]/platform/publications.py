@@ -109,7 +109,8 @@ def claim(con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run, s
                     f"was taken over by {_words(*owner[:2])}" if owner else "is published, or another run gave it up"
                 )
                 raise PartitionTaken(
-                    f"{pipeline.name} {partition} {reason}, so nothing of this run is left: run it again from its first step"
+                    f"{pipeline.name} {partition} {reason}, so nothing of this run is left: "
+                    "run it again from its first step"
                 )
             if owner is not None and _is_active(*owner[2:]):
                 raise PartitionBusy(

@@ -93,7 +93,8 @@ def _load_airflow(log: TextIO) -> None:
 
         json = config.load().logging.format == "json"  # which Airflow writes as bytes
         configure_logging(output=log.buffer if json else log, json_output=json)
-        db.upgradedb()
+        with metadata.lock("run"):
+            db.upgradedb()
 
 
 def _load_dag(pipeline: Pipeline, log: TextIO) -> DAG:

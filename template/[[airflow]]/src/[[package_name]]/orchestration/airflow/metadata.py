@@ -23,10 +23,10 @@ def home() -> Path:
     return Path(os.environ["AIRFLOW_HOME"])
 
 
-def lock() -> FileLock:
+def lock(name: str = "metadata") -> FileLock:
     """Held while the database is made or changed, and by `make run` for as long as it uses that of the services."""
     home().mkdir(parents=True, exist_ok=True)
-    return FileLock(home() / "metadata.lock")
+    return FileLock(home() / f"{name}.lock")
 
 
 def set_variables() -> None:
@@ -93,7 +93,7 @@ def _set_pools(session: object) -> None:
 
 def _write_keys(file: Path) -> None:
     """Keys that the processes share. Without this file Airflow writes one that keeps all defaults of its version."""
-    with lock():
+    with lock("keys"):
         if file.exists():
             return
         fernet_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()

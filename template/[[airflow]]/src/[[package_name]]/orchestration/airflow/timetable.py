@@ -27,6 +27,8 @@ class PartitionTimetable(CronPartitionTimetable):
     With no time to look back, switching a DAG on runs nothing that is past.
     """
 
+    run_ordering = ("run_after",)  # in the UI; runs of partitions have no data interval
+
     def __init__(self, grain: str, cron: str, timezone: str) -> None:
         super().__init__(cron or NEVER, timezone=timezone, run_immediately=timedelta(0))
         self.grain, self.cron, self.timezone = str(grain), cron, timezone

@@ -80,13 +80,17 @@ def run_context(pipeline: Pipeline, key: str) -> Iterator[Partition]:
 def partition_of_this_run() -> str:
     """Key of the partition that the current run is for."""
     run = runtime.flow_run
-    given = run.parameters.get("partition")
-    return given or pipelines.get(run.flow_name).due(run.scheduled_start_time).key
+    return run.parameters.get("partition") or due(pipelines.get(run.flow_name), run.scheduled_start_time)
 
 
 def partition_of(pipeline: Pipeline, run: FlowRun) -> str:
     """Key of the partition of a run known from the API: its parameter, else the one due at its scheduled start."""
-    return run.parameters.get("partition") or pipeline.due(run.expected_start_time).key
+    return run.parameters.get("partition") or due(pipeline, run.expected_start_time)
+
+
+def due(pipeline: Pipeline, tick: datetime) -> str:
+    """Key of the partition that a tick of the schedule is for."""
+    return pipeline.due(datetime.fromtimestamp(tick.timestamp(), UTC)).key  # Prefect's are of a class of their own
 
 
 def run_name() -> str:

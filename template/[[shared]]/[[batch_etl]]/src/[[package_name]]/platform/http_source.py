@@ -67,7 +67,8 @@ class HttpPages:
             listed = ", ".join(
                 f"v[{number}] AS {sources.name(each)}" for number, each in enumerate(self.columns, start=1)
             )
-            scan = f"read_json({sources.text(str(file))}, format = 'newline_delimited', records = false, columns = {{'v': 'VARCHAR[]'}})"
+            options = "format = 'newline_delimited', records = false, columns = {'v': 'VARCHAR[]'}"
+            scan = f"read_json({sources.text(str(file))}, {options})"
             with warehouse.file_reader(con) as reader:
                 selected = f"SELECT {sources.row(partition, 'row_number() OVER ()')}, {listed} FROM {scan}"
                 count = warehouse.stage_query(con, raw, reader, selected)
