@@ -38,11 +38,17 @@ BREAKS = {
     "no partitions": (
         "dagster",
         "src/*/defs/flights_daily.py",
-        r'"partitions_def": DAILY,',
+        r'"partitions_def": PARTITIONS,',
         "",
         "dagster-no-partitions",
     ),
-    "not retried": ("dagster", "src/*/defs/policies.py", r'"retry_policy": ', '"owners": ', "dagster-no-retries"),
+    "not retried": (
+        "dagster",
+        "src/*/orchestration/dagster/policies.py",
+        r'"retry_policy": ',
+        '"owners": ',
+        "dagster-no-retries",
+    ),
     "no freshness": ("dagster", "src/*/defs/flights_daily.py", r"freshness_policy=FRESH", "", "dagster-no-freshness"),
     "unnamed": ("prefect", "flows/flights_daily.py", r"name=PIPELINE.name,", "", "prefect-unnamed-flow"),
     "not deployed": (
