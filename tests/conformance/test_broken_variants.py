@@ -69,7 +69,7 @@ VARIANTS = {
     ),
     "sensor holding its slot": Variant(
         "airflow",
-        "src/flight_marts/airflow_policies.py",
+        "src/flight_marts/orchestration/airflow/policies.py",
         '"mode": "reschedule"',
         '"mode": "poke"',
         behaviours.test_late_input_is_waited_for_without_a_worker_and_missed_after_its_time,

@@ -21,10 +21,16 @@ def test_a_new_project_has_no_finding(render, names, warehouse):
 # What is taken out of which file, as a pattern and what takes its place, and the rule that must notice.
 BREAKS = {
     "no catch-up": ("airflow", "dags/flights_daily.py", r"catchup=False,", "", "airflow-no-catchup"),
-    "no retries": ("airflow", "src/*/airflow_policies.py", r'"retries": retries.attempts,', "", "airflow-no-retries"),
+    "no retries": (
+        "airflow",
+        "src/*/orchestration/airflow/policies.py",
+        r'"retries": retries.attempts,',
+        "",
+        "airflow-no-retries",
+    ),
     "holds a slot": (
         "airflow",
-        "src/*/airflow_policies.py",
+        "src/*/orchestration/airflow/policies.py",
         r'"mode": "reschedule"',
         '"mode": "poke"',
         "airflow-sensor-holds-slot",

@@ -2,10 +2,11 @@
 # requires-python = ">=3.11"
 # dependencies = ["copier>=9.19,<10", "duckdb>=1.5,<2"]
 # ///
-"""Add a pipeline to the project, made from a sample file: `make pipeline NAME=weather SAMPLE=observations.csv GRAIN=hour`.
+"""Add a pipeline to the project, made from a sample file: `make pipeline NAME=weather SAMPLE=observations.csv
+GRAIN=hour`.
 
-DuckDB reads the sample; Copier writes the files from the project's template, at the version the project has; up to three
-partitions of the sample become landing data, so that the pipeline runs at once.
+DuckDB reads the sample; Copier writes the files from the project's template, at the version the project has; up to
+three partitions of the sample become landing data, so that the pipeline runs at once.
 """
 
 from __future__ import annotations
@@ -33,14 +34,24 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT_ANSWERS = ROOT / ".copier-answers.yml"
 SHAPES = ("batch_etl",)
 GRAINS = {"hour": "10 * * * *", "day": "0 6 * * *", "week": "0 6 * * 1", "month": "0 6 1 * *", "none": "0 6 * * *"}
-FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", ".json": "json", ".jsonl": "json", ".ndjson": "json"}
+FORMATS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".parquet": "parquet",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+}
 READERS = {"parquet": "read_parquet", "json": "read_json_auto"}
 MISSING = ["", "NA", "N/A", "NULL", "null", "None", "NaN", "nan", "\\N", "-"]
 TYPES = {
     **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT"), "integer"),
     **dict.fromkeys(("BIGINT", "UINTEGER"), "long"),
     **dict.fromkeys(("FLOAT", "DOUBLE"), "decimal"),
-    **dict.fromkeys(("TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"), "timestamp"),
+    **dict.fromkeys(
+        ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"), "timestamp"
+    ),
     "DATE": "date",
     "BOOLEAN": "boolean",
 }
@@ -151,7 +162,9 @@ def refuse_name(name: str, package: str) -> None:
         )
     for path in (f"src/{package}/pipelines/{name}", f"config/pipelines/{name}.toml", f"tests/unit/test_{name}.py"):
         if (ROOT / path).exists():
-            raise Refused(f"{path} is there already: choose another name, or remove it with: make pipeline-remove NAME={name}")
+            raise Refused(
+                f"{path} is there already: choose another name, or remove it with: make pipeline-remove NAME={name}"
+            )
 
 
 class Sample:
@@ -205,7 +218,8 @@ class Sample:
         for key, (first, after) in spans.items():
             (folder / key).mkdir(parents=True, exist_ok=True)
             instant = self._instant()
-            chosen = f"SELECT * EXCLUDE (sample_row) FROM sample WHERE {instant} >= {first} AND {instant} < {after} ORDER BY sample_row"
+            inside = f"{instant} >= {first} AND {instant} < {after}"
+            chosen = f"SELECT * EXCLUDE (sample_row) FROM sample WHERE {inside} ORDER BY sample_row"
             self._write(chosen, folder / key / file)
             (folder / key / "_SUCCESS").touch()
         return list(spans)
@@ -215,15 +229,19 @@ class Sample:
         file = quoted(str(self.path))
         self.delimiter = ","
         if self.format == "csv":
-            [(self.delimiter,)] = self.con.execute(f"SELECT Delimiter FROM sniff_csv({file}, all_varchar = true)").fetchall()
-            # DuckDB renames columns that differ in case only. Rows with a wrong number of fields are set aside by the pipeline.
+            [(self.delimiter,)] = self.con.execute(
+                f"SELECT Delimiter FROM sniff_csv({file}, all_varchar = true)"
+            ).fetchall()
+            # DuckDB renames columns that differ in case only. Rows with a wrong number of fields are set aside by the
+            # pipeline.
             names = ", ".join(quoted(name) for name in self._header())
             options = f"header = true, names = [{names}], delim = {quoted(self.delimiter)}, ignore_errors = true"
             source = f"read_csv({file}, all_varchar = true, {options})"
         else:
             source = f"{READERS[self.format]}({file})"
         self.con.execute(
-            f"CREATE TABLE sample AS SELECT *, row_number() OVER () AS sample_row FROM (SELECT * FROM {source} LIMIT {ROWS + 1})"
+            "CREATE TABLE sample AS SELECT *, row_number() OVER () AS sample_row "
+            f"FROM (SELECT * FROM {source} LIMIT {ROWS + 1})"
         )
         self.is_whole = self.con.execute("SELECT count(*) FROM sample").fetchone()[0] <= ROWS
 
@@ -254,7 +272,9 @@ class Sample:
         """The text, besides the empty one, that stands for no value most often."""
         counts = dict.fromkeys(MISSING[1:], 0)
         for source in sources:
-            counted = f"SELECT v, count(*) FROM (SELECT {column(source)}::VARCHAR AS v FROM sample) WHERE v IN ? GROUP BY v"
+            counted = (
+                f"SELECT v, count(*) FROM (SELECT {column(source)}::VARCHAR AS v FROM sample) WHERE v IN ? GROUP BY v"
+            )
             for text, count in self.con.execute(counted, [MISSING[1:]]).fetchall():
                 counts[text] += count
         return max(counts, key=counts.get) if any(counts.values()) else ""
@@ -301,11 +321,12 @@ class Sample:
             chosen = sorted(usable, key=lambda each: each.type != "date")
         if chosen:
             return chosen[0]
-        kinds = "a time such as 2013-01-02T05:00:00Z" if self.grain == "hour" else "a date such as 2013-01-02, or a time"
+        form = "a time such as 2013-01-02T05:00:00Z" if self.grain == "hour" else "a date such as 2013-01-02, or a time"
         listed = ", ".join(each.source for each in usable) or "none"
+        subject = f"PARTITION_COLUMN={given}" if given else "no column of the sample"
         raise Refused(
-            f"{'PARTITION_COLUMN=' + given if given else 'no column of the sample'} says which {self.grain} a row belongs to: it needs a "
-            f"column with {kinds} in every row (usable: {listed}); with GRAIN=none the file is read as a whole"
+            f"{subject} says which {self.grain} a row belongs to: that takes {form} in every row (usable: {listed}); "
+            "with GRAIN=none the file is read as a whole"
         )
 
     def _find_key(self) -> None:
@@ -314,7 +335,9 @@ class Sample:
         for size in (1, 2, 3):
             for chosen in combinations(usable, size):
                 names = ", ".join(column(each.source) for each in chosen)
-                [(distinct,)] = self.con.execute(f"SELECT count(*) FROM (SELECT DISTINCT {names} FROM sample)").fetchall()
+                [(distinct,)] = self.con.execute(
+                    f"SELECT count(*) FROM (SELECT DISTINCT {names} FROM sample)"
+                ).fetchall()
                 if distinct == self.rows:
                     for each in chosen:
                         each.key = True
@@ -326,7 +349,8 @@ class Sample:
         return f"try_cast({column(own.source)}::VARCHAR AS {'DATE' if own.type == 'date' else 'TIMESTAMP'})"
 
     def _spans(self) -> dict[str, tuple[str, str]]:
-        """Up to three partitions in a row by key, each with its start and end as SQL; not the first nor the last, if possible."""
+        """Up to three partitions in a row by key, each with its start and end as SQL; not the first nor the last, if
+        possible."""
         instants = f"SELECT DISTINCT {self._instant()} FROM sample WHERE {self._instant()} IS NOT NULL ORDER BY 1"
         spans: dict[str, tuple[str, str]] = {}
         for (value,) in self.con.execute(instants).fetchall():
@@ -419,15 +443,28 @@ def last_line(error: Exception) -> str:
 
 
 def report(name: str, facts: dict, landed: list[str]) -> None:
-    rows = [(each["source"], each["name"], each["type"], "no" if not each["nullable"] else "may be empty", "key" if each["key"] else "") for each in facts["columns"]]
+    rows = [
+        (
+            each["source"],
+            each["name"],
+            each["type"],
+            "no" if not each["nullable"] else "may be empty",
+            "key" if each["key"] else "",
+        )
+        for each in facts["columns"]
+    ]
     widths = [max(len(row[index]) for row in rows) for index in range(5)]
-    print(f"{name}: {len(rows)} columns of {facts['file']}, {landed and ', '.join(landed)} landed in data/landing/{name}")
+    print(
+        f"{name}: {len(rows)} columns of {facts['file']}, {landed and ', '.join(landed)} landed in data/landing/{name}"
+    )
     for row in rows:
         print("  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
     key = ", ".join(each["name"] for each in facts["columns"] if each["key"])
     package = project_answers()["package_name"]
     print(f"likely key: {key or 'none found; say in the contract what tells rows apart'}")
-    print(f"look at src/{package}/pipelines/{name}/contract.py next, and at config/pipelines/{name}.toml for its schedule")
+    print(
+        f"look at src/{package}/pipelines/{name}/contract.py next, and at config/pipelines/{name}.toml for its schedule"
+    )
     print(f"run it: make run PIPELINE={name}")
 
 

@@ -14,8 +14,8 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Run and look after the project's pipelines. Exit codes: 0 done, 1 a permanent error, 2 wrong usage, 65 bad rows, "
-    "66 no input yet, 75 an error that another attempt may not meet, 78 wrong configuration.",
+    help="Run and look after the project's pipelines. Exit codes: 0 done, 1 a permanent error, 2 wrong usage, "
+    "65 bad rows, 66 no input yet, 75 an error that another attempt may not meet, 78 wrong configuration.",
 )
 
 PipelineName = Annotated[str, typer.Option("--pipeline", "-p", help="Which pipeline; needless when there is one.")]
@@ -39,7 +39,9 @@ def main() -> None:
 @app.command()
 def run(
     pipeline: PipelineName = "",
-    partition: Annotated[str, typer.Option(help="Its key, such as 2013-01-02; the newest that landed by default.")] = "",
+    partition: Annotated[
+        str, typer.Option(help="Its key, such as 2013-01-02; the newest that landed by default.")
+    ] = "",
     orchestrator: OrchestratorId = "",
 ) -> None:
     """Run one partition through the orchestrator, in this process."""
@@ -101,7 +103,10 @@ def step(
         with run_context(Run(run_id, attempt, engine=engine)):
             function(wanted)
     except Exception as error:  # noqa: BLE001  the caller sees the exit code only
-        _end(str(error) if isinstance(error, steps.EXPECTED) else f"{type(error).__name__}: {error}", errors.exit_code(error))
+        _end(
+            str(error) if isinstance(error, steps.EXPECTED) else f"{type(error).__name__}: {error}",
+            errors.exit_code(error),
+        )
 
 
 @app.command()

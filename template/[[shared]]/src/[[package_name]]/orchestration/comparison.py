@@ -1,7 +1,7 @@
 """What several orchestrators publish for one partition, side by side: `make compare`.
 
-Each runs the partition in a folder of its own under var/compare/, into a DuckDB file of its own; the project's tables stay
-as they are.
+Each runs the partition in a folder of its own under var/compare/, into a DuckDB file of its own; the project's tables
+stay as they are.
 """
 
 from __future__ import annotations
@@ -32,14 +32,17 @@ def compare(pipeline: Pipeline, partition: Partition) -> int:
     names = orchestration.names()
     if len(names) < 2:
         raise ConfigError(
-            f"there is only {names[0]} to run; add another: make update ANSWERS='also_orchestrators=[...]', then make setup"
+            f"there is only {names[0]} to run; add another: make update ANSWERS='also_orchestrators=[...]', "
+            "then make setup"
         )
     compared = config.load().root / "var" / "compare"
     shutil.rmtree(compared, ignore_errors=True)
     for name in names:
         if not _run(name, compared / name, pipeline, partition):
             logs = (compared / name / "var").relative_to(config.load().root)
-            raise PermanentError(f"{name} did not publish {partition}, so there is nothing to compare; its logs: {logs}")
+            raise PermanentError(
+                f"{name} did not publish {partition}, so there is nothing to compare; its logs: {logs}"
+            )
     with duckdb.connect() as con:
         for name in names:
             con.execute(f"ATTACH '{compared / name / WAREHOUSE}' AS \"{name}\" (READ_ONLY)")
@@ -114,4 +117,3 @@ def selected(con: duckdb.DuckDBPyConnection, database: str, table: str) -> str:
         for name, kind, *_ in sorted(described)
     ]
     return f'SELECT {", ".join(columns)} FROM "{database}".main."{table}"'
-

@@ -18,7 +18,10 @@ def remove(name: str) -> None:
     root = settings.root
     paths = [
         root / "src" / PACKAGE / "pipelines" / name,
-        *(root / orchestration.get(each).definition.format(package=PACKAGE, name=name) for each in orchestration.names()),
+        *(
+            root / orchestration.get(each).definition.format(package=PACKAGE, name=name)
+            for each in orchestration.names()
+        ),
         root / "config" / "pipelines" / f"{name}.toml",
         root / "config" / "pipelines" / f"{name}.answers.yml",
         root / "tests" / "unit" / f"test_{name}.py",
@@ -37,7 +40,9 @@ def remove(name: str) -> None:
             folder.rmdir()
     with warehouse.connect() as con:
         publications.forget_work(con, pipeline)
-        tables = [table for table in (*pipeline.tables, f"{pipeline.tables[0]}_quarantine") if warehouse.has(con, table)]
+        tables = [
+            table for table in (*pipeline.tables, f"{pipeline.tables[0]}_quarantine") if warehouse.has(con, table)
+        ]
     print(f"kept until you delete them: {aside.relative_to(root)}/")
     if tables:
         print(f"these tables stay in {warehouse.describe(settings)}: {', '.join(tables)}")

@@ -1,7 +1,7 @@
 """An orchestrator's services on this machine: `make up`, `make down`.
 
-deploy/local/<orchestrator>.conf names the processes, and supervisord keeps them. A process counts as ours by its command
-line, which names this project and environment: a process number alone may belong to a stranger after a restart.
+deploy/local/<orchestrator>.conf names the processes, and supervisord keeps them. A process counts as ours by its
+command line, which names this project and environment: a process number alone may belong to a stranger after a restart.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import time
 import urllib.error
 import urllib.request
 from hashlib import sha256
-from pathlib import Path
 
 import psutil
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Literal
 
-from . import claims, config, logging, masking, secrets
+from . import claims, config, logging, masking, outgoing, secrets
 from .runs import Run, current_run
+
+SEND_SECONDS = 20  # for one delivery as a whole, the start of its process included
 
 Kind = Literal["failed", "late"]
 # Words of the title, and the section of docs/runbook.md.
@@ -16,7 +19,7 @@ KINDS: dict[str, tuple[str, str]] = {"failed": ("failed", "a-failed-run"), "late
 
 @dataclass(frozen=True)
 class Incident:
-    """What people are told about. error: class of the error. run: that of the run context by default."""
+    """What an alert is about. error: class of the error. run: that of the run context by default."""
 
     kind: Kind
     pipeline: str
@@ -24,7 +27,7 @@ class Incident:
     step: str = ""
     error: str = ""
     reason: str = ""
-    run: Run = Run()
+    run: Run = field(default_factory=Run)
 
 
 def report(incident: Incident) -> bool:
@@ -42,7 +45,7 @@ def report(incident: Incident) -> bool:
         key = f"{settings.env} {incident.pipeline} {incident.partition} {run.id} {incident.kind}" if run.id else ""
         references = settings.for_pipeline(incident.pipeline).alerts.urls
         delivered = [_send_once(settings, reference, key, title, body) for reference in references]
-    except Exception as problem:  # noqa: BLE001  a secret, the receiver's library
+    except Exception as problem:  # a secret, the receiver's library
         masking.scrub(problem)
         log = logging.get_logger()
         log.exception("alert not sent", pipeline=incident.pipeline, partition=incident.partition)
@@ -51,19 +54,20 @@ def report(incident: Incident) -> bool:
 
 
 def _text(settings: config.Settings, incident: Incident, run: Run) -> tuple[str, str]:
+    """Title and body. Only the reason is free text: masks would damage names, partitions and links."""
     words, section = KINDS[incident.kind]
     facts = {
         "pipeline": incident.pipeline,
         "partition": incident.partition,
         "step": incident.step,
         "error": incident.error,
-        "reason": incident.reason,
-        "run": run.url or run.id,
+        "reason": masking.mask(incident.reason),
+        "run": re.sub(r"(?<=://)[^/@\s]*@", "", run.url) or run.id,  # a link without its login
         "runbook": f"{settings.for_pipeline(incident.pipeline).alerts.runbook_url}#{section}",
     }
     body = "\n".join(f"{name}: {fact}" for name, fact in facts.items() if fact)
     title = f"{incident.pipeline} {incident.partition} {words} ({settings.env})"
-    return masking.mask(title), masking.mask(body)
+    return title, body
 
 
 def _send_once(settings: config.Settings, reference: str, key: str, title: str, body: str) -> bool:
@@ -77,10 +81,7 @@ def _send_once(settings: config.Settings, reference: str, key: str, title: str, 
 
 
 def _send(url: str, title: str, body: str) -> bool:
-    import apprise  # loads hundreds of services, and only a failure needs it
-
-    receiver = apprise.Apprise()
-    delivered = receiver.add(url) and receiver.notify(body, title=title, body_format=apprise.NotifyFormat.TEXT)
-    if not delivered:
-        logging.get_logger().error("alert not delivered", title=title)
-    return bool(delivered)
+    problem = outgoing.deliver(url, title, body, SEND_SECONDS)
+    if problem:
+        logging.get_logger().error("alert not delivered", title=title, reason=problem)
+    return not problem

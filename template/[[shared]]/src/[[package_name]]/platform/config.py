@@ -371,6 +371,4 @@ def _refuse_unknown_pipelines(given: Mapping[str, Pipeline]) -> None:
             raise ConfigError(f"config/pipelines/{name}.toml: there is no pipeline {name}; {remedy}")
         for step in own.steps:
             if step not in (steps := pipelines.get(name).steps):
-                raise ConfigError(
-                    f"config/pipelines/{name}.toml: there is no step {step}; {suggestion(step, steps)}"
-                )
+                raise ConfigError(f"config/pipelines/{name}.toml: there is no step {step}; {suggestion(step, steps)}")

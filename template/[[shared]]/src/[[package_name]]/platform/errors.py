@@ -1,6 +1,7 @@
 """Errors of a pipeline, by what a retry can do about them, and the exit codes that stand for them.
 
-Every orchestrator retries by this distinction. One that starts the project's command in a container sees the exit code only.
+Every orchestrator retries by this distinction. One that starts the project's command in a container sees the exit code
+only.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Landing: where a pipeline's input arrives, a folder for each partition, complete once it holds the marker.
 
-``landing.url`` in config/pipelines/<name>.toml is a folder, or ``s3://bucket/prefix``, ``gs://…`` or ``az://…``; obstore
-reads those, with the credentials that the provider's own tools would use.
+``landing.url`` in config/pipelines/<name>.toml is a folder, or ``s3://bucket/prefix``, ``gs://…`` or ``az://…``;
+obstore reads those, with the credentials that the provider's own tools would use.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Landing:
             self.store.head(_key(partition, name))
         except FileNotFoundError:
             return False
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  each store has errors of its own
             raise _unavailable(self.url, error) from None
         return True
 
@@ -79,7 +79,7 @@ class Landing:
     def _arrivals_in_store(self) -> dict[str, Arrival]:
         try:
             listed = [(meta["path"], meta["last_modified"]) for batch in self.store.list() for meta in batch]
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  each store has errors of its own
             raise _unavailable(self.url, error) from None
         found: dict[str, Arrival] = {}
         for path, at in listed:
@@ -112,7 +112,7 @@ class Landing:
                 raise self._missing(partition, name) from None
             except OSError:
                 raise  # this machine's disk
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  as above
                 raise _unavailable(self.url, error) from None
             yield path
 

@@ -1,9 +1,9 @@
 """What is published, and who works on it: two tables in the schema ``platform`` of the warehouse.
 
 ``published`` has a row for each time a partition was published, written in the transaction that publishes its tables.
-``partition_claims`` has a row for each partition that a run works on. A run claims its partition with its first step that
-writes; another run of that partition is then refused until the first has published, has failed for good or is gone. A run
-whose partition was taken over cannot publish it any more.
+``partition_claims`` has a row for each partition that a run works on. A run claims its partition with its first step
+that writes; another run of that partition is then refused until the first has published, has failed for good or is
+gone. A run whose partition was taken over cannot publish it any more.
 """
 
 from __future__ import annotations
@@ -51,9 +51,7 @@ class Publication:
     at: datetime
 
 
-def record(
-    con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run, rows: Mapping[str, int]
-) -> None:
+def record(con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run, rows: Mapping[str, int]) -> None:
     """Note a publication, in the transaction of the caller, and end the run's claim."""
     key = [pipeline.name, partition.key]
     found = warehouse.rows(con, f"SELECT max(version) FROM {PUBLISHED} WHERE pipeline = ? AND partition = ?", key)
@@ -92,9 +90,7 @@ def prepare(con: SQLBackend) -> None:
             warehouse.run(con, f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
 
 
-def claim(
-    con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run, seconds: float, *, first: bool
-) -> None:
+def claim(con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run, seconds: float, *, first: bool) -> None:
     """Take the partition for this run before a step of it, or keep it.
 
     seconds: that the step may take. first: whether this is the run's first step that writes; only that one may take a
@@ -109,9 +105,12 @@ def claim(
         owner = found[0] if found else None
         if owner is None or tuple(owner[:2]) != run.owner:
             if not first:
-                reason = f"was taken over by {_words(*owner[:2])}" if owner else "is published, or another run gave it up"
+                reason = (
+                    f"was taken over by {_words(*owner[:2])}" if owner else "is published, or another run gave it up"
+                )
                 raise PartitionTaken(
-                    f"{pipeline.name} {partition} {reason}, so nothing of this run is left: run it again from its first step"
+                    f"{pipeline.name} {partition} {reason}, so nothing of this run is left: "
+                    "run it again from its first step"
                 )
             if owner is not None and _is_active(*owner[2:]):
                 raise PartitionBusy(
@@ -203,7 +202,9 @@ def freshness(pipeline: Pipeline, last: Publication | None) -> str:
         return "-"
     from .schedules import previous_tick
 
-    tick = previous_tick(schedule.cron, schedule.timezone, datetime.now(UTC) - timedelta(seconds=pipeline.settings.sla_seconds))
+    tick = previous_tick(
+        schedule.cron, schedule.timezone, datetime.now(UTC) - timedelta(seconds=pipeline.settings.sla_seconds)
+    )
     wanted = pipeline.due(tick)
     if last is None:
         return "stale"

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from .errors import ConfigError
 
 if TYPE_CHECKING:
+    from .partitions import Partition
     from .pipelines import Pipeline
 
 # Long enough to meet each change of clocks, and the rarest of usual schedules.
@@ -41,8 +42,22 @@ def previous_tick(cron: str, timezone: str, before: datetime) -> datetime:
     return next(CronSim(cron, before.astimezone(ZoneInfo(timezone)) + timedelta(minutes=1), reverse=True))
 
 
+def tick_after(pipeline: Pipeline, partition: Partition) -> datetime | None:
+    """The first tick whose run is for a later partition than this one; without partitions the next tick from now on.
+
+    None when the pipeline has no schedule.
+    """
+    schedule = pipeline.settings.schedule
+    if not schedule.cron:
+        return None
+    for tick in ticks(schedule.cron, schedule.timezone, partition.end or datetime.now(UTC)):
+        if partition.start is None or pipeline.due(tick).start > partition.start:
+            return tick
+    return None
+
+
 def refuse_unfit(pipeline: Pipeline) -> None:
-    """Raise ConfigError when two ticks of the schedule start a run of the same partition: one of them would do nothing."""
+    """Raise ConfigError when two ticks of the schedule start a run of the same partition, as one would do nothing."""
     schedule = pipeline.settings.schedule
     if not schedule.cron or pipeline.grain not in REMEDIES:
         return
@@ -54,8 +69,8 @@ def refuse_unfit(pipeline: Pipeline) -> None:
         key = pipeline.due(tick).key
         if key in seen and not _is_repeated_hour(seen[key], tick):
             raise ConfigError(
-                f'schedule.cron "{schedule.cron}" of {pipeline.name} ticks more than once for {key}: a run processes one '
-                f"{pipeline.grain}, so write {REMEDIES[pipeline.grain]}, in config/pipelines/{pipeline.name}.toml"
+                f'schedule.cron "{schedule.cron}" of {pipeline.name} ticks more than once for {key}: a run processes '
+                f"one {pipeline.grain}, so write {REMEDIES[pipeline.grain]}, in config/pipelines/{pipeline.name}.toml"
             )
         seen[key] = tick
 

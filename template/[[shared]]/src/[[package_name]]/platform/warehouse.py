@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 STAGING = "staging"
 LONGEST_NAME = 63
 LOCK_POLL_SECONDS = 0.05
+CONNECT_SECONDS = 30
 ROWS_AT_ONCE = 100_000
 
 
@@ -107,6 +108,7 @@ def _open_postgresql(settings: config.Settings) -> SQLBackend:
             user=parts.username,
             password=password,
             database=parts.path.lstrip("/"),
+            connect_timeout=CONNECT_SECONDS,
         )
     except psycopg.OperationalError as error:
         raise WarehouseError(f"cannot reach {describe(settings)}: {str(error).splitlines()[0]}") from None

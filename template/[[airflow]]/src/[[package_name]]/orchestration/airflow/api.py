@@ -51,7 +51,8 @@ class Api:
         self.http, self.server = http, server
 
     def get(self, path: str, **parameters: Any) -> Any:
-        return self.http.get(path, params=parameters).raise_for_status().json()
+        """Raises PermanentError as `post`."""
+        return _content(self.http.get(path, params=parameters))
 
     def post(self, path: str, body: Answer) -> Any:
         """Raises PermanentError, with Airflow's own reason, when it refuses."""
@@ -60,36 +61,27 @@ class Api:
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 break
             time.sleep(1)
-        if answer.is_error:
-            is_json = "json" in answer.headers.get("content-type", "")
-            reason = answer.json().get("detail") if is_json else answer.text
-            raise PermanentError(f"Airflow refuses: {reason} ({answer.status_code})")
-        return answer.json()
+        return _content(answer)
 
     def dag_runs(self, pipeline: Pipeline, **chosen: Any) -> Iterator[Answer]:
         """Runs of a pipeline as the server describes them, the newest first."""
         offset, total = 0, 1
         while offset < total:
-            page = self.get(
-                f"/dags/{pipeline.name}/dagRuns", **{"order_by": "-run_after", "limit": PAGE, "offset": offset, **chosen}
-            )
+            newest_first = {"order_by": "-run_after", "limit": PAGE, "offset": offset}
+            page = self.get(f"/dags/{pipeline.name}/dagRuns", **newest_first, **chosen)
             yield from page["dag_runs"]
             offset, total = offset + PAGE, page["total_entries"]
 
     def newest(self, pipeline: Pipeline, limit: int) -> list[RunState]:
         """The newest runs of a pipeline, the newest first."""
-        try:
-            page = self.get(f"/dags/{pipeline.name}/dagRuns", order_by="-run_after", limit=limit)
-        except httpx.HTTPStatusError as error:
-            if error.response.status_code == httpx.codes.NOT_FOUND:
-                raise ConfigError(f"Airflow has no DAG {pipeline.name}: dags/ needs a file that defines it") from None
-            raise
+        page = self.get(f"/dags/{pipeline.name}/dagRuns", order_by="-run_after", limit=limit)
         return [self.state(pipeline, run) for run in page["dag_runs"]]
 
     def state(self, pipeline: Pipeline, run: Answer) -> RunState:
         state, reason = run["state"], ""
         if state in ("running", "failed"):
-            tasks = self.get(f"/dags/{pipeline.name}/dagRuns/{quote(run['dag_run_id'])}/taskInstances")["task_instances"]
+            path = f"/dags/{pipeline.name}/dagRuns/{quote(run['dag_run_id'])}/taskInstances"
+            tasks = self.get(path)["task_instances"]
             if state == "running" and any(task["state"] == "up_for_reschedule" for task in tasks):
                 state = "waiting"
             if state == "failed":
@@ -112,10 +104,10 @@ class Api:
     def problems(self) -> list[str]:
         """Files in dags/ that cannot be loaded, and pipelines that nothing runs."""
         errors = self.get("/importErrors", limit=PAGE)["import_errors"]
-        sentences = [
-            f"dags/{error['filename'].rpartition('/dags/')[2]} cannot be loaded: {error['stack_trace'].strip().splitlines()[-1]}"
-            for error in errors
-        ]
+        sentences = []
+        for error in errors:
+            file, reason = error["filename"].rpartition("/dags/")[2], error["stack_trace"].strip().splitlines()[-1]
+            sentences.append(f"dags/{file} cannot be loaded: {reason}")
         if not errors:
             known = {dag["dag_id"] for dag in self.get("/dags", limit=PAGE)["dags"]}
             sentences += [
@@ -124,6 +116,14 @@ class Api:
                 if pipeline.settings.orchestrator == "airflow" and pipeline.name not in known
             ]
         return sentences
+
+
+def _content(answer: httpx.Response) -> Any:
+    if answer.is_error:
+        is_json = "json" in answer.headers.get("content-type", "")
+        reason = answer.json().get("detail") if is_json else answer.text
+        raise PermanentError(f"Airflow refuses: {reason} ({answer.status_code})")
+    return answer.json()
 
 
 def _time(text: str | None) -> datetime | None:

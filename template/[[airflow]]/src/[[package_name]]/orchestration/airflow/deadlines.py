@@ -1,6 +1,6 @@
 """What the SLA of a run counts from: when the run is queued.
 
-Airflow's own `DeadlineReference.DAGRUN_QUEUED_AT` means the same, but up to 3.3.2 a run that has it cannot be cleared,
+Airflow's own `DeadlineReference.DAGRUN_QUEUED_AT` means the same, but up to 3.3.2 a run that has it cannot be cleared
 while its deadline is ahead: the server answers 500 (apache/airflow issue 70368).
 """
 

@@ -1,7 +1,7 @@
 """Partitions through Airflow in this process, without services: `make run`.
 
-The runs are kept in the database of the services while these are down, and in one of their own, run.db, while they are up:
-a scheduler takes every run that is not ended for its own.
+While the services are down, the runs are kept in the database of the services; while they are up, in one of their own,
+run.db, because a scheduler takes every run that is not ended for its own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from functools import cache
 from typing import TYPE_CHECKING, TextIO
 
@@ -54,6 +54,7 @@ def _run(dag: DAG, pipeline: Pipeline, partition: Partition) -> bool:
     except Exception:  # Airflow's own failure, not a step's
         logging.getLogger(__name__).exception("the run broke off")
         return False
+    _set_partition(run.id, partition)
     if run.state == "success":
         return True
     has_input = getattr(pipeline.code, "input_ready", None)
@@ -66,10 +67,8 @@ def _run(dag: DAG, pipeline: Pipeline, partition: Partition) -> bool:
 def _database(engine: Engine) -> Iterator[None]:
     """The database to run in: that of the services if nobody else uses it."""
     lock = metadata.lock()
-    try:
+    with suppress(Timeout):  # another `make run` has it, or services that start
         lock.acquire(blocking=False)
-    except Timeout:
-        pass  # another `make run`, or services that start
     own = not lock.is_locked or bool(os.environ.get("ENGINE_DATABASE_URL")) or Services(engine).supervisor is not None
     if own:
         lock.release()
@@ -94,7 +93,8 @@ def _load_airflow(log: TextIO) -> None:
 
         json = config.load().logging.format == "json"  # which Airflow writes as bytes
         configure_logging(output=log.buffer if json else log, json_output=json)
-        db.upgradedb()
+        with metadata.lock("run"):
+            db.upgradedb()
 
 
 def _load_dag(pipeline: Pipeline, log: TextIO) -> DAG:
@@ -109,6 +109,17 @@ def _load_dag(pipeline: Pipeline, log: TextIO) -> DAG:
     for file, error in bag.import_errors.items():
         raise PermanentError(f"{os.path.relpath(file, root)} cannot be loaded: {error.splitlines()[-1]}")
     raise PermanentError(f"dags/ has no DAG {pipeline.name}: add a file that defines it")
+
+
+def _set_partition(run_id: int, partition: Partition) -> None:
+    """Note the partition where the UI shows it; `DAG.test` has no argument for it."""
+    from airflow.models import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    values = {"partition_key": partition.key, "partition_date": partition.start}
+    with create_session() as session:
+        session.execute(update(DagRun).where(DagRun.id == run_id).values(values))
 
 
 def _end_interrupted() -> None:

@@ -1,7 +1,7 @@
 """Airflow's own data on this machine: the keys that its processes share, its database, and the pools in it.
 
-`make run` uses the database of `make up` while the services are down, so that its runs are there when they are up again.
-A lock keeps the two apart: a scheduler takes every run that is not ended for its own.
+While the services are down `make run` uses their database, so that its runs are there when they are up again. A lock
+keeps the two apart, because a scheduler takes every run that is not ended for its own.
 """
 
 from __future__ import annotations
@@ -9,15 +9,12 @@ from __future__ import annotations
 import base64
 import os
 import secrets
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
 from ...platform import config
-
-if TYPE_CHECKING:
-    from airflow.dag_processing.dagbag import DagBag
 
 POOL_DESCRIPTION = "[concurrency] in config/"
 
@@ -26,14 +23,14 @@ def home() -> Path:
     return Path(os.environ["AIRFLOW_HOME"])
 
 
-def lock() -> FileLock:
+def lock(name: str = "metadata") -> FileLock:
     """Held while the database is made or changed, and by `make run` for as long as it uses that of the services."""
     home().mkdir(parents=True, exist_ok=True)
-    return FileLock(home() / "metadata.lock")
+    return FileLock(home() / f"{name}.lock")
 
 
 def set_variables() -> None:
-    """Set Airflow's variables that follow from the project's settings, and write the keys; before Airflow is imported."""
+    """Set the variables of Airflow that follow from the settings, and write its keys; before Airflow is imported."""
     variables = {"AIRFLOW__LOGGING__JSON_LOGS": str(config.load().logging.format == "json")}
     if url := os.environ.get("ENGINE_DATABASE_URL"):
         # Both name the driver that the project has, else Airflow takes psycopg2 and asyncpg.
@@ -47,7 +44,7 @@ def set_variables() -> None:
 
 
 def prepare() -> None:
-    """Make the database or bring it to the installed version, set the pools, read the DAGs, end what `make run` left."""
+    """Make or migrate the database, set the pools, read the DAGs, and end what an interrupted `make run` has left."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
     from airflow.models.dag import DagModel
@@ -78,7 +75,8 @@ def end_runs_in_process(session: object) -> None:
 
     unended = DagRun.state.in_((DagRunState.QUEUED, DagRunState.RUNNING))
     interrupted = (DagRun.triggered_by == DagRunTriggeredByType.TEST, unended)
-    session.execute(update(DagRun).where(*interrupted).values(state=DagRunState.FAILED))
+    ended = {"state": DagRunState.FAILED, "end_date": datetime.now(UTC)}
+    session.execute(update(DagRun).where(*interrupted).values(ended))
 
 
 def _set_pools(session: object) -> None:
@@ -95,7 +93,7 @@ def _set_pools(session: object) -> None:
 
 def _write_keys(file: Path) -> None:
     """Keys that the processes share. Without this file Airflow writes one that keeps all defaults of its version."""
-    with lock():
+    with lock("keys"):
         if file.exists():
             return
         fernet_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()

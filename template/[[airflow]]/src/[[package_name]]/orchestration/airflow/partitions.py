@@ -14,9 +14,9 @@ CONF = "partition"  # in the configuration of a run, where a caller cannot give 
 
 
 def of_run(pipeline: Pipeline, key: str | None, conf: Mapping[str, Any] | None, run_after: datetime) -> Partition:
-    """The run's own partition key, else ``partition`` of its configuration, else the partition that was due at its time.
+    """The partition of the run's own key, else of ``partition`` in its configuration, else the one due at its time.
 
-    Raises ConfigError when the key is none of the pipeline's.
+    Raises ConfigError when the key names none of the pipeline's partitions.
     """
     given = key or (conf or {}).get(CONF)
     return pipeline.partition(given) if given else pipeline.due(run_after)

@@ -34,23 +34,23 @@ ONE_PROCESS = False  # whether this process runs all tasks of a run, as `make ru
 masking.add_listener(mask_secret)
 
 
-def dag(pipeline: Pipeline) -> dict[str, Any]:
-    """Arguments of the pipeline's DAG: its schedule, its SLA and its alerts."""
+def schedule(pipeline: Pipeline) -> PartitionTimetable:
+    """When runs of the pipeline are due, and for which partition; never where another orchestrator schedules it."""
     settings = pipeline.settings
-    cron = settings.schedule.cron if settings.orchestrator == ENGINE else ""  # else another orchestrator schedules it
-    return {
-        "dag_id": pipeline.name,
-        "schedule": PartitionTimetable(pipeline.grain, cron, settings.schedule.timezone),
-        "deadline": [
-            DeadlineAlert(
-                name=f"{pipeline.name} is published",
-                reference=RunQueuedAt(),
-                interval=timedelta(seconds=settings.sla_seconds),
-                callback=SyncCallback(report_late),
-            )
-        ],
-        "on_failure_callback": report_failed,
-    }
+    cron = settings.schedule.cron if settings.orchestrator == ENGINE else ""
+    return PartitionTimetable(pipeline.grain, cron, settings.schedule.timezone)
+
+
+def sla(pipeline: Pipeline) -> list[DeadlineAlert]:
+    """A run that takes longer than ``sla_seconds`` from when it is queued is reported, and goes on."""
+    return [
+        DeadlineAlert(
+            name=f"{pipeline.name} is published",
+            reference=RunQueuedAt(),
+            interval=timedelta(seconds=pipeline.settings.sla_seconds),
+            callback=SyncCallback(report_late),
+        )
+    ]
 
 
 def step(pipeline: Pipeline, name: str, pool: str = POOL) -> dict[str, Any]:
@@ -146,8 +146,10 @@ def report_late(context: Mapping[str, Any]) -> None:
 def not_ready(pipeline: Pipeline, key: str) -> InputNotReady:
     """What a run is told whose wait has timed out: Airflow knows only that."""
     settings = pipeline.settings
-    folder = landing.of(pipeline).shown(pipeline.partition(key), settings.landing.marker) if settings.landing.url else ""
-    return InputNotReady(f"no input: {folder or key} has not arrived after {settings.input_wait.timeout_seconds:,.0f} s")
+    place = key
+    if settings.landing.url:
+        place = landing.of(pipeline).shown(pipeline.partition(key), settings.landing.marker)
+    return InputNotReady(f"no input: {place} has not arrived after {settings.input_wait.timeout_seconds:,.0f} s")
 
 
 def _key(name: str, key: str | None, given: Mapping[str, Any] | None, run_after: datetime) -> str:

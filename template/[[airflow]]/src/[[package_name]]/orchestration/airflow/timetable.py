@@ -1,7 +1,7 @@
-"""When a pipeline's runs are due, and for which partition: Airflow's partition timetable with the project's own calendar.
+"""When a pipeline's runs are due, and for which partition: Airflow's partition timetable with the project's calendar.
 
-Airflow's `CronPartitionTimetable` counts its offset in ticks, so the Monday run of a weekday schedule would process Friday.
-Here `Calendar.due` says which partition a tick is for, and a backfill goes from partition to partition, whatever the ticks.
+Airflow's `CronPartitionTimetable` counts its offset in ticks: Monday's run of a weekday schedule would process Friday.
+Here `Calendar.due` says which partition a tick is for, and a backfill goes from partition to partition.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ NEVER = "0 0 1 1 *"  # Airflow reads a cron in any case
 
 
 class PartitionTimetable(CronPartitionTimetable):
-    """cron: empty when only people, backfills and other systems start runs. timezone: of the cron and of the partitions.
+    """cron: empty when nothing starts runs by itself. timezone: that of the cron and of the partitions.
 
     With no time to look back, switching a DAG on runs nothing that is past.
     """
+
+    run_ordering = ("run_after",)  # in the UI; runs of partitions have no data interval
 
     def __init__(self, grain: str, cron: str, timezone: str) -> None:
         super().__init__(cron or NEVER, timezone=timezone, run_immediately=timedelta(0))

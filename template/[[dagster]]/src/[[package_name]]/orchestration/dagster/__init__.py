@@ -19,6 +19,7 @@ class Dagster:
 
     id = "dagster"
     title = "Dagster"
+    definition = "src/{package}/defs/{name}.py"
     health = "/server_info"
     ui = "/"
 

@@ -1,7 +1,7 @@
 """Which partitions a schedule and a sensor request: each one once, when it is due and its input is there.
 
-The schedule takes the partition of its tick when the input is there at the tick. All others are the sensor's: input that
-arrives later, and partitions whose tick passed while nothing was running.
+The schedule takes the partition of its tick when the input is there at the tick. All others are the sensor's: input
+that arrives later, and partitions whose tick passed while nothing was running.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from .partitions import PARTITION, argument
 
 # A tick is the schedule's until it is this old and the sensor's from then on, so no partition is requested by both.
 SCHEDULE_TAKES = timedelta(minutes=2)
+RUN_KEY = "dagster/run_key"  # the tag of a run that was requested here
 
 
 def of_tick(context: dg.ScheduleEvaluationContext, pipeline: Pipeline) -> dg.RunRequest | dg.SkipReason:
@@ -29,9 +30,11 @@ def of_tick(context: dg.ScheduleEvaluationContext, pipeline: Pipeline) -> dg.Run
     due = pipeline.due(tick)
     if is_late(tick) or not _is_ready(pipeline, due):
         return dg.SkipReason(f"{due} is requested by the sensor once its input is there")
-    if due.start and _was_requested(context, due):
-        return dg.SkipReason(f"{due} was requested by an earlier tick")
-    return dg.RunRequest(partition_key=argument(due))
+    if argument(due) is None:
+        return dg.RunRequest()
+    if _was_requested(context.instance, pipeline, due):
+        return dg.SkipReason(f"{due} was requested before")
+    return _request(pipeline, due.key, due.key)
 
 
 def since_last_look(
@@ -39,10 +42,10 @@ def since_last_look(
 ) -> dg.SensorResult:
     """Runs of partitions that are due and whose input has arrived since the last look.
 
-    A partition is taken one look after it landed, so that whoever lands it and runs it by hand does not run it twice. What
-    is there at the first look is history and left to backfills. A partition is also requested, once, when
-    ``input_wait.timeout_seconds`` have passed since its tick without its input, or since its input began to arrive and did
-    not become complete: that run fails, which is what tells people.
+    A partition is taken one look after it landed, so that whoever lands it and runs it by hand does not run it twice.
+    What is there at the first look is history and left to backfills. A partition is also requested, once, when
+    ``input_wait.timeout_seconds`` have passed since its tick without its input, or since its input began to arrive and
+    did not become complete: that run fails, which is what tells people.
     """
     now, tick = datetime.now(UTC), last_tick(pipeline)
     look = _Look.after(context.cursor)
@@ -138,10 +141,10 @@ def _request(pipeline: Pipeline, key: str, run_key: str) -> dg.RunRequest:
     return dg.RunRequest(partition_key=argument(pipeline.partition(key)), run_key=run_key)
 
 
-def _was_requested(context: dg.ScheduleEvaluationContext, due: Partition) -> bool:
-    """Whether this schedule has requested the partition: two ticks stand for one where clocks are turned back."""
-    tags = {PARTITION: due.key, "dagster/schedule_name": context.schedule_name}
-    return context.instance.get_runs_count(dg.RunsFilter(tags=tags)) > 0
+def _was_requested(instance: dg.DagsterInstance, pipeline: Pipeline, due: Partition) -> bool:
+    """Whether schedule or sensor have requested the partition: two ticks stand for one where clocks are turned back."""
+    tags = {PARTITION: due.key, RUN_KEY: due.key}
+    return instance.get_runs_count(dg.RunsFilter(job_name=pipeline.name, tags=tags)) > 0
 
 
 def _has_run(instance: dg.DagsterInstance, pipeline: Pipeline, key: str, since: datetime) -> bool:

@@ -1,6 +1,7 @@
 """Dagster's instance: where it keeps runs and events, and what must be right before its daemon starts.
 
-It is in SQLite files on this machine, or in PostgreSQL when ENGINE_DATABASE_URL is set; each has a folder with a dagster.yaml.
+It is in SQLite files on this machine, or in PostgreSQL when ENGINE_DATABASE_URL is set; each has a folder with a
+dagster.yaml.
 """
 
 from __future__ import annotations
@@ -65,8 +66,8 @@ def prepare(instance: dg.DagsterInstance) -> None:
     """Before the daemon starts: pools as ``[concurrency]`` says, and an end to runs whose process is gone.
 
     A run that was killed together with its code server stays "started" for Dagster and keeps its place in the pool, so
-    all later ones would wait for it: the launcher for one machine cannot ask after its runs. Once it is marked as failed,
-    the daemon runs its unfinished steps again.
+    all later ones would wait for it: the launcher for one machine cannot ask after its runs. Once it is marked as
+    failed, the daemon runs its unfinished steps again.
     """
     import dagster as dg
 

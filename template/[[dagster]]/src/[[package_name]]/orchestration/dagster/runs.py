@@ -81,7 +81,9 @@ def _run(definitions: dg.Definitions, instance: dg.DagsterInstance, pipeline: Pi
     key = argument(partition)
     if key and not job.partitions_def.has_partition_key(key):
         first = job.partitions_def.get_first_partition_key()
-        raise ConfigError(f"{key} is no partition on Dagster: the first is {first}, the last is the last that has ended")
+        raise ConfigError(
+            f"{key} is no partition on Dagster: the first is {first}, the last is the last that has ended"
+        )
     _wait_for_input(pipeline, partition)
     with (state_folder() / "run.log").open("a", encoding="utf-8") as log, redirect_stderr(log):
         result = job.execute_in_process(partition_key=key, instance=instance, raise_on_error=False)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def percentiles(table: ir.Table, by: Sequence[str], percent: int, **columns: str) -> ir.Table:
     """Interpolated percentiles of columns of whole numbers, by the name each gets: one row per group.
 
-    They are read off the number of rows per value, as a database's own function keeps every value in memory. Places are in
-    hundredths, so that whole numbers are divided once: 78.8 does not become 78.80000000000011.
+    They are read off the number of rows per value, as a database's own function keeps every value in memory. Places are
+    in hundredths, so that whole numbers are divided once: 78.8 does not become 78.80000000000011.
     """
     values = ibis.union(
         *(table.select(*by, name=ibis.literal(name), value=table[column]) for name, column in columns.items())

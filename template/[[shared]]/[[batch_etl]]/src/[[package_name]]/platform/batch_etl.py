@@ -3,8 +3,9 @@
 wait for input → extract (the file as text) → transform (typed rows) → check (against the contract) → publish (one
 transaction). A step hands nothing over but its staging table, so steps may run in different processes.
 
-A pipeline's own code is named by convention: ``transform.py`` has a function named like each table of the declaration. That
-of the first table types the extracted text; the others are made of the rows that the check has kept. ``contract.py`` has
+A pipeline's own code is named by convention: ``transform.py`` has a function named like each table of the declaration.
+That of the first table types the extracted text; the others are made of the rows that the check has kept.
+``contract.py`` has
 ``CONTRACTS``, a dataframely schema for each table.
 """
 
@@ -91,8 +92,8 @@ class BatchEtl:
     def check(self, partition: Partition) -> dict[str, int]:
         """Check the typed rows against the contract and set aside those that break it.
 
-        Returns rows by kind: kept, quarantined. Raises ContractError when more than ``quality.max_quarantined_share`` of
-        the rows would go to quarantine, or the number kept is not between ``min_rows`` and ``max_rows``.
+        Returns rows by kind: kept, quarantined. Raises ContractError when more than ``quality.max_quarantined_share``
+        of the rows would go to quarantine, or the number kept is not between ``min_rows`` and ``max_rows``.
         """
         with self._work("check", partition) as (report, con):
             typed, broken = (
@@ -214,8 +215,10 @@ class BatchEtl:
                 f"{quality.max_quarantined_share:.1%} allowed){most}; nothing was published"
             )
         if kept < quality.min_rows or (quality.max_rows is not None and kept > quality.max_rows):
-            limits = f"at least {quality.min_rows:,}" if quality.max_rows is None else (
-                f"{quality.min_rows:,} to {quality.max_rows:,}"
+            limits = (
+                f"at least {quality.min_rows:,}"
+                if quality.max_rows is None
+                else (f"{quality.min_rows:,} to {quality.max_rows:,}")
             )
             raise ContractError(f"{kept:,} rows are left and [quality] asks for {limits}; nothing was published")
 
@@ -244,6 +247,9 @@ def _one_a_row(found: list[pl.DataFrame]) -> pl.DataFrame:
     """The reasons of each row in one."""
     import polars as pl
 
-    return pl.concat(found).unique(maintain_order=True).group_by("source_row", maintain_order=True).agg(
-        pl.col("reason").str.join(", ")
+    return (
+        pl.concat(found)
+        .unique(maintain_order=True)
+        .group_by("source_row", maintain_order=True)
+        .agg(pl.col("reason").str.join(", "))
     )

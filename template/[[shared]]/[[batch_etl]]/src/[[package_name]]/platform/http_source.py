@@ -1,7 +1,7 @@
 """A paginated HTTP API as a source: the rows of a partition's data interval, page by page.
 
-What was published is the state: each run asks for its own partition, so a run that broke off is simply repeated. Requests are
-paced, and repeated after what may pass (no answer, 429 with its Retry-After, 5xx).
+What was published is the state: each run asks for its own partition, so a run that broke off is simply repeated.
+Requests are paced, and repeated after what may pass (no answer, 429 with its Retry-After, 5xx).
 """
 
 from __future__ import annotations
@@ -64,8 +64,11 @@ class HttpPages:
             with file.open("w", encoding="utf-8") as lines:
                 for row in self._rows(partition):
                     lines.write(json.dumps([_text(row.get(name)) for name in self.columns]) + "\n")
-            listed = ", ".join(f"v[{number}] AS {sources.name(each)}" for number, each in enumerate(self.columns, start=1))
-            scan = f"read_json({sources.text(str(file))}, format = 'newline_delimited', records = false, columns = {{'v': 'VARCHAR[]'}})"
+            listed = ", ".join(
+                f"v[{number}] AS {sources.name(each)}" for number, each in enumerate(self.columns, start=1)
+            )
+            options = "format = 'newline_delimited', records = false, columns = {'v': 'VARCHAR[]'}"
+            scan = f"read_json({sources.text(str(file))}, {options})"
             with warehouse.file_reader(con) as reader:
                 selected = f"SELECT {sources.row(partition, 'row_number() OVER ()')}, {listed} FROM {scan}"
                 count = warehouse.stage_query(con, raw, reader, selected)
@@ -121,7 +124,9 @@ class HttpPages:
             return isinstance(error, httpx.TransportError)
 
         try:
-            for attempt in stamina.retry_context(on=passes, attempts=self.attempts, timeout=None, wait_initial=0.5, wait_max=30):
+            for attempt in stamina.retry_context(
+                on=passes, attempts=self.attempts, timeout=None, wait_initial=0.5, wait_max=30
+            ):
                 with attempt:
                     answer = client.get(address, params=parameters or None)
                     answer.raise_for_status()
@@ -141,15 +146,19 @@ class HttpPages:
 
     def _address(self, partition: Partition) -> str:
         ends = {"start": partition.start, "end": partition.end}
-        return self.url.format(**{key: f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if at else "" for key, at in ends.items()})
+        return self.url.format(
+            **{key: f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if at else "" for key, at in ends.items()}
+        )
 
 
 def _asked_wait(answer: httpx.Response) -> float:
     """Seconds that the API asks to wait, 0 when it asks for none, or for longer than anyone should."""
     asked = answer.headers.get("Retry-After", "")
     try:
-        seconds = float(asked) if asked.replace(".", "", 1).isdigit() else (
-            (parsedate_to_datetime(asked) - datetime.now(UTC)).total_seconds() if asked else 0.0
+        seconds = (
+            float(asked)
+            if asked.replace(".", "", 1).isdigit()
+            else ((parsedate_to_datetime(asked) - datetime.now(UTC)).total_seconds() if asked else 0.0)
         )
     except (TypeError, ValueError):
         return 0.0

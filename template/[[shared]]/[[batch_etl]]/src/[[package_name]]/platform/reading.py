@@ -1,4 +1,5 @@
-"""Typing text on any backend: a value of another form becomes null and never an error, so that its row can be set aside.
+"""Typing text on any backend: a value of another form becomes null and never an error, so that its row can be set
+aside.
 
 missing: the text that stands for no value, besides the empty one.
 """
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 INTEGER, LONG = r"^-?[0-9]{1,9}$", r"^-?[0-9]{1,18}$"
 DECIMAL = r"^-?([0-9]{1,15}\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,2})?$"
 DATE = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
-TIMESTAMP = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]+)?)?(Z|[+]00(:?00)?)?$"
+CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]+)?)?"
+TIMESTAMP = rf"{DATE[:-1]}[T ]{CLOCK}(Z|[+]00(:?00)?)?$"
 TRUE, FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 
 

@@ -1,6 +1,7 @@
 """Sources: where the rows of a partition come from. Each loads them as text into staging, and says when they are there.
 
-Files are read by DuckDB, whatever the warehouse is: it streams, and it keeps the lines that it cannot split into fields.
+Files are read by DuckDB, whatever the warehouse is: it streams, and it keeps the lines that it cannot split into
+fields.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class Source(Protocol):
     def load(self, con: SQLBackend, pipeline: Pipeline, partition: Partition, raw: str, broken: str) -> tuple[int, int]:
         """Stage the rows under these two names: all columns as text, and (reason, record) of what cannot be split.
 
-        Each has the columns partition_date, partition_start, in UTC, and source_row, from 1. Returns the number of each.
-        Raises InputError.
+        Each has the columns partition_date, partition_start, in UTC, and source_row, from 1. Returns the number of
+        each. Raises InputError.
         """
 
 
@@ -101,7 +102,9 @@ class Csv(LandingFile):
         if not line.strip():
             raise InputError(f"{shown} is empty")
         quoting = {"quotechar": self.quote} if self.quote else {"quoting": csv.QUOTE_NONE}
-        _compare(shown, next(csv.reader([line.removeprefix("\ufeff")], delimiter=self.delimiter, **quoting)), self.columns)
+        _compare(
+            shown, next(csv.reader([line.removeprefix("\ufeff")], delimiter=self.delimiter, **quoting)), self.columns
+        )
 
 
 @dataclass(frozen=True)
