@@ -48,11 +48,11 @@ def remove(name: str) -> None:
         print(f"these tables stay in {warehouse.describe(settings)}: {', '.join(tables)}")
     if others:
         print(f"this input stays: {', '.join(str(path.relative_to(root)) for path in others)}")
-    print("services that are up still know the pipeline: make down up")
+    print("restart services that are up, because they still know the pipeline: make down up")
 
 
 def _landing(root: Path, name: str) -> tuple[list[Path], list[Path]]:
-    """The landing data that `make pipeline` wrote, and what has come since."""
+    """The landing data that `make pipeline` wrote, and what has arrived since."""
     answers, folder = root / "config" / "pipelines" / f"{name}.answers.yml", root / "data" / "landing" / name
     if not folder.is_dir():
         return [], []

@@ -131,10 +131,10 @@ class Calendar:
         begin, until = self._span(first)[0], self._span(last)[1]
         if until <= begin:
             raise ConfigError(f"{last} is before {first}: give the earlier one first")
-        found = [self.containing(begin)]
-        while found[-1].end < until:
-            found.append(self.following(found[-1]))
-        return found
+        partitions = [self.containing(begin)]
+        while partitions[-1].end < until:
+            partitions.append(self.following(partitions[-1]))
+        return partitions
 
     def _span(self, text: str) -> tuple[datetime, datetime]:
         """Start and end of the hour, day or month that a text names."""
