@@ -13,7 +13,7 @@ from ..platform.pipelines import PACKAGE
 
 
 def remove(name: str) -> None:
-    """Move the files of a pipeline to var/removed/ and say what stays. Raises ConfigError when there is none."""
+    """Move the files of a pipeline to var/removed/ and say what stays. Raises ConfigError when it does not exist."""
     pipeline, settings = pipelines.get(name), config.load()
     root = settings.root
     paths = [

@@ -298,7 +298,7 @@ def _pipeline_files() -> dict[str, Any]:
         by_environment = content.pop("env", {})
         for name in by_environment:
             if name not in environments():
-                raise ConfigError(f"{shown}: [env.{name}] is no environment; {suggestion(name, environments())}")
+                raise ConfigError(f"{shown}: [env.{name}] is not an environment; {suggestion(name, environments())}")
         settings[file.stem] = _merged(content, by_environment.get(environment(), {}))
     return settings
 

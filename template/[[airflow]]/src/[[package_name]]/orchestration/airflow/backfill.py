@@ -1,6 +1,6 @@
 """Backfill through Airflow's own, on the services of `make up`.
 
-A run of a partition that is under way already is waited for, not repeated: the command can be given again after it was
+If a run of a partition is in progress, the command waits for it and does not repeat it: run the command again after it was
 interrupted.
 """
 
