@@ -455,8 +455,8 @@ class Scratch:
             return f"the template {self.template} has no version {version}; git ls-remote --tags lists those it has"
         if last_line.startswith("Local template must be"):
             return (
-                f"the template {self.template} cannot be reached: there is no such folder seen from {self.project.root}; "
-                "if it has moved: make update TEMPLATE=<its address>"
+                f"the template {self.template} cannot be reached: there is no such folder, seen from "
+                f"{self.project.root}; if it has moved: make update TEMPLATE=<its address>"
             )
         refused_answer = re.match(r"Validation error for question '\w+': ", last_line)
         if refused_answer:
