@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,9 +151,19 @@ def rows(con: SQLBackend, sql: str, values: Sequence[Any] = ()) -> list[tuple[An
 
 
 def _execute(con: SQLBackend, sql: str, values: Sequence[Any]) -> Any:
-    if not values:
-        return con.con.execute(sql)
-    return con.con.execute(sql if con.name == "duckdb" else sql.replace("?", "%s"), list(values))
+    # Written out: DuckDB loads pandas, which takes seconds, to bind a value.
+    literals = iter(values)
+    return con.con.execute(re.sub(r"\?", lambda _: _literal(next(literals)), sql) if values else sql)
+
+
+def _literal(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, datetime):
+        return f"TIMESTAMP '{value:%Y-%m-%d %H:%M:%S.%f}'"
+    return "'" + str(value).replace("'", "''") + "'"
 
 
 def has(con: SQLBackend, table: str) -> bool:
