@@ -120,10 +120,8 @@ def _read(file: Path, labels: dict[str, str]) -> Metrics:
     except Exception as error:  # noqa: BLE001  whatever the parser makes of such a text
         aside = file.with_suffix(".damaged")
         file.replace(aside)
-        log = logging.get_logger()
-        log.warning(
-            "damaged metrics file set aside, counters start again", file=str(aside), reason=repr(str(error))[:80]
-        )
+        log, reason = logging.get_logger(), repr(str(error))[:80]
+        log.warning("damaged metrics file set aside, counters start again", file=str(aside), reason=reason)
         return Metrics(labels)
     return metrics
 

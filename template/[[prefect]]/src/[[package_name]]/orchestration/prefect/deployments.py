@@ -67,7 +67,9 @@ def deploy(client: SyncPrefectClient, storage: RunnerStorage | None = None) -> l
         try:
             _deployment(pipeline, storage or LocalStorage(str(config.load().root)))
         except Exception as error:  # noqa: BLE001  whatever the team's code raises
-            problems.append(f"{file} cannot be deployed, so {pipeline.name} does not run as it says: {_reason(error)}")
+            problems.append(
+                f"{file} cannot be {_done(error)}: {_reason(error)}; {pipeline.name} stays as it was deployed"
+            )
     _delete_others(client, there)
     return problems
 
@@ -128,6 +130,10 @@ def _delete_others(client: SyncPrefectClient, there: Iterable[str]) -> None:
     for each in client.read_deployments(work_pool_filter=in_pool):
         if each.name == FORMER_NAME or (each.name == name() and each.entrypoint not in current):
             client.delete_deployment(each.id)
+
+
+def _done(error: Exception) -> str:
+    return "imported" if isinstance(error, ScriptError) else "deployed"
 
 
 def _reason(error: Exception) -> str:
