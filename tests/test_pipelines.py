@@ -6,10 +6,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import boto3
 import duckdb
 import pytest
 from conformance import flights
 from conftest import git
+from moto.server import ThreadedMotoServer
 from projects import RUN_SECONDS, SET_UP_SECONDS, STOP_SECONDS, TEST_SECONDS, Project
 from servers import free_port
 from test_projects import QUICK
@@ -118,3 +120,43 @@ def test_without_the_sample_everything_still_works(project):
         assert not named, named
     finally:
         git("checkout", "--quiet", ".", cwd=project.folder)
+
+
+@pytest.fixture
+def bucket():
+    """An S3 server on this machine with the sample's input in a bucket: the variables that lead there."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    url = "http://{}:{}".format(*server.get_host_and_port())
+    keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
+    session = boto3.Session(*list(keys.values())[:2], region_name=keys["AWS_REGION"])
+    client = session.client("s3", endpoint_url=url)
+    client.create_bucket(Bucket="landing")
+    yield client, {**keys, "AWS_ENDPOINT_URL": url, "AWS_ALLOW_HTTP": "true"}
+    server.stop()
+
+
+def test_input_may_land_in_an_object_store(project, bucket):
+    client, variables = bucket
+    place = {"APP_PIPELINES__FLIGHTS_DAILY__LANDING__URL": "s3://landing/flights", **variables}
+    late = project.make("run", "DATE=2013-01-03", timeout=RUN_SECONDS, APP_INPUT_WAIT__TIMEOUT_SECONDS="0", **place)
+    assert (
+        "error: flights_daily 2013-01-03: no input: s3://landing/flights/2013-01-03/_SUCCESS has not arrived"
+        in late.stderr
+    )
+    folder = project.folder / "data" / "landing" / "flights_daily" / "2013-01-03"
+    for file in folder.iterdir():
+        client.upload_file(str(file), "landing", f"flights/2013-01-03/{file.name}")
+    done = project.make("run", timeout=RUN_SECONDS, **place)  # the newest that landed
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "flights_daily 2013-01-03" in done.stdout
+    assert "914 read" in done.stdout
+
+
+def test_production_has_no_landing_place_before_one_is_given(project):
+    done = project.make(
+        "run", "ENV=prod", "DATE=2013-01-02", timeout=RUN_SECONDS, APP_ALERTS__URL="", APP_WAREHOUSE__PASSWORD=""
+    )
+    assert done.returncode != 0
+    assert "error: flights_daily has no landing place in prod: write url under [env.prod.landing]" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import jsonschema
 from decision_engine import CHOICES, ROOT, data
 
-FILES = ("answers", "rules", "scenarios", "systems")
+FILES = ("answers", "integrations", "packages", "rules", "scenarios", "systems")
 GUIDE = ROOT / "docs" / "decision-guide.md"
 EFFECTS = ("require", "exclude", "exclude_variants", "prefer", "caution", "caution_variants")
 WITH_SYSTEMS = ("require", "exclude", "prefer", "caution")
@@ -111,6 +111,28 @@ def _unknown_names(contents: dict) -> Iterator[str]:
             yield f"decision/answers.yml: {name}: its answers are not those of questions/decision.yml"
     if contents["answers"].keys() != CHOICES.keys():
         yield "decision/answers.yml: its questions are not those of questions/decision.yml"
+    orchestrators = {name for name, system in systems.items() if "members" not in system}
+    yield from _integrations(contents["integrations"]["systems"], orchestrators, contents["packages"]["packages"])
+
+
+def minimums(touched: dict) -> dict[str, str]:
+    """Of each package that decision/integrations.yml names, its lower bound."""
+    cells = [cell for system in touched.values() for cell in system.values() if isinstance(cell, dict)]
+    return {cell["package"]: cell["minimum"] for cell in cells if "package" in cell}
+
+
+def _integrations(touched: dict, orchestrators: set[str], facts: dict) -> Iterator[str]:
+    bounds = minimums(touched)
+    for touched_id, system in touched.items():
+        where = f"decision/integrations.yml: {touched_id}: "
+        for orchestrator, cell in system.items():
+            if isinstance(cell, dict) and orchestrator not in orchestrators:
+                yield f"{where}{orchestrator} is no orchestrator"
+            elif isinstance(cell, dict) and cell.get("minimum") != bounds.get(cell.get("package")):
+                yield f"{where}{orchestrator}: {cell['package']} has another minimum elsewhere"
+    if facts.keys() != bounds.keys():
+        names = ", ".join(sorted(facts.keys() ^ bounds.keys()))
+        yield f"decision/packages.yml: its packages are not those of integrations.yml ({names}); run make integrations"
 
 
 def _unknown_answers(when: dict) -> Iterator[str]:

@@ -17,7 +17,7 @@ QUESTIONS = yaml.safe_load((ROOT / "questions" / "decision.yml").read_text(encod
 CHOICES: dict[str, list] = {
     name: [False, True] if question["type"] == "bool" else list(question["choices"].values())
     for name, question in QUESTIONS.items()
-    if question["type"] in ("str", "bool")
+    if question["type"] == "bool" or isinstance(question.get("choices"), dict)
 }
 DEFAULTS: dict = {name: QUESTIONS[name]["default"] for name in CHOICES} | {"hosting": "no_preference"}
 

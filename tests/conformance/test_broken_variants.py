@@ -54,8 +54,8 @@ VARIANTS = {
     "secret printed": Variant(
         "prefect",
         "src/flight_marts/platform/warehouse.py",
-        "        con = ibis.postgres.connect(",
-        "        print(password)\n        con = ibis.postgres.connect(",
+        "        con = psycopg.connect(",
+        "        print(password)\n        con = psycopg.connect(",
         behaviours.test_secrets_stay_in_their_backend,
         told="is contained here",
     ),

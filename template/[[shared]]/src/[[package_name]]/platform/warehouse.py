@@ -7,9 +7,12 @@ published tables. A publication replaces one partition of them in one transactio
 from __future__ import annotations
 
 import re
+import tempfile
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,9 +48,28 @@ def describe(settings: config.Settings) -> str:
     return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
 
 
+class Connection:
+    """A connection to the warehouse. name: ``duckdb`` or ``postgres``. con: that of the database's own driver.
+
+    Everything else is Ibis's, over the same connection; it loads when it is first asked for, as that takes a second.
+    """
+
+    def __init__(self, name: str, con: Any) -> None:
+        self.name, self.con = name, con
+
+    @cached_property
+    def ibis(self) -> SQLBackend:
+        import ibis
+
+        return getattr(ibis, self.name).from_connection(self.con)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.ibis, name)
+
+
 @contextmanager
 def connect(settings: config.Settings | None = None) -> Iterator[SQLBackend]:
-    """An Ibis connection to the warehouse, closed afterwards; each statement commits unless in `transaction`.
+    """A connection to the warehouse, closed afterwards; each statement commits unless in `transaction`.
 
     Raises WarehouseError when it cannot be reached, or a DuckDB file stays locked by another process for longer than
     ``warehouse.lock_timeout_seconds``.
@@ -60,29 +82,28 @@ def connect(settings: config.Settings | None = None) -> Iterator[SQLBackend]:
     try:
         yield con
     finally:
-        con.disconnect()
+        con.con.close()
 
 
 def _duckdb_path(settings: config.Settings) -> Path:
     return settings.root / settings.warehouse.url.removeprefix("duckdb://")
 
 
-def _open_duckdb(settings: config.Settings) -> SQLBackend:
-    import duckdb  # these imports take seconds, and definitions load without them
-    import ibis
+def _open_duckdb(settings: config.Settings) -> Connection:
+    import duckdb
 
     path = _duckdb_path(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
+    options = {
+        "memory_limit": settings.warehouse.memory_limit,
+        "threads": settings.warehouse.threads,
+        "preserve_insertion_order": False,
+        "temp_directory": str(path.with_suffix(".tmp")),
+    }
     deadline = time.monotonic() + settings.warehouse.lock_timeout_seconds
     while True:
         try:
-            return ibis.duckdb.connect(
-                path,
-                memory_limit=settings.warehouse.memory_limit,
-                threads=settings.warehouse.threads,
-                preserve_insertion_order=False,
-                temp_directory=str(path.with_suffix(".tmp")),
-            )
+            return Connection("duckdb", duckdb.connect(path, config=options))
         except duckdb.IOException as error:
             # One process at a time may have a DuckDB file open for writing: take turns.
             if "lock" not in str(error):
@@ -95,24 +116,24 @@ def _open_duckdb(settings: config.Settings) -> SQLBackend:
             time.sleep(LOCK_POLL_SECONDS)
 
 
-def _open_postgresql(settings: config.Settings) -> SQLBackend:
-    import ibis
+def _open_postgresql(settings: config.Settings) -> Connection:
     import psycopg
 
     parts = urlsplit(settings.warehouse.url)
     password = secrets.resolve(settings.warehouse.password, settings.secrets) or parts.password
     try:
-        con = ibis.postgres.connect(
+        con = psycopg.connect(
             host=parts.hostname or "localhost",
             port=parts.port or 5432,
             user=parts.username,
             password=password,
-            database=parts.path.lstrip("/"),
+            dbname=parts.path.lstrip("/"),
             connect_timeout=CONNECT_SECONDS,
+            autocommit=True,
         )
     except psycopg.OperationalError as error:
         raise WarehouseError(f"cannot reach {describe(settings)}: {str(error).splitlines()[0]}") from None
-    return con
+    return Connection("postgres", con)
 
 
 OPENERS = {"duckdb": _open_duckdb, "postgresql": _open_postgresql}
@@ -150,9 +171,19 @@ def rows(con: SQLBackend, sql: str, values: Sequence[Any] = ()) -> list[tuple[An
 
 
 def _execute(con: SQLBackend, sql: str, values: Sequence[Any]) -> Any:
-    if not values:
-        return con.con.execute(sql)
-    return con.con.execute(sql if con.name == "duckdb" else sql.replace("?", "%s"), list(values))
+    # Written out: DuckDB loads pandas, which takes seconds, to bind a value.
+    literals = iter(values)
+    return con.con.execute(re.sub(r"\?", lambda _: _literal(next(literals)), sql) if values else sql)
+
+
+def _literal(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, datetime):
+        return f"TIMESTAMP '{value:%Y-%m-%d %H:%M:%S.%f}'"
+    return "'" + str(value).replace("'", "''") + "'"
 
 
 def has(con: SQLBackend, table: str) -> bool:
@@ -187,10 +218,6 @@ def staging_name(pipeline: str, partition: Partition, part: str) -> str:
     return name if len(name) <= LONGEST_NAME else f"{name[:30]}_{sha256(name.encode()).hexdigest()[:24]}"
 
 
-def staged(con: SQLBackend, name: str) -> ir.Table:
-    return con.table(name, database=STAGING)
-
-
 def name_staged(con: SQLBackend, **names: str) -> None:
     """Let expressions over ``ibis.table(schema, name="raw")`` read a staging table: ``raw="flights_daily_..._raw"``."""
     for short, name in names.items():
@@ -206,10 +233,8 @@ def stage(con: SQLBackend, name: str, rows: ir.Table | pa.RecordBatchReader) -> 
 
     Returns the number of rows.
     """
-    import pyarrow as pa
-
     _clear_staged(con, name)
-    if isinstance(rows, pa.RecordBatchReader):
+    if hasattr(rows, "read_next_batch"):
         return LOADERS[con.name](con, name, rows)
     return _write(con, f'CREATE TABLE {STAGING}."{name}" AS {to_sql(con, rows)}')
 
@@ -260,10 +285,14 @@ def drop_staged(con: SQLBackend, *names: str) -> None:
 
 
 def _load_duckdb(con: SQLBackend, name: str, rows: pa.RecordBatchReader) -> int:
-    con.con.register("incoming", rows)
-    written = _write(con, f'CREATE TABLE {STAGING}."{name}" AS SELECT * FROM incoming')
-    con.con.unregister("incoming")
-    return written
+    import pyarrow.parquet as pq
+
+    # Through a file: DuckDB loads pandas to read a stream of Arrow.
+    with tempfile.TemporaryDirectory(prefix="staged-") as folder:
+        with pq.ParquetWriter(f"{folder}/rows.parquet", rows.schema) as file:
+            for batch in rows:
+                file.write_batch(batch)
+        return _write(con, f"CREATE TABLE {STAGING}.\"{name}\" AS SELECT * FROM '{folder}/rows.parquet'")
 
 
 def _load_postgres(con: SQLBackend, name: str, rows: pa.RecordBatchReader) -> int:
@@ -320,5 +349,6 @@ def _create_like(con: SQLBackend, name: str, rows: ir.Table) -> None:
 def batches(con: SQLBackend, table: ir.Table, rows: int, number: str, max_rows: int) -> Iterable[pa.Table]:
     """A table of so many rows in pieces of about ``max_rows``. number: a column that counts the rows from 1."""
     for first in range(0, max(rows, 1), max_rows):
-        piece = table.filter(table[number].between(first + 1, first + max_rows))
-        yield con.to_pyarrow(table if rows <= max_rows else piece)
+        piece = table if rows <= max_rows else table.filter(table[number].between(first + 1, first + max_rows))
+        # DuckDB hands over Arrow itself; Ibis would load pandas for it.
+        yield con.con.execute(con.compile(piece)).to_arrow_table() if con.name == "duckdb" else con.to_pyarrow(piece)

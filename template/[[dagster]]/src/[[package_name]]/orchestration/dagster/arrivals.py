@@ -21,6 +21,7 @@ from .partitions import PARTITION, argument
 
 # A tick is the schedule's until it is this old and the sensor's from then on, so no partition is requested by both.
 SCHEDULE_TAKES = timedelta(minutes=2)
+SENSOR = "_wait_for_input"  # ends the name of each pipeline's sensor
 RUN_KEY = "dagster/run_key"  # the tag of a run that was requested here
 
 

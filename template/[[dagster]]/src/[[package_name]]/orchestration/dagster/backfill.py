@@ -24,7 +24,7 @@ TAG = "dagster/backfill"
 CODE = """
 { workspaceOrError { ... on Workspace { locationEntries { name loadStatus locationOrLoadError {
   ... on RepositoryLocation { repositories { name pipelines { name } } }
-  ... on PythonError { message }
+  ... on PythonError { message causes { message } }
 } } } } }
 """
 BACKFILL = """
@@ -90,16 +90,22 @@ def _jobs(url: str, message: str) -> dict[str, tuple[str, str]]:
             for repository in location.get("repositories", ())
             for job in repository["pipelines"]
         }
-        failed = [location["message"] for _, location in loaded if "message" in location]
+        failed = [_reason(location) for _, location in loaded if "message" in location]
         if jobs or any("repositories" in location for _, location in loaded):
             return jobs
         if time.monotonic() > deadline or any("Could not reach" not in reason for reason in failed):
-            reason = failed[0].strip().splitlines()[-1] if failed else f"not loaded after {LOAD_SECONDS} s"
+            reason = failed[0] if failed else f"not loaded after {LOAD_SECONDS} s"
             raise ConfigError(f"Dagster cannot load the project ({reason}); see {state()}/code.log")
         if not said:
             print(message, flush=True)
             said = True
         time.sleep(POLL_SECONDS)
+
+
+def _reason(error: dict) -> str:
+    """The first line of what an error of the project was in the first place."""
+    causes = [error["message"], *(each["message"] for each in error["causes"])]
+    return causes[-1].strip().splitlines()[0]
 
 
 def _start(url: str, selector: dict[str, str], partitions: Sequence[Partition]) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import psutil
 from filelock import FileLock
 
-from ...platform import config
+from ...platform import config, pipelines
 from ...platform.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -63,13 +63,16 @@ def make() -> None:
 
 
 def prepare(instance: dg.DagsterInstance) -> None:
-    """Before the daemon starts: pools as ``[concurrency]`` says, and an end to runs whose process is gone.
+    """Before the daemon starts: pools as ``[concurrency]`` says, no state of sensors whose pipeline was removed, and an
+    end to runs whose process is gone.
 
     A run that was killed together with its code server stays "started" for Dagster and keeps its place in the pool, so
     all later ones would wait for it: the launcher for one machine cannot ask after its runs. Once it is marked as
     failed, the daemon runs its unfinished steps again.
     """
     import dagster as dg
+
+    from . import arrivals
 
     limits = config.load().concurrency
     storage = instance.event_log_storage
@@ -78,6 +81,10 @@ def prepare(instance: dg.DagsterInstance) -> None:
     for known in storage.get_pool_limits():
         if known.name not in limits:
             storage.delete_concurrency_limit(known.name)
+    for known in instance.all_instigator_state():  # the daemon forgets schedules by itself, not sensors
+        pipeline = known.instigator_name.removesuffix(arrivals.SENSOR)
+        if pipeline != known.instigator_name and pipeline not in pipelines.names():
+            instance.delete_instigator_state(known.instigator_origin_id, known.selector_id)
     for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
         pid, since = _process(instance, run.run_id)
         if not _is_alive(pid, since):

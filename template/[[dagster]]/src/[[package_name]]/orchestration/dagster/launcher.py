@@ -1,8 +1,14 @@
 """Starts runs as Dagster does by default, but not twice when the answer to the first start comes late."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import dagster as dg
 import grpc
-from dagster._core.launcher import LaunchRunContext
+
+if TYPE_CHECKING:
+    from dagster._core.launcher import LaunchRunContext
 
 
 class Launcher(dg.DefaultRunLauncher):

@@ -82,7 +82,7 @@ def _run(definitions: dg.Definitions, instance: dg.DagsterInstance, pipeline: Pi
     if key and not job.partitions_def.has_partition_key(key):
         first = job.partitions_def.get_first_partition_key()
         raise ConfigError(
-            f"{key} is no partition on Dagster: the first is {first}, see start in defs/{pipeline.name}.py, and the last "
+            f"{key} is no partition on Dagster: the first is {first} (start in defs/{pipeline.name}.py), and the last "
             "is the newest one that has ended"
         )
     _wait_for_input(pipeline, partition)

@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 import time
+from pathlib import Path
 
 import psutil
 
@@ -43,7 +44,7 @@ def main(service: str, options: list[str]) -> None:
     os.execvp(command[0], command)  # noqa: S606  no shell wanted
 
 
-def _port_file():
+def _port_file() -> Path:
     return instance.state() / "code.port"
 
 

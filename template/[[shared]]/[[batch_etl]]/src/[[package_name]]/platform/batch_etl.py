@@ -208,8 +208,7 @@ class BatchEtl:
         quality, kept, quarantined = self.pipeline.settings.quality, rows["kept"], rows["quarantined"]
         share = quarantined / (kept + quarantined) if quarantined else 0.0
         if share > quality.max_quarantined_share:
-            worst = warehouse.staged(con, self._staging(partition, "rejected")).reason.topk(1).execute()
-            most = f", most often: {worst.iloc[0, 0]}" if len(worst) else ""
+            most = self._most_frequent_reason(con, partition)
             raise ContractError(
                 f"{quarantined:,} of {kept + quarantined:,} rows break the contract ({share:.1%}, at most "
                 f"{quality.max_quarantined_share:.1%} allowed){most}; nothing was published"
@@ -221,6 +220,11 @@ class BatchEtl:
                 else (f"{quality.min_rows:,} to {quality.max_rows:,}")
             )
             raise ContractError(f"{kept:,} rows are left and [quality] asks for {limits}; nothing was published")
+
+    def _most_frequent_reason(self, con: SQLBackend, partition: Partition) -> str:
+        table = f'{warehouse.STAGING}."{self._staging(partition, "rejected")}"'
+        counted = f"SELECT reason FROM {table} GROUP BY reason ORDER BY count(*) DESC, reason LIMIT 1"
+        return "".join(f", most often: {reason}" for (reason,) in warehouse.rows(con, counted))
 
     def _name_staged(self, con: SQLBackend, partition: Partition, *parts: str) -> None:
         warehouse.name_staged(con, **{part: self._staging(partition, part) for part in parts})
