@@ -134,8 +134,8 @@ def test_every_grain_lands_what_the_sample_holds(project, make_pipeline, sample,
 
 
 REFUSED = {
-    "a name with capitals": (("Weather",), "no name for a pipeline"),
-    "a keyword": (("class",), "no name for a pipeline"),
+    "a name with capitals": (("Weather",), "cannot be the name of a pipeline"),
+    "a keyword": (("class",), "cannot be the name of a pipeline"),
     "an existing name": (("flights_daily",), "is there already"),
     "an unknown grain": (("weather", "--grain", "minute"), "GRAIN=minute is not one of hour, day"),
     "an unknown shape": (("weather", "--shape", "cube"), "SHAPE=cube is not one of batch_etl"),
