@@ -40,8 +40,8 @@ class Result:
 def check(root: Path | str, only: Iterable[str] | None = None) -> list[Finding]:
     """Findings in a repository, by path and line.
 
-    only: names of checks or ids of rules, by default those that pyproject.toml selects, or all. Raises ProjectError when
-    the folder or its pyproject.toml cannot be read, ValueError for a name that is neither.
+    only: names of checks or ids of rules, by default those that pyproject.toml selects, or all. Raises ProjectError
+    when the folder or its pyproject.toml cannot be read, ValueError for a name that is neither.
     """
     return inspect(root, only).findings
 
@@ -50,7 +50,8 @@ def inspect(root: Path | str, only: Iterable[str] | None = None, paths: Collecti
     """As `check`, with the settings. paths: files and folders whose findings are wanted, relative to the root."""
     project = Project(root)
     settings = project.settings
-    settings.fail_on = settings.fail_on or ("advice" if project.answers else "warning")  # who starts clean stays clean
+    # A project of the template starts clean, and stays so.
+    settings.fail_on = settings.fail_on or ("advice" if project.answers else "warning")
     wanted = _wanted(only if only is not None else settings.select or None)
     engines = Engines(project)
     found = [

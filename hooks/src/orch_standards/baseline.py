@@ -1,4 +1,7 @@
-"""A baseline: the findings that there are already, so that only new ones fail. Lines may move; a finding stays the same."""
+"""A baseline: the findings that there are already, so that only new ones fail.
+
+Lines may move; a finding is the same as long as its file and its sentence are.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ def _key(finding: Finding) -> Key:
 
 
 def write(path: Path, findings: Iterable[Finding]) -> int:
-    """Write all findings into a file; returns how many there are. It holds no value of a secret, as sentences do not."""
+    """Write all findings into a file; returns how many there are. Sentences hold no secret, so neither does it."""
     counted = Counter(map(_key, findings))
     entries = [
         {"path": path, "rule": rule, "sentence": sentence, "count": number}

@@ -1,4 +1,4 @@
-"""What is known of each engine, from ``data/engines.toml``: its versions in a repository, and what an installation sets."""
+"""What is known of each engine, from ``data/engines.toml``: its versions in a repository, and its settings."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ Version = tuple[int, ...]
 NEWEST: Version = (9999,)
 # Files that say which packages there are, and those that set up an installation.
 PINS = re.compile(
-    r"(?:^|/)(?:[\w.-]*(?:requirements|constraints)[\w.-]*\.(?:txt|in)|requirements/[\w.-]+\.(?:txt|in)|pyproject\.toml|setup\.(?:py|cfg)"
+    r"(?:^|/)(?:[\w.-]*(?:requirements|constraints)[\w.-]*\.(?:txt|in)|requirements/[\w.-]+\.(?:txt|in)"
+    r"|pyproject\.toml|setup\.(?:py|cfg)"
     r"|Pipfile(?:\.lock)?|(?:uv|poetry|pdm)\.lock|environment[\w.-]*\.ya?ml|[\w.-]*Dockerfile[\w.-]*)$"
 )
 INSTALLATION = re.compile(
-    r"(?:\.(?:env|cfg|ini|conf|properties|ya?ml|json|tf|tfvars|hcl|toml|sh|bicep)|(?:^|/)(?:\.env[\w.-]*|[\w.-]*Dockerfile[\w.-]*|Makefile))$"
+    r"(?:\.(?:env|cfg|ini|conf|properties|ya?ml|json|tf|tfvars|hcl|toml|sh|bicep)"
+    r"|(?:^|/)(?:\.env[\w.-]*|[\w.-]*Dockerfile[\w.-]*|Makefile))$"
 )
 LARGEST = 1_000_000  # bytes; what is larger than this is no configuration that a person wrote
 OFF = re.compile(r"(?:0+|-1|none|null|false|no|off|)", re.IGNORECASE)
@@ -121,7 +123,7 @@ class Engines:
         section, _, key = name.rpartition(".")
         before = rf"(?:AIRFLOW__{section.upper()}__|{section}[-_.])?" if section else ""
         setting = re.compile(
-            rf"""^(?P<before>[^#\n]*?)(?<![\w]){before}{key}\b["']?\s*(?P<sign>[:=,]|\s|$)\s*["']?(?P<value>[^"'\s#,}}]*)"""
+            rf"""^(?P<before>[^#\n]*?)(?<!\w){before}{key}\b["']?\s*(?:[:=,]|\s|$)\s*["']?(?P<value>[^"'\s#,}}]*)"""
             rf"""(?:\s*\n\s*(?:-\s*)?["']?value["']?\s*[:=]\s*["']?(?P<next>[^"'\s#,}}]*))?""",
             re.MULTILINE | re.IGNORECASE,
         )

@@ -14,10 +14,10 @@ SEVERITIES = ("advice", "warning", "blocker")  # the mildest first
 class Rule:
     """One thing a reviewer would ask for.
 
-    check: the hook it belongs to. engine: empty where it holds for every orchestrator. severity: of SEVERITIES. since: the
-    version of the engine that it holds from, empty for all. sentence: what is wrong, with ``{what}`` for the thing it is
-    about. why: what goes wrong otherwise. link: section of a generated project's own documents. docs: the same in public
-    documentation, for repositories that have no such document.
+    check: the hook it belongs to. engine: empty where it holds for every orchestrator. severity: of SEVERITIES.
+    since: the version of the engine that it holds from, empty for all. sentence: what is wrong, with ``{what}`` for
+    the thing it is about. why: what goes wrong otherwise. link: section of a generated project's own documents.
+    docs: the same in public documentation, for repositories that have no such document.
     """
 
     id: str

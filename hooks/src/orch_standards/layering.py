@@ -1,7 +1,7 @@
 """layering: business code imports no orchestrator, directly or through a module of the project.
 
-Which code that is, a team says in one of three ways: ``business`` names it, ``orchestration`` names all that is not, or a
-contract of import-linter forbids it an orchestrator. Where nothing is said, folders with the usual names are taken for it.
+Which code that is, a team says in one of three ways: ``business`` names it, ``orchestration`` names all that is not,
+or a contract of import-linter forbids it an orchestrator. Where nothing is said, folders with usual names are taken.
 """
 
 from __future__ import annotations

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Collection, Iterator
+from functools import cache
+from importlib import resources
 
 import yaml
 
@@ -26,28 +29,17 @@ NOT_SECRET = re.compile(
 PASSWORD = re.compile(r"(?:password|passwd|passphrase|pwd)s?$")
 # Values that stand for a secret without being one.
 REFERENCE = re.compile(
-    r"^(?:secret|env|vault|ref|file|aws|gcp|azure|op|ssm|sm|doppler)[:+]|^arn:aws|^projects/|^\$|[{<]|\$\(|%\(|^%|^!|^/|^~"
+    r"^(?:secret|env|vault|ref|file|aws|gcp|azure|op|ssm|sm|doppler)[:+]|^arn:aws|^projects/|^\$|^\[|[{<]|\$\(|%\(|^%"
+    r"|^!|^/|^~"
     r"|^\*+$|^\.{3}$|://|^[\w./~-]+\.(?:json|pem|p8|p12|key|crt|txt|ya?ml|env|py)$",
     re.IGNORECASE,
 )
 CODE = re.compile(r"^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$|[(\[]")  # settings.password, os.environ[...]
-# Words that say there is nothing real here.
-PLACEHOLDERS = frozenset(
-    "your my some insert replace enter todo fixme example sample dummy fake mock placeholder changeme change me redacted"
-    " none null true false string str text bool optional required read write inherit disabled enabled prompt test testing"
-    " xxx xxxx foo bar default undefined".split()
-)
-# What tools are set up with on a developer's machine, by everybody.
-SAMPLES = frozenset(
-    "admin airflow astronomer dagster grafana guest hadoop hive minio minioadmin minio123 mysql postgres prefect rabbitmq"
-    " redis root spark superset trino postgrespw pgadmin".split()
-)
-SECRET_NAMES = frozenset("password passwd pwd pass passphrase pw secret token key credential cred auth user".split())
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 NAME_PART = re.compile(r"[a-z]+|[A-Z]+|[A-Z]?[a-z]+(?:[A-Z][a-z]+)*|v?\d{1,4}")
-SCHEMES = ("bearer", "basic", "token", "apikey")
 AUTHORIZATION = re.compile(
-    r"""authorization["']?\]?\s*[:=,]\s*f?["']?(?:Bearer|Basic|Token|ApiKey)\s+(?P<value>[A-Za-z0-9._~+/=-]{8,})(?![A-Za-z0-9{$])""",
+    r"""authorization["']?\]?\s*[:=,]\s*f?["']?(?:Bearer|Basic|Token|ApiKey)\s+"""
+    r"""(?P<value>[A-Za-z0-9._~+/=-]{8,})(?![A-Za-z0-9{$])""",
     re.IGNORECASE,
 )
 URL = re.compile(
@@ -79,6 +71,13 @@ LINE = re.compile(
     r"""^\s*(?:export\s+|-\s+)?["']?(?P<name>[A-Za-z][\w.-]*)["']?\s*(?P<sign>[:?+]?=|:)\s*(?P<value>.+?)\s*,?\s*$"""
 )
 SHORTEST, SHORTEST_TOKEN = 4, 8  # letters
+
+
+@cache
+def _words(kind: str) -> frozenset[str]:
+    """Words of data/secrets.toml: placeholders, samples or names."""
+    text = resources.files("orch_standards").joinpath("data/secrets.toml").read_text(encoding="utf-8")
+    return frozenset(tomllib.loads(text)[kind])
 
 
 def check(project: Project) -> Iterator[Report]:
@@ -118,7 +117,7 @@ def is_secret_value(name: str, value: str, beside: Collection[str] = ()) -> bool
         return False
     if PASSWORD.search(_as_words(name)):
         # crm_password, lake_password_v2: how the password is called where it is kept
-        return not (_is_name(value) and SECRET_NAMES.intersection(word.lower() for word in WORD.findall(value)))
+        return not (_is_name(value) and _words("names").intersection(word.lower() for word in WORD.findall(value)))
     return _is_random(value)
 
 
@@ -126,7 +125,11 @@ def _is_stand_in(value: str) -> bool:
     """Whether it is a placeholder, or what everybody has on a machine of their own."""
     words = {word.lower() for word in WORD.findall(value)}
     plain = value.lower().strip("!.")
-    return plain in SAMPLES or len(set(plain)) <= 2 or (bool(words & PLACEHOLDERS) and not _is_long(value))
+    return (
+        plain in _words("samples")
+        or len(set(plain)) <= 2
+        or (bool(words & _words("placeholders")) and not _is_long(value))
+    )
 
 
 def _is_long(value: str) -> bool:
@@ -136,8 +139,9 @@ def _is_long(value: str) -> bool:
 
 def _is_name(value: str) -> bool:
     """Whether a value is made of words, such as a key in a store or a mode: ``google_default``, ``db-creds-v2``."""
-    parts = re.split(r"[-_./:]+", value)
-    return all(NAME_PART.fullmatch(part) for part in parts if part) or bool(re.fullmatch(r"[a-z]+\d{1,3}", value))
+    parts = [part for part in re.split(r"[-_./:]+", value) if part]
+    numbered = [part for part in parts if not NAME_PART.fullmatch(part)]
+    return not numbered or (len(numbered) == 1 and bool(re.fullmatch(r"[a-z]{3,}\d{1,3}", numbered[0])))
 
 
 def _is_random(value: str) -> bool:
@@ -175,13 +179,15 @@ def _at(rule: str, path: str, text: str, start: int, what: str = "") -> Report:
 def _is_password(match: re.Match[str], text: str) -> bool:
     """Whether the password in an address is one: not the word for it, a sample, or that of a machine of one's own."""
     user, password, host = match["user"], match["password"], match["host"]
-    if password == user or password.lower() in SECRET_NAMES or EXAMPLE_HOST.search(host):
+    if password == user or password.lower() in _words("names") or EXAMPLE_HOST.search(host):
         return False
     if REFERENCE.search(password) or CAPITALS.match(password) or _is_stand_in(password):
         return False
     line = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
+    if _is_name(password) and _words("names").intersection(word.lower() for word in WORD.findall(password)):
+        return False
     nearby = "." not in host or host.startswith("127.") or line.lstrip().startswith(("#", ";", "//"))
-    return not (nearby and re.fullmatch(r"[a-z]+|[a-z_-]*pass(?:word)?[a-z_-]*", password))
+    return not (nearby and re.fullmatch(r"[a-z]+", password))
 
 
 def _in_lines(project: Project, path: str) -> Iterator[Report]:
@@ -202,8 +208,9 @@ def _in_lines(project: Project, path: str) -> Iterator[Report]:
             for each in lines[max(0, number - 6) : number + 5]
             for part in re.split(r"[=:]", each, maxsplit=1)[1:]
         ]
-        beside.remove(plain) if plain in beside else None
-        if is_secret_value(match["name"], plain, [each for each in beside if plain != ""]):
+        if plain in beside:
+            beside.remove(plain)  # its own line
+        if is_secret_value(match["name"], plain, beside):
             yield Report("plaintext-secret", path, number, match["name"])
 
 
@@ -272,7 +279,7 @@ def _in_python(project: Project, path: str) -> Iterator[Report]:
 
 
 def _beside(value: ast.expr, module: Module) -> list[str]:
-    """Other texts in the same call or dictionary: ``user="airflow", password="airflow"``."""
+    """Other texts in the same call or dictionary: ``user="etl", password="etl"``."""
     around = next((each for each in module.around(value) if isinstance(each, ast.Call | ast.Dict)), None)
     if isinstance(around, ast.Call):
         others = [each.value for each in around.keywords]

@@ -22,7 +22,7 @@ class ProjectError(Exception):
 
 @dataclass
 class Settings:
-    """business, orchestration, exclude: patterns of paths. select: names of checks and rules. ignored: patterns by rule.
+    """business, orchestration, exclude: patterns of paths. select: checks and rules. ignored: patterns by rule.
 
     forbidden: dotted names of modules that import-linter forbids an orchestrator.
     """
@@ -39,7 +39,7 @@ class Settings:
 
 
 def read(root: Path, engines: Iterable[str]) -> Settings:
-    """The settings of the repository at root. Raises ProjectError for a file that cannot be read or a key there is none of."""
+    """The settings of a repository. Raises ProjectError for a file that cannot be read and for an unknown key."""
     path = root / "pyproject.toml"
     if not path.is_file():
         return Settings()
@@ -97,7 +97,7 @@ def _is_texts(value: object) -> bool:
 
 
 def _forbidden(linter: dict[str, Any], engines: set[str]) -> list[str]:
-    """Modules that a contract of import-linter forbids an orchestrator: they are business code by the team's own word."""
+    """Modules that a contract of import-linter forbids an orchestrator: business code by the team's own word."""
     contracts = [each for each in linter.get("contracts", []) if isinstance(each, dict)]
     return [
         module

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
+from itertools import pairwise
 
-# Of each detector of detect-secrets: its module, its class, and texts of which one is in every token. Looking for these is
-# much quicker than for the patterns. Its detectors by words or entropy are left out: they take names for secrets.
+# Of each detector of detect-secrets: its module, its class, and texts of which one is in every token. To look for these
+# is much quicker than for the patterns. Its detectors by words or entropy are left out: they take names for secrets.
 DETECTORS = (
     ("aws", "AWSKeyDetector", ("AKIA", "ASIA", "ABIA", "ACCA", "aws", "AWS")),
     ("azure_storage_key", "AzureStorageKeyDetector", ("AccountKey=",)),
@@ -42,25 +43,33 @@ FEWEST_LETTERS = 6  # different ones; what has fewer is a row of x
 
 
 @cache
-def _detectors() -> tuple[tuple[tuple[str, ...], tuple[re.Pattern[str], ...]], ...]:
-    found = [
-        (starts, tuple(getattr(import_module(f"detect_secrets.plugins.{module}"), name).denylist))
-        for module, name, starts in DETECTORS
-    ]
-    return (*found, *(((start,), (re.compile(pattern),)) for pattern, start in OTHERS))
+def _of_detector(module: str, name: str) -> tuple[re.Pattern[str], ...]:
+    return tuple(getattr(import_module(f"detect_secrets.plugins.{module}"), name).denylist)
+
+
+@cache
+def _compiled(pattern: str) -> tuple[re.Pattern[str], ...]:
+    return (re.compile(pattern),)
+
+
+def _patterns(text: str) -> Iterator[re.Pattern[str]]:
+    """The patterns that may fit a text; the others are not even loaded."""
+    for module, name, starts in DETECTORS:
+        if any(start in text for start in starts):
+            yield from _of_detector(module, name)
+    for pattern, start in OTHERS:
+        if start in text:
+            yield from _compiled(pattern)
 
 
 def tokens_in(text: str) -> Iterator[int]:
     """Where in a text tokens begin, as indexes."""
     seen = set()
-    for starts, patterns in _detectors():
-        if not any(start in text for start in starts):
-            continue
-        for pattern in patterns:
-            for match in pattern.finditer(text):
-                if match.start() not in seen and _is_real(match, text):
-                    seen.add(match.start())
-                    yield match.start()
+    for pattern in _patterns(text):
+        for match in pattern.finditer(text):
+            if match.start() not in seen and _is_real(match, text):
+                seen.add(match.start())
+                yield match.start()
 
 
 def _is_real(match: re.Match[str], text: str) -> bool:
@@ -87,5 +96,5 @@ def _has_body(text: str, at: int) -> bool:
 
 def _is_row(letters: str) -> bool:
     """Whether it counts up, as 0123456789abcdef does."""
-    steps = [ord(second) - ord(first) for first, second in zip(letters, letters[1:], strict=False)]
+    steps = [ord(second) - ord(first) for first, second in pairwise(letters)]
     return len(steps) > 0 and sum(step == 1 for step in steps) > 0.7 * len(steps)

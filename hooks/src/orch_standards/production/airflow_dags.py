@@ -55,7 +55,7 @@ class Task:
 
     @property
     def options(self) -> Options:
-        """Its own and those it inherits. A whole group of another package hands its defaults on to the tasks it makes."""
+        """Its own and those it inherits. A group of another package hands its defaults on to the tasks it makes."""
         own = self.site.options.sub("default_args") if makes_many(self.site) else self.site.options
         return self.inherited.merged(own)
 
@@ -129,7 +129,21 @@ def _is_made(site: Site) -> bool:
 
 
 def _is_task(site: Site) -> bool:
-    return site.function is not None or site.last[:1].isupper()
+    return (site.function is not None or site.last[:1].isupper()) and not _is_executed(site)
+
+
+def _is_executed(site: Site) -> bool:
+    """Whether code runs an operator itself, as callbacks do: it is no task of a DAG then."""
+    parents = site.module.parents
+    above = parents.get(site.node)
+    if isinstance(above, ast.Attribute):
+        return above.attr == "execute"
+    name = above.targets[0] if isinstance(above, ast.Assign) else None
+    function = next((each for each in site.module.around(site.node) if isinstance(each, FUNCTIONS)), None)
+    return isinstance(name, ast.Name) and any(
+        isinstance(each, ast.Attribute) and each.attr == "execute" and getattr(each.value, "id", "") == name.id
+        for each in (ast.walk(function) if function else ())
+    )
 
 
 def _ticks(value: Value | Unknown | None) -> bool:
@@ -230,8 +244,8 @@ def _task(
     elsewhere = [] if dag else callers.of(site.function.node if site.function else None)
     if not dag and not elsewhere and not isinstance(dag_option, Value):
         # A helper makes it: in whichever DAG calls the helper.
-        makers = [each for each in site.module.around(site.node) if isinstance(each, FUNCTIONS)]
-        elsewhere = next(filter(None, map(callers.of, makers)), [])
+        maker = next((each for each in site.module.around(site.node) if isinstance(each, FUNCTIONS)), None)
+        elsewhere = callers.of(maker)
     inherited = Options(unknown=dag is None)
     if dag:
         inherited = dag.defaults

@@ -41,7 +41,7 @@ class Locations:
         return found
 
     def of(self, path: str) -> set[int]:
-        """The code locations that a file is in, by number; the nearest ones where no `Definitions` is seen to load it."""
+        """The code locations that a file is in, by number; the nearest where no `Definitions` is seen to load it."""
         inside = {number for number, (_, files) in enumerate(self._reached) if path in files}
         if inside or not self._reached:
             return inside

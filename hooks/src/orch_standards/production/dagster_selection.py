@@ -153,7 +153,7 @@ def _calls(function: Definition, wanted: ast.AST, seen: set[ast.AST]) -> bool:
     for each in ast.walk(function.node):
         if isinstance(each, ast.Name | ast.Attribute):
             found = meaning(each, function.module.scopes[function.node])
-            if isinstance(found, Definition) and isinstance(found.node, FUNCTIONS) and found.node not in seen:
-                if found.node is wanted or _calls(found, wanted, seen):
-                    return True
+            inside = isinstance(found, Definition) and isinstance(found.node, FUNCTIONS) and found.node not in seen
+            if inside and (found.node is wanted or _calls(found, wanted, seen)):
+                return True
     return False

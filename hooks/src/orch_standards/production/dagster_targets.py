@@ -70,21 +70,31 @@ def watched_in(sites: Sites, locations: Locations) -> Targets:
     targets = bound_in("freshness_policy", sites, locations)
     for site in sites.of("dagster"):
         # A sensor for freshness checks only runs them: what they are for is said where they are built.
-        if "freshness" in site.last and "sensor" not in site.last and "FreshnessPolicy" not in site.dotted:
-            if site.last != "apply_freshness_policy":
-                targets.add(_names(site.options.values.get("assets"), site, sites), site.path)
+        runs_only = "sensor" in site.last or "FreshnessPolicy" in site.dotted or site.last == "apply_freshness_policy"
+        if "freshness" in site.last and not runs_only:
+            targets.add(_names(site.options.values.get("assets"), site, sites), site.path)
     return targets
 
 
 def bound_in(attribute: str, sites: Sites, locations: Locations) -> Targets:
     """The assets that are given an attribute after they were defined, as `map_asset_specs` does."""
     targets = Targets(locations)
-    for module in sites.modules_of("dagster"):
-        for call in module.calls:
-            name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-            if name in BINDERS and _may_set(call, name, attribute, module):
-                targets.add(_bound_by(call, module, sites), module.path)
+    binders = [
+        (call, name, module)
+        for module in sites.modules_of("dagster")
+        for call in module.calls
+        if (name := call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")) in BINDERS
+    ]
+    # What is done in a function that is mapped over assets is said where it is mapped.
+    mapped = {_body(_mapped(call), module.scope_of(call)) for call, name, module in binders if name.startswith("map")}
+    for call, name, module in binders:
+        if mapped.isdisjoint(module.around(call)) and _may_set(call, name, attribute, module):
+            targets.add(_bound_by(call, module, sites), module.path)
     return targets
+
+
+def _mapped(call: ast.Call) -> ast.expr | None:
+    return next((each.value for each in call.keywords if each.arg == "func"), call.args[0] if call.args else None)
 
 
 def _may_set(call: ast.Call, name: str, attribute: str, module: Module) -> bool:
@@ -93,8 +103,7 @@ def _may_set(call: ast.Call, name: str, attribute: str, module: Module) -> bool:
         return attribute == "freshness_policy"
     if name in ("with_attributes", "replace_attributes"):
         return any(each.arg in (attribute, None) for each in call.keywords)
-    function = next((each.value for each in call.keywords if each.arg == "func"), call.args[0] if call.args else None)
-    body = _body(function, module.scope_of(call))
+    body = _body(_mapped(call), module.scope_of(call))
     if body is None:
         return True
     words = {each.arg for each in ast.walk(body) if isinstance(each, ast.keyword)}

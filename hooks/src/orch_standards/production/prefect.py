@@ -54,9 +54,9 @@ def _of_tasks(tasks: list[Site], calls: Calls, defaults: Options) -> Iterator[Re
         bounded = bool(calls.of(site)) and all(calls.ends_in_time(caller) for caller in calls.of(site))
         if site.lacks("timeout_seconds") and not bounded and not calls.given_by_variants(site, "timeout_seconds"):
             yield site.report("prefect-no-timeout", name)
-        if site.function.node in calls.mapped and not calls.takes_turns(site):
-            if not _bounded_above(site, calls, 0):
-                yield site.report("prefect-unbounded-concurrency", name)
+        mapped = site.function.node in calls.mapped and not calls.takes_turns(site)
+        if mapped and not _bounded_above(site, calls, 0):
+            yield site.report("prefect-unbounded-concurrency", name)
 
 
 def _bounded_above(site: Site, calls: Calls, depth: int) -> bool:

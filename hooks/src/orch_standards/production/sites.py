@@ -14,7 +14,7 @@ from ..options import Called, Options, decoration, keywords, made, result
 from ..project import Project, is_test
 from ..report import Report
 
-# Operators, sensors and task groups of packages that are no part of Airflow: known by their names, and by what they are given.
+# Operators, sensors and task groups of packages that add to Airflow: known by their names, and by what they are given.
 FOREIGN = re.compile(r"(?:Operator|Sensor|SensorAsync|TaskGroup|Dag|DAG)$")
 FOREIGN_IDS = ("task_id", "group_id", "dag_id")
 LOGGERS = ("debug", "info", "warning", "error", "exception", "log", "print", "sleep")
@@ -276,16 +276,13 @@ def _sleeps(loop: ast.While | ast.For | ast.AsyncFor, function: Definition) -> b
 
 def _waits(loop: ast.While | ast.For | ast.AsyncFor, function: Function) -> bool:
     """Whether the turns of a loop only look, all at the same thing. Going on from page to page is work."""
-    inside = [node for statement in loop.body for node in ast.walk(statement)]
+    around = [loop.test] if isinstance(loop, ast.While) else []
+    inside = [node for part in (*around, *loop.body) for node in ast.walk(part)]
     if isinstance(loop, ast.For | ast.AsyncFor):
         # so many attempts, ended early; not one turn for each of some things
         counted = isinstance(loop.iter, ast.Call) and _last(loop.iter.func) in ("range", "count", "repeat")
         ends = any(isinstance(each, ast.Break | ast.Return) for each in inside)
-        return (
-            counted
-            and ends
-            and not _feeds(loop, {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)}, inside)
-        )
+        return counted and ends and not _feeds({n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)}, inside)
     if any(isinstance(each, ast.Yield | ast.YieldFrom) for each in inside):
         return False
     collects = any(_collects(each) for each in inside)
@@ -294,7 +291,7 @@ def _waits(loop: ast.While | ast.For | ast.AsyncFor, function: Function) -> bool
         each.target.id for each in inside if isinstance(each, ast.AugAssign) and isinstance(each.target, ast.Name)
     }
     chained = {name for each in inside if isinstance(each, ast.Assign) for name in _assigned(each)} & before
-    return not collects and not _feeds(loop, counters | chained, inside)
+    return not collects and not _feeds(counters | chained, inside)
 
 
 def _assigned(node: ast.AST) -> set[str]:
@@ -317,7 +314,7 @@ def _collects(node: ast.AST) -> bool:
     )
 
 
-def _feeds(loop: ast.AST, names: set[str], inside: list[ast.AST]) -> bool:
+def _feeds(names: set[str], inside: list[ast.AST]) -> bool:
     """Whether one of these names is given to a call that does something, so that each turn is about another thing."""
     for call in inside:
         if isinstance(call, ast.Call) and _last(call.func) not in LOGGERS:

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterable
 from functools import cache
 from importlib import resources
+from itertools import pairwise
 
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 # SQL that only takes something away, and SQL that makes something.
@@ -23,8 +24,12 @@ def _table() -> dict[str, frozenset[str]]:
 
 
 def words_of(text: str) -> set[str]:
-    """The words of a name or sentence, without a plural's s: ``wait_for_files``, ``DbtRunSensor``."""
-    return {word.lower() if len(word) < 4 else word.lower().removesuffix("s") for word in WORD.findall(text)}
+    """The words of a name or sentence, without a plural's s: ``wait_for_files``, ``DbtRunSensor``.
+
+    Two that follow each other are also taken as one: clean_up, health_check.
+    """
+    words = [word.lower() if len(word) < 4 else word.lower().removesuffix("s") for word in WORD.findall(text)]
+    return {*words, *(first + second for first, second in pairwise(words))}
 
 
 def waits(name: str) -> bool:

@@ -1,0 +1,4 @@
+resource "prefect_deployment" "terraform" {
+  name       = "main"
+  entrypoint = "jobs/terraform.py:run"
+}
