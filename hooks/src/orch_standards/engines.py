@@ -85,14 +85,14 @@ class Engines:
     def _pins(self) -> dict[str, list[tuple[str, Span]]]:
         """By engine: folder and versions, for each place that names one."""
         found: dict[str, list[tuple[str, Span]]] = {}
-        words = {name: [each.encode() for each in table["packages"]] for name, table in engines().items()}
+        words = {name: [each.encode() for each in table["named"]] for name, table in engines().items()}
         for path in self.project.files:
             pins, installs = bool(PINS.search(path)), bool(INSTALLATION.search(path))
             if not (pins or installs) or is_test(path):
                 continue
-            content = self.project.bytes(path)
+            lower = self.project.bytes(path).lower()
             for engine, names in words.items():
-                if not any(name in content or name.split(b"-")[-1] in content.lower() for name in names):
+                if not any(name in lower for name in names):
                     continue
                 text = self.project.text(path)
                 spans = [*(_required(text, engine) if pins else ()), *_installed(text, engine)]

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Iterator
 
 from ..engines import engines
-from ..names import Definition, Unknown, Value, meaning
+from ..names import FUNCTIONS, Definition, Unknown, Value, meaning
 from ..options import Options
 from ..report import Report
 from .airflow_dags import Dag, Task, bodies, dags_and_tasks
@@ -93,12 +93,20 @@ def _of_task(task: Task, limited: bool) -> Iterator[Report]:
         yield _at_option("airflow-ignored-sla", site, site.options, "sla", name)
     if _holds_slot(task):
         yield site.report("airflow-sensor-holds-slot", name)
-    if task.kind == "task" and site.function:
-        for loop in polls(site.function):
-            yield Report.at("airflow-sensor-holds-slot", site.function.module.path, loop, name)
+    function = site.function or _callable(site)
+    if task.kind == "task" and function:
+        for loop in polls(function):
+            yield Report.at("airflow-sensor-holds-slot", function.module.path, loop, name)
     by_dag = task.dag and not task.dag.site.lacks(*TASKS_OF_A_DAG)
     if _is_mapped(site) and task.lacks(*TASK_LIMITS) and not by_dag and not limited:
         yield site.report("airflow-unbounded-concurrency", name)
+
+
+def _callable(site: Site) -> Definition | None:
+    """The function that an operator runs."""
+    value = site.options.values.get("python_callable")
+    found = meaning(value.node, value.scope) if isinstance(value, Value) else None
+    return found if isinstance(found, Definition) and isinstance(found.node, FUNCTIONS) else None
 
 
 def _holds_slot(task: Task) -> bool:

@@ -56,7 +56,9 @@ class Task:
     @property
     def options(self) -> Options:
         """Its own and those it inherits. A group of another package hands its defaults on to the tasks it makes."""
-        own = self.site.options.sub("default_args") if makes_many(self.site) else self.site.options
+        own = self.site.options
+        if makes_many(self.site):
+            own = own.sub("default_args").merged(own.sub("operator_args"))
         return self.inherited.merged(own)
 
 

@@ -18,6 +18,7 @@ from ..report import Report
 FOREIGN = re.compile(r"(?:Operator|Sensor|SensorAsync|TaskGroup|Dag|DAG)$")
 FOREIGN_IDS = ("task_id", "group_id", "dag_id")
 LOGGERS = ("debug", "info", "warning", "error", "exception", "log", "print", "sleep")
+MISSING = re.compile(r"NotFound|DoesNotExist|NoSuch|Missing|NotReady|KeyError")
 SHORTEST_WAIT = 1.0  # seconds; who sleeps less keeps to the pace of a service rather than waiting for something
 
 
@@ -144,6 +145,9 @@ class Sites:
         """Modules that make something of the engine."""
         return list(dict.fromkeys(site.module for site in self.of(engine)))
 
+    def _naming(self, engine: str) -> list[Module]:
+        return [module for module in self.modules if engine.encode() in self.project.bytes(module.path)]
+
     def loaded_by(self, engine: str) -> list[Module]:
         """Modules that are read when the engine looks for definitions: those that hold some, and what they import then.
 
@@ -151,6 +155,8 @@ class Sites:
         """
         defining = engines()[engine]["definitions"]
         left = list(dict.fromkeys(s.module for s in self.of(engine) if s.foreign or s.last in defining or s.through))
+        folders = set(engines()[engine]["folders"])
+        left += [each for each in self._naming(engine) if folders & set(each.path.split("/")[:-1]) and each not in left]
         found = dict.fromkeys(left)
         while left:
             for path in imported_by(left.pop()):
@@ -171,10 +177,16 @@ def imported_by(module: Module, late: bool = False) -> Iterator[str]:
         else:
             base = module.absolute(node)
             names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
-        for name in names:
+        for name in dict.fromkeys(part for each in names for part in _with_packages(each)):
             path = module.modules.module_path(name, module.path)
             if path and path != module.path:
                 yield path
+
+
+def _with_packages(dotted: str) -> Iterator[str]:
+    """A module and the packages around it, which are imported before."""
+    parts = dotted.split(".")
+    yield from (".".join(parts[:end]) for end in range(len(parts), 0, -1))
 
 
 def is_guard(node: ast.AST) -> bool:
@@ -259,6 +271,13 @@ def polls(function: Definition) -> Iterator[ast.stmt]:
             yield loop
 
 
+def _is_retry(node: ast.AST) -> bool:
+    """Whether it handles a failure, to try again; that something is not there yet is none."""
+    if not isinstance(node, ast.ExceptHandler):
+        return False
+    return not (node.type and MISSING.search(ast.unparse(node.type)))
+
+
 def _sleeps(loop: ast.While | ast.For | ast.AsyncFor, function: Definition) -> bool:
     """Whether a loop sleeps itself, not in a loop inside of it."""
     left: list[ast.AST] = list(loop.body)
@@ -269,7 +288,8 @@ def _sleeps(loop: ast.While | ast.For | ast.AsyncFor, function: Definition) -> b
             if isinstance(found, External) and found.dotted in ("time.sleep", "asyncio.sleep"):
                 seconds = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
                 return not isinstance(seconds, int | float) or seconds >= SHORTEST_WAIT
-        if not isinstance(node, ast.While | ast.For | ast.AsyncFor | ast.Lambda | ast.FunctionDef):
+        inner = isinstance(node, ast.While | ast.For | ast.AsyncFor | ast.Lambda | ast.FunctionDef)
+        if not inner and not _is_retry(node):
             left += ast.iter_child_nodes(node)
     return False
 
@@ -286,7 +306,10 @@ def _waits(loop: ast.While | ast.For | ast.AsyncFor, function: Function) -> bool
     if any(isinstance(each, ast.Yield | ast.YieldFrom) for each in inside):
         return False
     collects = any(_collects(each) for each in inside)
-    before = {name for statement in ast.walk(function) if statement not in inside for name in _assigned(statement)}
+    given = {each.arg for each in ast.walk(function.args) if isinstance(each, ast.arg)}
+    before = given | {
+        name for statement in ast.walk(function) if statement not in inside for name in _assigned(statement)
+    }
     counters = {
         each.target.id for each in inside if isinstance(each, ast.AugAssign) and isinstance(each.target, ast.Name)
     }
