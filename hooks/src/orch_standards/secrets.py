@@ -34,7 +34,7 @@ REFERENCE = re.compile(
     r"|^\*+$|^\.{3}$|://|^[\w./~-]+\.(?:json|pem|p8|p12|key|crt|txt|ya?ml|env|py)$",
     re.IGNORECASE,
 )
-CODE = re.compile(r"^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$|[(\[]")  # settings.password, os.environ[...]
+CODE = re.compile(r"^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$")
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 NAME_PART = re.compile(r"[a-z]+|[A-Z]+|[A-Z]?[a-z]+(?:[A-Z][a-z]+)*|v?\d{1,4}")
 AUTHORIZATION = re.compile(
@@ -113,7 +113,7 @@ def is_secret_value(name: str, value: str, beside: Collection[str] = ()) -> bool
     """
     if len(value) < SHORTEST or any(letter.isspace() for letter in value):
         return False
-    if REFERENCE.search(value) or CODE.search(value) or CAPITALS.match(value) or _is_stand_in(value) or value in beside:
+    if REFERENCE.search(value) or _is_code(value) or CAPITALS.match(value) or _is_stand_in(value) or value in beside:
         return False
     if PASSWORD.search(_as_words(name)):
         # crm_password, lake_password_v2: how the password is called where it is kept
@@ -121,12 +121,17 @@ def is_secret_value(name: str, value: str, beside: Collection[str] = ()) -> bool
     return _is_random(value)
 
 
+def _is_code(value: str) -> bool:
+    """Whether it is an expression, such as settings.password or os.environ[...]."""
+    return bool(CODE.match(value) and _is_name(value)) or "(" in value or "[" in value
+
+
 def _is_stand_in(value: str) -> bool:
     """Whether it is a placeholder, or what everybody has on a machine of their own."""
     words = {word.lower() for word in WORD.findall(value)}
     plain = value.lower().strip("!.")
     return (
-        plain in _words("samples")
+        plain.rstrip("0123456789") in _words("samples")
         or len(set(plain)) <= 2
         or (bool(words & _words("placeholders")) and not _is_long(value))
     )
@@ -261,7 +266,7 @@ def _yaml_report(path: str, name: str, node: yaml.Node) -> Report:
 
 # A secret's name with a value behind it, as an assignment, an argument or an item.
 HINT = re.compile(
-    rb"(?i)(?:passw(?:or)?d|passphrase|pwd|secret|token|(?:api|access|secret|private|auth|account)_?key|credential)s?"
+    rb"(?i)(?:passw(?:or)?d|passphrase|pwd|secret|token|(?:api|access|secret|private|auth|account|fernet|encryption|signing)[_-]?key|credential)s?"
     rb"""[\"']?\]?\s*(?::[^=\n]*=|[:=,])\s*f?[\"']"""
 )
 

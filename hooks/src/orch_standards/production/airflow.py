@@ -95,8 +95,8 @@ def _of_task(task: Task, limited: bool) -> Iterator[Report]:
         yield site.report("airflow-sensor-holds-slot", name)
     function = site.function or _callable(site)
     if task.kind == "task" and function:
-        for loop in polls(function):
-            yield Report.at("airflow-sensor-holds-slot", function.module.path, loop, name)
+        for path, loop in polls(function):
+            yield Report.at("airflow-sensor-holds-slot", path, loop, name)
     by_dag = task.dag and not task.dag.site.lacks(*TASKS_OF_A_DAG)
     if _is_mapped(site) and task.lacks(*TASK_LIMITS) and not by_dag and not limited:
         yield site.report("airflow-unbounded-concurrency", name)

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from typing import Any
 
-from ..names import External, Unknown, Value, meaning
+from ..names import Definition, External, Unknown, Value, meaning
 from ..options import Options, keywords
 from ..report import Report
 from .dagster_assets import Asset, assets_of, is_stand_in
@@ -33,6 +33,7 @@ def check(sites: Sites) -> Iterator[Report]:
     every = [site for site in sites.of("dagster") if site.last in ASSETS and (site.function or site.through)]
     definers = [site for site in every if not is_stand_in(site)]
     jobs = [site for site in own if (site.last in JOBS and "()" not in site.dotted) or _is_to_job(site)]
+    jobs += _jobs_of_graphs(sites)
     assets = [asset for site in every for asset in assets_of(site)]
     covers = _Covers(jobs, Graph.of(assets), locations)
     yield from _of_steps(own, jobs, instance, covers)
@@ -48,6 +49,20 @@ def check(sites: Sites) -> Iterator[Report]:
 
 def _is_to_job(site: Site) -> bool:
     return site.dotted.endswith(".to_job")
+
+
+def _jobs_of_graphs(sites: Sites) -> list[Site]:
+    """What `.to_job` of a decorated graph makes."""
+    graphs = {site.function.node for site in sites.of("dagster") if site.last == "graph" and site.function}
+    found = []
+    for module in sites.modules_of("dagster"):
+        for call in module.calls:
+            if isinstance(call.func, ast.Attribute) and call.func.attr == "to_job":
+                scope = module.scope_of(call)
+                graph = meaning(call.func.value, scope)
+                if isinstance(graph, Definition) and graph.node in graphs:
+                    found.append(Site(module, call, "dagster.graph.to_job", keywords(call, scope)))
+    return found
 
 
 # Steps: retries, limits, waiting
@@ -85,8 +100,8 @@ def _of_steps(own: list[Site], jobs: list[Site], instance: dict[str, Any], cover
         if site.lacks("pool") and not is_check and not limited and not _keyed(site):
             yield site.report("dagster-unbounded-concurrency", name)
         if site.function:
-            for loop in polls(site.function):
-                yield Report.at("dagster-asset-waits", site.function.module.path, loop, name)
+            for path, loop in polls(site.function):
+                yield Report.at("dagster-asset-waits", path, loop, name)
 
 
 def _never_retries(site: Site) -> bool:

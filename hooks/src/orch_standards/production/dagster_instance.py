@@ -19,6 +19,7 @@ KEYS = ("run_monitoring", "run_retries", "run_coordinator", "run_queue", "concur
 # These mean something else in other files.
 AMBIGUOUS = ("concurrency", "tag_concurrency_limits")
 MENTIONED = re.compile(rb"run_?(?:monitoring|retries|coordinator|queue)\b|concurrency", re.IGNORECASE)
+SETTING = re.compile(r"\b(max_runtime_seconds|max_concurrent_runs|max_retries)[\"']?\s*[:=]\s*[\"']?([^\s\"',]+)")
 HEREDOC = re.compile(r"<<[-~]?\s*[\"']?(\w+)[\"']?[^\n]*\n(.*?)\n\s*\1\b", re.DOTALL)
 
 
@@ -34,9 +35,23 @@ def settings_of(engines: Engines) -> dict[str, Any]:
             documents = project.yaml_documents(path)
         else:
             documents = [text for _, body in HEREDOC.findall(project.text(path)) for text in _parsed(body)]
-        for document in documents:
-            for each in _within(document, named):
-                found = _merged(found, each)
+        known = [each for document in documents for each in _within(document, named)]
+        for each in known or [_in_text(project.text(path))]:
+            found = _merged(found, each)
+    return found
+
+
+def _in_text(text: str) -> dict[str, Any]:
+    """The same of what is no YAML yet: a chart's template, or Terraform."""
+    lines = [_snake(line) for line in text.split("\n") if not line.lstrip().startswith(("#", "//"))]
+    settings = dict(match.groups() for line in lines if (match := SETTING.search(line)))
+    found: dict[str, Any] = {}
+    if "max_runtime_seconds" in settings:
+        found["run_monitoring"] = {"max_runtime_seconds": settings["max_runtime_seconds"]}
+    if "max_concurrent_runs" in settings:
+        found["run_queue"] = {"max_concurrent_runs": settings["max_concurrent_runs"]}
+    if any("run_retries" in line for line in lines) and settings.get("max_retries", "0") != "0":
+        found["run_retries"] = {"enabled": True}
     return found
 
 

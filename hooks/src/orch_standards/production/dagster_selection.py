@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..names import DEEPEST, FUNCTIONS, Definition, Unknown, Value, meaning
 from ..options import constant
-from .dagster_assets import Asset, assets_of
+from .dagster_assets import Asset, assets_of, names_in
 from .sites import Site
 
 TERM = re.compile(r"""^(?P<up>[+*]|\d*\+)?\s*(?:key:|group:)?["']?(?P<name>[\w/-]+)["']?\s*(?P<down>[+*]|\+\d*)?$""")
@@ -93,7 +93,12 @@ def _by_call(node: ast.Call, function: ast.Attribute, value: Value, wanted: Want
             [wanted.in_group(name) if isinstance(name := constant(each, scope), str) else None for each in node.args]
         )
     if method in ("upstream", "downstream", "required_multi_asset_neighbors"):
-        return True if selects(Value(function.value, scope), wanted, depth + 1) else None
+        base = Value(function.value, scope)
+        inner, names = selects(base, wanted, depth + 1), names_in(base)
+        if inner or not names or inner is None:
+            return inner or None
+        pairs = [(own, name) if method == "downstream" else (name, own) for own in wanted.names for name in names]
+        return any(wanted.graph.reads(*pair) for pair in pairs)
     return None
 
 

@@ -145,7 +145,7 @@ def _through_callers(value: Value, at: ast.AST, module: Module, sites: Sites, de
     """Names in an expression, or in what the function around it is called with."""
     if any(isinstance(each, ast.JoinedStr | ast.BinOp) for each in ast.walk(value.node)):
         return None  # a name that is put together
-    found = names_in(value)
+    found = names_in(value) or _gone_through(value.node, at, module)
     if found or depth > DEEPEST:
         return found or None
     for function in (each for each in module.around(at) if isinstance(each, FUNCTIONS)):
@@ -155,6 +155,18 @@ def _through_callers(value: Value, at: ast.AST, module: Module, sites: Sites, de
         if found:
             break
     return found or None
+
+
+def _gone_through(node: ast.expr, at: ast.AST, module: Module) -> set[str]:
+    """Names in what a loop goes through, for the name that stands for each of them."""
+    if not isinstance(node, ast.Name):
+        return set()
+    for around in module.around(at):
+        loops = [around] if isinstance(around, ast.For | ast.AsyncFor) else getattr(around, "generators", [])
+        for loop in loops:
+            if any(isinstance(each, ast.Name) and each.id == node.id for each in ast.walk(loop.target)):
+                return names_in(Value(loop.iter, module.scope_of(at)))
+    return set()
 
 
 def _given(call: ast.Call) -> Iterator[ast.expr]:

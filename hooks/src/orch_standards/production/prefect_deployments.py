@@ -142,8 +142,9 @@ def _note(call: ast.Call, module: Module, flow: Site | None, sites: Sites, calls
     if flow:
         deployed.functions.add(flow.function.node)
         return
-    texts = [each.value for each in ast.walk(call) if isinstance(each, ast.Constant) and isinstance(each.value, str)]
-    deployed.entrypoints |= {_parted(text) for text in texts if ":" in text or "." in text}
+    deployed.entrypoints |= {_parted(text) for text in _texts(call) if ":" in text or "." in text}
+    # Entrypoints of a list that the script goes through stand elsewhere in it.
+    deployed.entrypoints |= {_parted(text) for text in _texts(module.tree) if ENTRYPOINT.fullmatch(text)}
     known = _functions_in(call, module)
     for function in (each for each in module.around(call) if isinstance(each, FUNCTIONS)):
         for caller, where in sites.callers.get(function, []):
@@ -152,6 +153,10 @@ def _note(call: ast.Call, module: Module, flow: Site | None, sites: Sites, calls
     deployed.functions |= known
     if not known:
         deployed.files |= _files_at_hand(call, module, sites)
+
+
+def _texts(node: ast.AST) -> list[str]:
+    return [each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str)]
 
 
 def _functions_in(call: ast.Call, module: Module) -> set[ast.AST]:

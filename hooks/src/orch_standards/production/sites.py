@@ -19,6 +19,7 @@ FOREIGN = re.compile(r"(?:Operator|Sensor|SensorAsync|TaskGroup|Dag|DAG)$")
 FOREIGN_IDS = ("task_id", "group_id", "dag_id")
 LOGGERS = ("debug", "info", "warning", "error", "exception", "log", "print", "sleep")
 MISSING = re.compile(r"NotFound|DoesNotExist|NoSuch|Missing|NotReady|KeyError")
+DEEPEST = 2  # functions that call each other
 SHORTEST_WAIT = 1.0  # seconds; who sleeps less keeps to the pace of a service rather than waiting for something
 
 
@@ -260,15 +261,22 @@ def _handed_in(call: ast.Call, scope: Scope) -> Definition | None:
     return found if isinstance(found, Definition) and isinstance(found.node, FUNCTIONS) else None
 
 
-def polls(function: Definition) -> Iterator[ast.stmt]:
-    """Loops in which a function sleeps until something has happened: waiting by hand, in a slot of its own."""
-    for loop in ast.walk(function.node):
-        if (
-            isinstance(loop, ast.While | ast.For | ast.AsyncFor)
-            and _sleeps(loop, function)
-            and _waits(loop, function.node)
-        ):
-            yield loop
+def polls(function: Definition, depth: int = 0) -> Iterator[tuple[str, ast.stmt]]:
+    """Loops in which a function, or one that it calls, sleeps until something has happened; each with its file.
+
+    Waiting by hand, in a slot of its own.
+    """
+    for each in ast.walk(function.node):
+        if isinstance(each, ast.While | ast.For | ast.AsyncFor):
+            if _sleeps(each, function) and _waits(each, function.node):
+                yield function.module.path, each
+        elif isinstance(each, ast.Call) and depth < DEEPEST:
+            called = meaning(each.func, function.module.scope_of(each))
+            plain = (
+                isinstance(called, Definition) and isinstance(called.node, FUNCTIONS) and not called.node.decorator_list
+            )
+            if plain and called.node is not function.node:
+                yield from polls(called, depth + 1)
 
 
 def _is_retry(node: ast.AST) -> bool:
