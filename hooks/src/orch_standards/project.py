@@ -55,9 +55,7 @@ class Problem:
 def is_test(path: str) -> bool:
     """Whether a file is a test or its fixture: code that makes things up, and never runs in production."""
     name = path.rpartition("/")[2]
-    return (
-        bool(TESTS & set(path.split("/")[:-1])) or name.startswith(("test_", "conftest.")) or name.endswith("_test.py")
-    )
+    return bool(TESTS & set(path.split("/")[:-1])) or name.startswith(("test_", "conftest."))
 
 
 class Project:

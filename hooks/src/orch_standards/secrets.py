@@ -113,7 +113,9 @@ def is_secret_value(name: str, value: str, beside: Collection[str] = ()) -> bool
     """
     if len(value) < SHORTEST or any(letter.isspace() for letter in value):
         return False
-    if REFERENCE.search(value) or _is_code(value) or CAPITALS.match(value) or _is_stand_in(value) or value in beside:
+    if REFERENCE.search(value) or _is_code(value) or CAPITALS.match(value) or _is_stand_in(value):
+        return False
+    if value in beside or value.rstrip("0123456789") in beside:
         return False
     if PASSWORD.search(_as_words(name)):
         # crm_password, lake_password_v2: how the password is called where it is kept

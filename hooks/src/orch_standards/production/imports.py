@@ -105,7 +105,8 @@ def works(
     if found.node in seen or found.node.decorator_list:
         return False
     seen = seen | {found.node}
-    return any(works(each, found.module, kinds, depth + 1, seen) for part in found.node.body for each in _calls(part))
+    body = (part for part in found.node.body if not isinstance(part, (*FUNCTIONS, ast.ClassDef)))
+    return any(works(each, found.module, kinds, depth + 1, seen) for part in body for each in _calls(part))
 
 
 def _heavy_imports(module: Module) -> Iterator[Report]:
