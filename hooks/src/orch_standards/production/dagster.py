@@ -35,7 +35,8 @@ def check(sites: Sites) -> Iterator[Report]:
     jobs = [site for site in own if (site.last in JOBS and "()" not in site.dotted) or _is_to_job(site)]
     jobs += _jobs_of_graphs(sites)
     assets = [asset for site in every for asset in assets_of(site)]
-    covers = _Covers(jobs, Graph.of(assets), locations)
+    definitions = [site for site in own if site.last == "Definitions"]
+    covers = _Covers(jobs, definitions, Graph.of(assets), locations)
     yield from _of_steps(own, jobs, instance, covers)
     yield from _of_jobs(jobs, instance)
     partitioned = bound_in("partitions_def", sites, locations)
@@ -71,11 +72,21 @@ def _jobs_of_graphs(sites: Sites) -> list[Site]:
 class _Covers:
     """What jobs add to the steps that they run."""
 
-    def __init__(self, jobs: list[Site], graph: Graph, locations: Locations) -> None:
+    def __init__(self, jobs: list[Site], definers: list[Site], graph: Graph, locations: Locations) -> None:
         self.graph, self.locations = graph, locations
         self.retried = [
             job for job in jobs if not job.options.lacks("op_retry_policy") or _tag(job, ("dagster/max_retries",))
         ]
+
+        self.executors = [
+            each
+            for each in definers
+            if "executor" in each.options.values and _is_bounded(each.options.values["executor"])
+        ]
+
+    def limits(self, site: Site) -> bool:
+        """Whether the executor of the code location bounds how many steps run at once."""
+        return any(self.locations.together(each.path, site) for each in self.executors)
 
     def retries(self, site: Site) -> bool:
         """Whether a job that retries runs a step, or may do so for all we know of its code location."""
@@ -97,7 +108,8 @@ def _of_steps(own: list[Site], jobs: list[Site], instance: dict[str, Any], cover
         if unretried and not runs_are_retried and not covers.retries(site):
             yield site.report("dagster-no-retries", name)
         is_check = "check" in site.last
-        if site.lacks("pool") and not is_check and not limited and not _keyed(site):
+        bounded = limited or _keyed(site) or covers.limits(site)
+        if site.lacks("pool") and not is_check and not bounded:
             yield site.report("dagster-unbounded-concurrency", name)
         if site.function:
             for path, loop in polls(site.function):
@@ -124,6 +136,11 @@ def _is_limited(job: Site) -> bool:
     executor = job.options.values.get("executor_def")
     if executor is None:
         return "config" in job.options.values  # where an executor's max_concurrent is set
+    return _is_bounded(executor)
+
+
+def _is_bounded(executor: Value | Unknown) -> bool:
+    """Whether an executor runs one step after the other, or so many at once."""
     if isinstance(executor, Unknown):
         return True
     found = meaning(executor.node, executor.scope)

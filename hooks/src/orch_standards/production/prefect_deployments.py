@@ -27,6 +27,14 @@ WITHOUT_FLOWS = (".py", ".md", ".rst", ".ipynb", ".lock", ".svg", ".html", ".css
 COMMAND = re.compile(r"\bprefect\s+(?:deployment\s+build|deploy|flow\s+serve)\b[^\n]*?\s(?:--pool|-p)[\s=]")
 
 
+# Pools that a script or Terraform gives a limit: what runs in them waits its turn.
+LIMITED_POOL = re.compile(
+    r"""\bprefect\s+work-pool\s+(?:set-concurrency-limit\s+["']?(?P<set>[\w.-]+)"""
+    r"""|(?:create|update)\s+["']?(?P<made>[\w.-]+)[^\n]*--concurrency-limit)"""
+    r"""|resource\s+"prefect_work_pool"\s+"[\w-]+"\s*\{(?=[^}]*\bconcurrency_limit\s*=)[^}]*?\bname\s*=\s*"(?P<written>[\w.-]+)\""""
+)
+
+
 @dataclass
 class Deployed:
     """What is deployed: functions, entrypoints as (place, name), and files whose flows may all be."""
@@ -42,6 +50,7 @@ class Deployed:
 
 def check(sites: Sites, flows: list[Site], calls: Calls) -> Iterator[Report]:
     deployed = Deployed(entrypoints=_written(sites.project))
+    limited_pools = _limited_pools(sites)
     pool = sites.engines.sets("prefect", "work_pool") or _pool_on_the_command_line(sites.project)
     for path, line, each in _in_files(sites.project):
         entrypoint = str(each.get("entrypoint") or "")
@@ -50,14 +59,15 @@ def check(sites: Sites, flows: list[Site], calls: Calls) -> Iterator[Report]:
         if not (each.get("work_pool") or {}).get("name") and not pool:
             yield Report("prefect-no-work-pool", path, line, name)
         flow = next((site for site in flows if _stands_for(site, *_parted(entrypoint))), None)
-        if not each.get("concurrency_limit") and not (flow and calls.takes_turns(flow)):
+        bounded = each.get("concurrency_limit") or (each.get("work_pool") or {}).get("name") in limited_pools
+        if not bounded and not (flow and calls.takes_turns(flow)):
             yield Report("prefect-unbounded-concurrency", path, line, name)
     for module in sites.modules:
         for call in module.calls:
             method, flow = _deploys(call, module, calls)
             if method:
                 _note(call, module, flow, sites, calls, deployed)
-                yield from _in_code(call, module, method, flow, calls, pool)
+                yield from _in_code(call, module, method, flow, calls, pool, limited_pools)
     handed_on = calls.handed_on()
     for site in flows:
         known = deployed.holds(site) or site.function.node in handed_on or site.through
@@ -101,6 +111,15 @@ def _pool_on_the_command_line(project: Project) -> bool:
     """Whether a script deploys with `prefect deploy --pool`."""
     paths = project.matching("*.sh", "*Makefile*", "*.y*ml", "*Dockerfile*", "*.toml")
     return any(b"prefect" in project.bytes(path) and COMMAND.search(project.text(path)) for path in paths)
+
+
+def _limited_pools(sites: Sites) -> set[str]:
+    """Names of work pools that have a limit of their own."""
+    project = sites.project
+    texts = (project.text(path) for path in sites.engines.settings_files if b"prefect" in project.bytes(path))
+    return {
+        match["set"] or match["made"] or match["written"] for text in texts for match in LIMITED_POOL.finditer(text)
+    }
 
 
 # In code
@@ -191,7 +210,13 @@ def _files_at_hand(call: ast.Call, module: Module, sites: Sites) -> set[str]:
 
 
 def _in_code(
-    call: ast.Call, module: Module, method: str, flow: Site | None, calls: Calls, pool: bool
+    call: ast.Call,
+    module: Module,
+    method: str,
+    flow: Site | None,
+    calls: Calls,
+    pool: bool,
+    limited_pools: set[str],
 ) -> Iterator[Report]:
     options = keywords(call, module.scope_of(call))
     name = flow.name("name") if flow else method.partition(" ")[0]
@@ -201,7 +226,8 @@ def _in_code(
     )
     if not pinned and not (pool and not method.startswith("serve")):
         yield Report.at("prefect-no-work-pool", module.path, call, name)
-    limited = not options.lacks("concurrency_limit") or (flow is not None and calls.takes_turns(flow))
+    turns = options.given("work_pool_name") in limited_pools
+    limited = turns or not options.lacks("concurrency_limit") or (flow is not None and calls.takes_turns(flow))
     if method in ("deploy", "to_deployment") and flow and not limited:
         yield Report.at("prefect-unbounded-concurrency", module.path, call, name)
 
