@@ -16,6 +16,7 @@ import yaml
 from conftest import ROOT
 from orch_standards import ALWAYS, CHECKS, Finding, ProjectError, check, checks, rules
 from orch_standards.cli import main
+from orch_standards.engines import engines
 from orch_standards.findings import SEVERITIES
 
 FLOW = 'from prefect import flow\n\n\n@flow(name="a", timeout_seconds=3)\ndef a(): ...\n'
@@ -222,6 +223,15 @@ def test_it_runs_as_a_module(repository):
 
 
 PACKAGE = ROOT / "hooks" / "src" / "orch_standards"
+
+
+def test_an_engine_is_a_table_a_module_and_rules():
+    tables = engines()
+    assert {rule.engine for rule in rules().values() if rule.engine} == set(tables)
+    for name, table in tables.items():
+        assert table.keys() == tables["airflow"].keys(), name
+        assert (PACKAGE / "production" / f"{name}.py").is_file()
+        assert f"{name}-import-work" in rules()
 
 
 def test_no_modules_import_each_other():
