@@ -37,7 +37,7 @@ def check(sites: Sites) -> Iterator[Report]:
     assets = [asset for site in every for asset in assets_of(site)]
     definitions = [site for site in own if site.last == "Definitions"]
     covers = _Covers(jobs, definitions, Graph.of(assets), locations)
-    yield from _of_steps(own, jobs, instance, covers)
+    yield from _of_steps(own, instance, covers)
     yield from _of_jobs(jobs, instance)
     partitioned = bound_in("partitions_def", sites, locations)
     for site in definers:
@@ -73,7 +73,7 @@ class _Covers:
     """What jobs add to the steps that they run."""
 
     def __init__(self, jobs: list[Site], definers: list[Site], graph: Graph, locations: Locations) -> None:
-        self.graph, self.locations = graph, locations
+        self.jobs, self.graph, self.locations = jobs, graph, locations
         self.retried = [
             job for job in jobs if not job.options.lacks("op_retry_policy") or _tag(job, ("dagster/max_retries",))
         ]
@@ -85,21 +85,23 @@ class _Covers:
         ]
 
     def limits(self, site: Site) -> bool:
-        """Whether the executor of the code location bounds how many steps run at once."""
-        return any(self.locations.together(each.path, site) for each in self.executors)
+        """Whether the executor of the code location, or of all jobs that run a step, bounds how many run at once."""
+        if any(self.locations.together(each.path, site) for each in self.executors):
+            return True
+        running = [job for job in self.jobs if self._may_run(job, site)]
+        return bool(running) and all(_is_limited(job) for job in running)
+
+    def _may_run(self, job: Site, site: Site) -> bool:
+        return runs(job, site, self.graph) is not False and self.locations.together(job.path, site)
 
     def retries(self, site: Site) -> bool:
         """Whether a job that retries runs a step, or may do so for all we know of its code location."""
-        for job in self.retried:
-            covered = runs(job, site, self.graph)
-            if (covered or covered is None) and self.locations.together(job.path, site):
-                return True
-        return False
+        return any(self._may_run(job, site) for job in self.retried)
 
 
-def _of_steps(own: list[Site], jobs: list[Site], instance: dict[str, Any], covers: _Covers) -> Iterator[Report]:
+def _of_steps(own: list[Site], instance: dict[str, Any], covers: _Covers) -> Iterator[Report]:
     runs_are_retried = retries_runs(instance)
-    limited = limits_runs(instance) or (bool(jobs) and all(_is_limited(job) for job in jobs))
+    limited = limits_runs(instance)
     for site in own:
         if site.last not in STEPS or not (site.function or site.through):
             continue

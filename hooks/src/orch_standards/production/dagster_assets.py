@@ -44,11 +44,15 @@ def assets_of(site: Site) -> list[Asset]:
 
 def is_stand_in(site: Site) -> bool:
     """Whether a function does nothing: it only says that a table is there, which something else writes."""
-    body = site.function.node.body if site.function else None
-    return bool(body) and all(
-        isinstance(each, ast.Pass) or (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))
-        for each in body
-    )
+    return site.function is not None and all(map(_is_nothing, site.function.node.body))
+
+
+def _is_nothing(statement: ast.stmt) -> bool:
+    """A docstring, `...`, `pass` or `return None`."""
+    value = getattr(statement, "value", None)
+    if isinstance(statement, ast.Return):
+        return value is None or (isinstance(value, ast.Constant) and value.value is None)
+    return isinstance(statement, ast.Pass) or (isinstance(statement, ast.Expr) and isinstance(value, ast.Constant))
 
 
 def _key(site: Site) -> str:

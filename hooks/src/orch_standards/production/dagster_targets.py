@@ -27,20 +27,20 @@ DEEPEST = 4  # functions that hand on a name
 
 @dataclass
 class Targets:
-    """Names of assets that something is for. anywhere: files of things whose target cannot be told."""
+    """What something is for: files that name each asset. anywhere: files of things whose target cannot be told."""
 
     locations: Locations
-    names: set[str] = field(default_factory=set)
+    names: dict[str, list[str]] = field(default_factory=dict)
     anywhere: list[str] = field(default_factory=list)
 
     def add(self, names: set[str] | None, path: str) -> None:
-        if names:
-            self.names |= names
-        else:
+        for name in names or ():
+            self.names.setdefault(name, []).append(path)
+        if not names:
             self.anywhere.append(path)
 
     def may_hold(self, name: str, site: Site) -> bool:
-        return name in self.names or any(self.locations.together(path, site) for path in self.anywhere)
+        return any(self.locations.together(path, site) for path in (*self.names.get(name, ()), *self.anywhere))
 
 
 def checked_in(sites: Sites, locations: Locations) -> Targets:
@@ -57,7 +57,9 @@ def checked_in(sites: Sites, locations: Locations) -> Targets:
         arguments = site.node.args if isinstance(site.node, ast.Call) else []
         position = 1 if site.last == "AssetCheckSpec" else 0
         if site.last in CHECKS and len(arguments) > position:
-            targets.names |= names_in(Value(arguments[position], site.scope))
+            names = names_in(Value(arguments[position], site.scope))
+            if names:
+                targets.add(names, site.path)
     return targets
 
 

@@ -20,7 +20,8 @@ def check(sites: Sites) -> Iterator[Report]:
     tasks = [site for site in own if site.last in ("task", "materialize") and site.function]
     calls = Calls(sites, flows, tasks)
     yield from _of_flows(flows, calls)
-    yield from _of_tasks(tasks, calls, _task_defaults(sites.engines))
+    workers_are_bounded = sites.engines.sets("prefect", "max_workers")
+    yield from _of_tasks(tasks, calls, _task_defaults(sites.engines), workers_are_bounded)
     yield from prefect_deployments.check(sites, flows, calls)
 
 
@@ -45,7 +46,7 @@ def _of_flows(flows: list[Site], calls: Calls) -> Iterator[Report]:
             yield site.report("prefect-no-timeout", name)
 
 
-def _of_tasks(tasks: list[Site], calls: Calls, defaults: Options) -> Iterator[Report]:
+def _of_tasks(tasks: list[Site], calls: Calls, defaults: Options, workers_are_bounded: bool) -> Iterator[Report]:
     for site in tasks:
         name = site.name("name")
         by_settings = "retries" in defaults.values and "retries" not in site.options.values
@@ -55,7 +56,7 @@ def _of_tasks(tasks: list[Site], calls: Calls, defaults: Options) -> Iterator[Re
         if site.lacks("timeout_seconds") and not bounded and not calls.given_by_variants(site, "timeout_seconds"):
             yield site.report("prefect-no-timeout", name)
         mapped = site.function.node in calls.mapped and not calls.takes_turns(site)
-        if mapped and not _bounded_above(site, calls, 0):
+        if mapped and not workers_are_bounded and not _bounded_above(site, calls, 0):
             yield site.report("prefect-unbounded-concurrency", name)
 
 
@@ -66,7 +67,9 @@ def _bounded_above(site: Site, calls: Calls, depth: int) -> bool:
         return False
     flows = calls.flows
     return all(
-        _runner_is_bounded(each) if each.function.node in flows else _bounded_above(each, calls, depth + 1)
+        _runner_is_bounded(each) or calls.given_by_variants(each, "task_runner")
+        if each.function.node in flows
+        else _bounded_above(each, calls, depth + 1)
         for each in callers
     )
 

@@ -40,3 +40,16 @@ sales = dg.define_asset_job(
     "sales", selection=dg.AssetSelection.groups("sales") - dg.AssetSelection.assets("returns"), tags=RETRIED
 )
 ledger = dg.define_asset_job("ledger", selection="entries+", tags=RETRIED)
+
+
+@dg.asset(  # expect: dagster-unbounded-concurrency
+    partitions_def=STEP["partitions_def"],
+    retry_policy=dg.RetryPolicy(max_retries=1),
+    check_specs=STEP["check_specs"],
+    freshness_policy=dg.FreshnessPolicy,
+)
+def beside_the_job() -> None:
+    print("not in the job whose configuration cannot be read")
+
+
+configured = dg.define_asset_job("configured", selection="orders", config=dg.load(), tags=RETRIED)
