@@ -169,3 +169,10 @@ def copier_update(project: Path, *arguments: str) -> subprocess.CompletedProcess
     """Copier's own command, without trust."""
     command = [sys.executable, "-m", "copier", "update", "--defaults", *arguments]
     return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+
+
+def update_from_outside(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What docs/updating.md has for projects of a release without `make update`."""
+    script = ROOT / SHARED / "scripts" / "update.py"
+    command = [sys.executable, script, "--project", ".", *arguments]
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
