@@ -432,7 +432,7 @@ class Scratch:
             os.chdir(here)
 
     def refusal(self, error: Exception) -> Refused:
-        """The sentence for what stopped Copier. What git said is shown whole, and a template out of reach has a sentence of its own."""
+        """What stopped Copier, in a sentence: a template out of reach, or another failure of git; git's own words below."""
         if isinstance(error, UserMessageError):
             return Refused(error.message)
         if not isinstance(error, ProcessExecutionError):
@@ -460,8 +460,8 @@ class Scratch:
             return f"the template {self.template} has no version {version}; git ls-remote --tags lists those it has"
         if last_line.startswith("Local template must be"):
             return (
-                f"the template {self.template} cannot be reached: seen from {self.project.root} there is no such folder; "
-                "if it has moved: make update TEMPLATE=<its address>"
+                f"the template {self.template} cannot be reached: there is no such folder, seen from "
+                f"{self.project.root}; if it has moved: make update TEMPLATE=<its address>"
             )
         refused_answer = re.match(r"Validation error for question '\w+': ", last_line)
         if refused_answer:
@@ -508,7 +508,8 @@ class Scratch:
             remove_empty_folders((self.folder / name).parent, self.folder)
         # Copier wants a clean tree, and the index to have them, or it takes them for files that the team deleted.
         self.mark("--skip-worktree")
-        # A file of the team's keeps the template's folder out, and a folder of the team's keeps the template's file out.
+        # A file of the team's keeps the template's folder out, and a folder of the team's keeps the template's file
+        # out.
         return sorted({f"/{yours if path.startswith(f'{yours}/') else path}" for path, yours in left_out.items()})
 
     def mark(self, option: str) -> None:
@@ -674,7 +675,8 @@ def only_mode(change: Change) -> bool:
 
 
 def keep_what_is_not_in_git(project: Project, plan: Plan) -> None:
-    """Take out of the plan what would overwrite a file that the last commit does not have so: ignored ones above all."""
+    """Take out of the plan what would overwrite a file that the last commit does not have so: ignored ones above
+    all."""
     now = project.contents([change.path for change in plan.changes])
     going = {change.path for change in plan.changes if change.new_mode == DELETED}
     lines = []
@@ -703,7 +705,8 @@ def keep_what_is_not_in_git(project: Project, plan: Plan) -> None:
 
 
 def begun(project: Project, plan: Plan) -> bool:
-    """Whether any of the plan's files is already as the plan wants it. Removes what a killed update left half-written."""
+    """Whether any of the plan's files is already as the plan wants it. Removes what a killed update left
+    half-written."""
     for change in plan.changes:
         with contextlib.suppress(OSError):
             part_of(project.root / change.path).unlink(missing_ok=True)
