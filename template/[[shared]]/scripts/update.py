@@ -432,7 +432,7 @@ class Scratch:
             os.chdir(here)
 
     def refusal(self, error: Exception) -> Refused:
-        """What stopped Copier, in a sentence: a template out of reach, or another failure of git; git's own words below."""
+        """What stopped Copier, in a sentence, and below it what git said."""
         if isinstance(error, UserMessageError):
             return Refused(error.message)
         if not isinstance(error, ProcessExecutionError):
