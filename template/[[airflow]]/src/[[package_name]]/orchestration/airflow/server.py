@@ -26,7 +26,7 @@ def main(*arguments: str) -> None:
 
 
 def _prepare_once() -> None:
-    """Prepare what the services share, once for each `make up`; whoever comes later waits, for `make run` as well."""
+    """Prepare what the services share, once for each `make up`; later processes wait, also for `make run`."""
     metadata.set_variables()
     supervisor, prepared = str(os.getppid()), metadata.home() / "prepared_for"
     with metadata.lock():

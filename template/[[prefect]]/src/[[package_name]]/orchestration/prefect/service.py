@@ -47,7 +47,7 @@ def worker() -> None:
 
 
 def operations() -> None:
-    """Looks after runs that no worker has in hand."""
+    """Looks after runs that no worker holds."""
     setup.wait(psutil.Process().parent())
     from ...platform import logging
     from . import operations
