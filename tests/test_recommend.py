@@ -121,7 +121,7 @@ def at_terminal(keys: dict[str, str], skipped: str) -> dict:
     with pexpect.spawn(
         TOOL[0], [*TOOL[1:], "--format", "json"], dimensions=(50, 200), encoding="utf-8", timeout=60
     ) as screen:
-        for name in CHOICES:
+        for name in (*CHOICES, "connects_to"):
             if name != skipped:
                 screen.expect_exact(QUESTIONS[name]["help"].splitlines()[0])
                 screen.send(keys.get(name, ENTER))

@@ -36,7 +36,7 @@ def files_in(folder: Path) -> set[str]:
 
 def template_files(folder: str, package: str = "flight_marts") -> set[str]:
     """Paths that a folder of the template stands for in a project; files of single environments left out."""
-    excluded = {"manifest.yml", "questions.yml", "constraints.txt", "runbook.md", "seeds.yml"}
+    excluded = {"manifest.yml", "questions.yml", "constraints.txt", "connections.txt", "runbook.md", "seeds.yml"}
     found = files_in(ROOT / "template" / folder) - excluded
     found = {name for name in found if "__pycache__" not in name and "_toml]]" not in name}
     return {name.replace("[[package_name]]", package).removesuffix(SUFFIX) for name in found}

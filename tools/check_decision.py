@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import jsonschema
 from decision_engine import CHOICES, ROOT, data
 
-FILES = ("answers", "rules", "scenarios", "systems")
+FILES = ("answers", "integrations", "rules", "scenarios", "systems")
 GUIDE = ROOT / "docs" / "decision-guide.md"
 EFFECTS = ("require", "exclude", "exclude_variants", "prefer", "caution", "caution_variants")
 WITH_SYSTEMS = ("require", "exclude", "prefer", "caution")
@@ -111,6 +111,19 @@ def _unknown_names(contents: dict) -> Iterator[str]:
             yield f"decision/answers.yml: {name}: its answers are not those of questions/decision.yml"
     if contents["answers"].keys() != CHOICES.keys():
         yield "decision/answers.yml: its questions are not those of questions/decision.yml"
+    yield from _integrations(contents["integrations"]["systems"], {i for i in systems if "members" not in systems[i]})
+
+
+def _integrations(touched: dict, orchestrators: set[str]) -> Iterator[str]:
+    minimums: dict[str, str] = {}
+    for touched_id, system in touched.items():
+        where = f"decision/integrations.yml: {touched_id}: "
+        cells = {key: value for key, value in system.items() if isinstance(value, dict)}
+        yield from (f"{where}{unknown} is no orchestrator" for unknown in sorted(cells.keys() - orchestrators))
+        for cell in cells.values():
+            package, minimum = cell.get("package"), cell.get("minimum")
+            if minimums.setdefault(package, minimum) != minimum:
+                yield f"{where}{package} has another minimum elsewhere"
 
 
 def _unknown_answers(when: dict) -> Iterator[str]:
