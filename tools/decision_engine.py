@@ -64,9 +64,13 @@ def written(files: dict) -> dict[str, str]:
 
 def environment(**changed) -> SandboxedEnvironment:
     """Jinja as Copier sets it up; ``rules=[...]`` or ``systems=[...]`` replace what those files hold."""
-    replaced = written(contents(**changed)) if changed else {}
+    return environment_at(ROOT, written(contents(**changed)) if changed else {})
+
+
+def environment_at(root: Path, replaced: Mapping[str, str]) -> SandboxedEnvironment:
+    """The same for the template in another folder, such as an earlier release, with these files in place of its own."""
     return SandboxedEnvironment(
-        loader=ChoiceLoader([DictLoader(replaced), FileSystemLoader(ROOT)]),
+        loader=ChoiceLoader([DictLoader(replaced), FileSystemLoader(root)]),
         extensions=["jinja2_ansible_filters.AnsibleCoreFiltersExtension"],
         **ENVOPS | {"undefined": StrictUndefined},
     )
