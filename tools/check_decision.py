@@ -38,7 +38,9 @@ def _errors(file: str, schema: str, content) -> Iterator[str]:
     rules = json.loads((ROOT / "decision" / f"{schema}.schema.json").read_text(encoding="utf-8"))
     # As JSON, in which every key is text: YAML reads `true` as a boolean even there.
     instance = json.loads(json.dumps(content, default=str))
-    for error in sorted(jsonschema.Draft202012Validator(rules).iter_errors(instance), key=lambda error: error.json_path):
+    for error in sorted(
+        jsonschema.Draft202012Validator(rules).iter_errors(instance), key=lambda error: error.json_path
+    ):
         deepest = jsonschema.exceptions.best_match([error])
         where = _where(schema, content, list(deepest.absolute_path))
         yield f"decision/{file}.yml: {where}{_message(deepest)}"
@@ -64,7 +66,7 @@ def _message(error: jsonschema.ValidationError) -> str:
 
 def _unknown_names(contents: dict) -> Iterator[str]:
     systems = {system["id"]: system for system in contents["systems"]}
-    single = {id: system for id, system in systems.items() if "members" not in system}
+    single = {name: system for name, system in systems.items() if "members" not in system}
     variants = [
         {"system": system["id"]} | variant for system in contents["systems"] for variant in system.get("variants", [])
     ]

@@ -1,12 +1,13 @@
 """Whom a change of the rules moves: what they recommend now and what they did at an earlier commit, side by side.
 
-Over answers in which every combination of any three appears. Each kind of move is shown with how many are moved and with
-the plainest answers that show it: what can be brought back to its default without another outcome is.
+Over answers in which every combination of any three appears. Each kind of move is shown with how many are moved and
+with the plainest answers that show it: what can be brought back to its default without another outcome is.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
 import subprocess
@@ -14,7 +15,7 @@ import sys
 import tarfile
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import yaml
@@ -25,7 +26,7 @@ LAST_RELEASE = "f456f755fcfadd44f59720648459a80fb705937e"  # v0.1.0, by commit, 
 
 
 def decider_at(folder: Path) -> Callable[[dict], str]:
-    """What the template in that folder recommends; empty where nothing fits. Answers that it does not know are left out."""
+    """What the template in that folder recommends; empty where nothing fits. It leaves out answers it does not know."""
     questions = yaml.safe_load((folder / "questions" / "decision.yml").read_text(encoding="utf-8"))
     module = environment_at(folder, {}).get_template("decision/engine.jinja").module
 
@@ -33,6 +34,7 @@ def decider_at(folder: Path) -> Callable[[dict], str]:
         given = {name: _known(questions[name], answers[name]) for name in answers if name in questions}
         return json.loads(module.explain(given))["recommended"]
 
+    decide.questions = questions.keys()
     return decide
 
 
@@ -56,19 +58,31 @@ def plainest(answers: dict, same: Callable[[dict], bool]) -> dict:
 
 def main() -> str | None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--ref", default=LAST_RELEASE, help="commit or tag to compare with; the last release by default")
+    parser.add_argument(
+        "--ref", default=LAST_RELEASE, help="commit or tag to compare with; the last release by default"
+    )
     parser.add_argument("--strength", type=int, default=3, help="combinations of how many answers appear")
     parser.add_argument("--all", action="store_true", help="every situation that moves, not only one of each kind")
     options = parser.parse_args()
+    try:
+        with earlier(options.ref) as before:
+            report(before, options)
+    except ValueError as error:
+        return f"error: {error}"
+    return None
+
+
+@contextlib.contextmanager
+def earlier(ref: str) -> Iterator[Callable[[dict], str]]:
+    """What the template recommended at that commit. Raises ValueError."""
+    command = ["git", "archive", ref, "decision", "questions"]
+    archive = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    if archive.returncode:
+        raise ValueError(f"{ref} is no commit of this repository that has a decision; give one with --ref")
     with tempfile.TemporaryDirectory() as folder:
-        command = ["git", "archive", options.ref, "decision", "questions"]
-        archive = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
-        if archive.returncode:
-            return f"error: {options.ref} is no commit of this repository that has a decision; give one with --ref"
         with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
             files.extractall(folder, filter="data")
-        report(decider_at(Path(folder)), options)
-    return None
+        yield decider_at(Path(folder))
 
 
 def report(before: Callable[[dict], str], options: argparse.Namespace) -> None:

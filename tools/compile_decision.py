@@ -1,8 +1,8 @@
-"""What is made of decision/*.yml and of which templates there are: compiled.json, which the engine reads, and facts.json,
-which only the record of a decision needs.
+"""What is made of decision/*.yml and of which templates there are: compiled.json, which the engine reads, and
+facts.json, which only the record of a decision needs.
 
-Conditions stand there in the form that is quickly tested, everything in its order, so that a copy neither parses YAML nor
-sorts. Order in the files never decides: systems go by effort, variants by rank, rules by id.
+Conditions stand there in the form that is quickly tested, everything in its order, so that a copy neither parses YAML
+nor sorts. Order in the files never decides: systems go by effort, variants by rank, rules by id.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def compiled(files: dict[str, Any], manifests: dict[str, dict]) -> dict:
         *_about_systems(files, single, variants),
         *_about_connections(connected, single, combined),
         *(
-            _condition({"pipeline_shape": {"none": [*manifests[id]["shapes"], "mixed"]}}, "empty", system=id)
-            for id in names
-            if "shapes" in manifests.get(id, {})
+            _condition({"pipeline_shape": {"none": [*manifests[name]["shapes"], "mixed"]}}, "empty", system=name)
+            for name in names
+            if "shapes" in manifests.get(name, {})
         ),
         *rules,
     ]
@@ -56,7 +56,7 @@ def compiled(files: dict[str, Any], manifests: dict[str, dict]) -> dict:
         "names": names,
         "effort": {system["id"]: system["effort"] for system in systems},
         "scores": {system["id"]: system["scores"] for system in single},
-        "templates": [id for id in names if id in manifests],
+        "templates": [name for name in names if name in manifests],
         "members": {system["id"]: system["members"] for system in combined},
         "overheads": {system["id"]: system["overhead"] for system in combined},
         "shares": {
@@ -65,14 +65,14 @@ def compiled(files: dict[str, Any], manifests: dict[str, dict]) -> dict:
         },
         "too_few": [{"id": "", "because": "fewer than two of its members remain"}],
         "variants": {
-            id: [
+            system: [
                 {key: variant[key] for key in ("id", "name", "hosting", "because")}
                 | {"problem": "", "place": variant["rank"]}
                 for variant in own
             ]
-            for id, own in variants.items()
+            for system, own in variants.items()
         },
-        "hosts": {id: [variant["id"] for variant in own] for id, own in variants.items()},
+        "hosts": {system: [variant["id"] for variant in own] for system, own in variants.items()},
         "effects": {name: [] for name in (*EFFECTS, *OTHER_EFFECTS)},
         "conditions": conditions,
         "against": {rule["id"]: rule["against"] for rule in rules if "against" in rule},
@@ -88,14 +88,15 @@ def facts(files: dict[str, Any]) -> dict:
         "costs": files["costs"],
         "current": {system["id"]: system["current"] for system in single},
         "weeks": {
-            variant["id"]: files["costs"]["weeks"].get(id, {}).get(variant["hosting"])
-            for id, variant in ((system["id"], variant) for system in single for variant in system["variants"])
+            variant["id"]: files["costs"]["weeks"].get(system["id"], {}).get(variant["hosting"])
+            for system in single
+            for variant in system["variants"]
         },
         "systems": {
             system["id"]: {key: system[key] for key in ("comparison", "qualities", "health", "serves")}
             for system in single
         },
-        "integrations": {id: _whole(touched, [s["id"] for s in single]) for id, touched in connected.items()},
+        "integrations": {name: _whole(touched, [s["id"] for s in single]) for name, touched in connected.items()},
     }
 
 
@@ -129,8 +130,12 @@ def _about_connections(connected: dict, single: list[dict], combined: list[dict]
     for name, touched in connected.items():
         cells = {system["id"]: touched.get(system["id"], {"support": "none"}) for system in single}
         for effect, when, native in (
-            ("connects", {}, {id: SUPPORT[cell["support"]] for id, cell in cells.items()}),
-            ("listens", {"needs": "sensors"}, {id: int(cell.get("waits", False)) for id, cell in cells.items()}),
+            ("connects", {}, {system: SUPPORT[cell["support"]] for system, cell in cells.items()}),
+            (
+                "listens",
+                {"needs": "sensors"},
+                {system: int(cell.get("waits", False)) for system, cell in cells.items()},
+            ),
         ):
             native |= {each["id"]: max(native[m["system"]] for m in each["members"]) for each in combined}
             rows.append(_condition({"connects_to": name, **when}, effect, native=native))
@@ -154,7 +159,7 @@ def _rule(rule: dict, systems: list[dict], variants: dict, connected: dict) -> d
     if rule[effect] == "all":
         fields[effect] = everything
     if effect == "require":
-        fields["against"] = [id for id in everything if id not in rule["require"]]
+        fields["against"] = [system for system in everything if system not in rule["require"]]
     elif effect == "exclude":
         fields["against"] = rule["exclude"]
     elif effect == "exclude_variants":
@@ -173,7 +178,11 @@ def _condition(when: dict, effect: str, connected: dict | None = None, **fields:
             required.append(_facts(name, parts["any"]))
         if "beyond" in parts:
             # Something that is not that cloud's own, or nothing named at all.
-            beyond = [id for id, touched in (connected or {}).items() if parts["beyond"] not in touched.get("clouds", [])]
+            beyond = [
+                other
+                for other, touched in (connected or {}).items()
+                if parts["beyond"] not in touched.get("clouds", [])
+            ]
             required.append(_facts(name, ["", *beyond]))
         forbidden += _facts(name, parts.get("none", []))
     return {"effect": effect, "questions": list(when), "any": required, "none": forbidden, **fields}
@@ -186,7 +195,7 @@ def _facts(name: str, values: Any) -> list[str]:
 def _words(answers: dict, connected: dict) -> dict:
     """The answers in words; of each question, `decides`: which others are asked or not with its answer."""
     words = json.loads(json.dumps(answers))
-    words["connects_to"]["answers"] = {id: touched["name"] for id, touched in connected.items()}
+    words["connects_to"]["answers"] = {name: touched["name"] for name, touched in connected.items()}
     for name, question in words.items():
         for other in question.get("unasked", {}):
             words[other].setdefault("decides", []).append(name)
@@ -198,4 +207,4 @@ def _whole(touched: dict, ids: list[str]) -> dict:
     blank = {"support": "none", "how": "", "only": "", "package": "", "minimum": "", "waits": False, "effort_weeks": 0}
     by_hand = {"effort_weeks": touched["by_hand_weeks"]}
     whole = {"name": touched["name"], "clouds": touched.get("clouds", [])}
-    return whole | {id: blank | touched.get(id, by_hand) for id in ids}
+    return whole | {system: blank | touched.get(system, by_hand) for system in ids}

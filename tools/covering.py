@@ -12,7 +12,10 @@ _TOUCHED = data("integrations")["systems"]
 TYPICAL = {
     "connects_to": [
         [],
-        *([id for id, system in _TOUCHED.items() if cloud in system.get("clouds", [])] for cloud in ("aws", "gcp", "azure")),
+        *(
+            [name for name, system in _TOUCHED.items() if cloud in system.get("clouds", [])]
+            for cloud in ("aws", "gcp", "azure")
+        ),
         ["sftp", "kafka", "snowflake"],
         ["postgresql", "http_api"],
         list(_TOUCHED),
@@ -79,7 +82,7 @@ def situations(strength: int) -> list[dict]:
     Each need is chosen or not; of the other lists a few typical choices stand for all.
     """
     columns = [(name, CHOICES[name]) for name in CHOICES if name not in LISTS]
-    columns += [(name, values) for name, values in TYPICAL.items()]
+    columns += list(TYPICAL.items())
     levels = [len(values) for _, values in columns] + [2] * len(CHOICES["needs"])
     rows = covering_rows(levels, strength)
     return [

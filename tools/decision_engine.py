@@ -33,7 +33,7 @@ def _load(path: Path):
 def manifests(root: Path = ROOT) -> dict[str, dict]:
     """The manifest of each system that a project can be rendered for, by its id."""
     folders = {system["id"]: root / "template" / f"[[{system['id']}]]" / "manifest.yml" for system in data("systems")}
-    return {id: _load(path) for id, path in folders.items() if path.is_file()}
+    return {name: _load(path) for name, path in folders.items() if path.is_file()}
 
 
 # What the rules may name, with the answers they may name of it.

@@ -1,7 +1,7 @@
 """How often one changed answer changes the recommendation, question by question, over random answers.
 
-Writes benchmarks/results/stability.json, which docs/decision.md shows. Answers that the questionnaire would refuse, because
-nothing fits, count on neither side.
+Writes benchmarks/results/stability.json, which docs/decision.md shows. Answers that the questionnaire would refuse,
+because nothing fits, count on neither side.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import random
 import sys
 from collections.abc import Callable
 
-from decision_engine import CHOICES, LISTS, QUESTIONS, ROOT, environment
+from compare_decisions import LAST_RELEASE, earlier
+from decision_engine import CHOICES, LISTS, ROOT, environment
 
 RESULT = ROOT / "benchmarks" / "results" / "stability.json"
 # How many are chosen of each list, at most: as a person does who follows "choose only what you could not do without".
@@ -68,9 +69,10 @@ def changed(dice: random.Random, answers: dict, name: str) -> dict | None:
     return None if other == answers else other
 
 
-def measure(count: int, many: bool, seed: int = 20130101) -> dict[str, float]:
+def measure(count: int, many: bool, decide: Callable[[dict], str] | None = None) -> dict[str, float]:
     """Of each question, the percent of changed answers that change the recommendation."""
-    decide, dice = recommended(), random.Random(seed)  # noqa: S311  repeatable, not secret
+    decide = decide or recommended()
+    dice = random.Random(20130101)  # noqa: S311  repeatable, not secret
     tried, moved = dict.fromkeys(CHOICES, 0), dict.fromkeys(CHOICES, 0)
     for _ in range(count):
         answers = situation(dice, many)
@@ -88,9 +90,15 @@ def main() -> None:
     parser.add_argument("--situations", type=int, default=3000, help="random answers to start from")
     options = parser.parse_args()
     found = {kind: measure(options.situations, kind == "many") for kind in ("few", "many")}
-    for name in QUESTIONS:
-        if name in CHOICES:
-            print(f"{name:22} {found['few'][name]:5.1f} %  {found['many'][name]:5.1f} %")
+    with earlier(LAST_RELEASE) as decide:
+        before = measure(options.situations // 5, False, decide)
+        found["before"] = {name: share for name, share in before.items() if name in decide.questions}
+    print(f"{'question':22} {'before':>7}  {'few':>7}  {'many':>7}")
+    for name in CHOICES:
+        shares = (
+            f"{found[kind][name]:5.1f} %" if name in found[kind] else " " * 7 for kind in ("before", "few", "many")
+        )
+        print(f"{name:22} {'  '.join(shares)}")
     RESULT.write_text(json.dumps({"situations": options.situations, **found}, indent=1) + "\n", encoding="utf-8")
 
 
