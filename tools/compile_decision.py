@@ -164,7 +164,12 @@ def _rule(rule: dict, systems: list[dict], variants: dict, connected: dict) -> d
         fields["against"] = rule["exclude"]
     elif effect == "exclude_variants":
         fields["against"] = fields["variants"]
-    return _condition(rule.get("when", {}), "prefer" if effect == "avoid" else effect, connected, **fields)
+    when = rule.get("when", {})
+    if "against" in fields:
+        # The answers that it rests on, rather than those that would lift it: what to change where nothing fits.
+        given = [name for name, wanted in when.items() if not isinstance(wanted, dict) or wanted.keys() - {"none"}]
+        fields["rests_on"] = given or list(when)
+    return _condition(when, "prefer" if effect == "avoid" else effect, connected, **fields)
 
 
 def _condition(when: dict, effect: str, connected: dict | None = None, **fields: Any) -> dict:

@@ -177,7 +177,8 @@ def _costs(costs: dict, systems: list[dict]) -> list[str]:
 Two years cost setup weeks x weekly salary x engineers, at most {costs["setup_engineers"]}, plus maintenance weeks a
 year x weekly salary x {costs["years"]}, plus what the vendor asks; the salary is {costs["annual_salary"]:,} a year,
 a week's a 52nd of it. Salary and prices are answers: `--data annual_salary=120000`,
-`--data 'vendor_prices={{mwaa: [0.2, 0.4]}}'`. Compute in your own account is not in it. For a cloud's own service there are no figures.
+`--data 'vendor_prices={{mwaa: [0.2, 0.4]}}'`.
+Compute in your own account is not in it. For a cloud's own service there are no figures.
 """
     moving = f"""\
 Moving takes each of the engineers who do it {low} to {high} weeks per 10 pipelines, tests, monitoring and runbooks
