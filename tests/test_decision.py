@@ -240,7 +240,7 @@ def test_a_clouds_service_remains_only_on_its_cloud(shape):
         ),
         (
             {"vpc": "isolated", "needs": ["no_servers"]},
-            ["change needs or vpc: ", "is out because", "nothing may leave", "no servers"],
+            ["change one of these answers: ", "is out because", "nothing may leave", "no servers"],
         ),
     ],
 )
