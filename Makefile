@@ -9,7 +9,7 @@ PARALLEL ?= --numprocesses 2 --dist loadgroup
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast conformance conformance-page lint decision-page benchmarks constraints standards-page recommend
+.PHONY: help demo test test-fast conformance conformance-page lint decision-page integrations benchmarks constraints standards-page recommend
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 16
@@ -46,14 +46,20 @@ lint: .venv/.installed ## ruff on this repository's own code, and what decision/
 	@$(BIN)/ruff format --check .
 	@$(BIN)/python tools/check_decision.py
 	@$(BIN)/python tools/write_decision_page.py --check
+	@$(BIN)/python tools/write_integrations_page.py --check
 	@$(BIN)/python tools/write_seeds.py --check
 	@$(BIN)/python tools/write_standards_page.py --check
 
 standards-page: .venv/.installed ## measure the standards over tests/hooks/corpus and write docs/standards.md
 	@$(BIN)/python tools/write_standards_page.py
 
-decision-page: .venv/.installed ## write docs/decision.md from decision/
+decision-page: .venv/.installed ## write docs/decision.md and docs/integrations.md from decision/
 	@$(BIN)/python tools/write_decision_page.py
+	@$(BIN)/python tools/write_integrations_page.py
+
+integrations: .venv/.installed ## ask the package index about the packages of decision/integrations.yml
+	@$(BIN)/python tools/check_integrations.py
+	@$(BIN)/python tools/write_integrations_page.py
 
 seeds: .venv/.installed ## write template/*/seeds.yml, which an update leaves alone, from the manifests
 	@$(BIN)/python tools/write_seeds.py

@@ -13,7 +13,7 @@ import jsonschema
 from compile_decision import EFFECTS
 from decision_engine import CHOICES, ROOT, SOURCES, data
 
-FILES = (*SOURCES, "scenarios")
+FILES = (*SOURCES, "packages", "scenarios")
 GUIDE = ROOT / "docs" / "decision-guide.md"
 WITH_SYSTEMS = ("require", "exclude", "move_to", "prefer", "avoid", "caution")
 
@@ -92,7 +92,7 @@ def _unknown_names(contents: dict) -> Iterator[str]:
         )
     yield from _in_costs(contents["costs"], single.keys(), {variant["id"] for variant in variants})
     yield from _in_answers(contents["answers"])
-    yield from _in_integrations(contents["integrations"]["systems"], single.keys())
+    yield from _in_integrations(contents["integrations"]["systems"], single.keys(), contents["packages"]["packages"])
     steps = contents["dimensions"]["steps"]
     for scenario in contents["scenarios"]:
         if scenario["step"] not in steps:
@@ -153,16 +153,24 @@ def _in_answers(answers: dict) -> Iterator[str]:
         yield "decision/answers.yml: its questions are not those of questions/decision.yml"
 
 
-def _in_integrations(touched: dict, orchestrators: set[str]) -> Iterator[str]:
-    minimums: dict[str, str] = {}
+def minimums(touched: dict) -> dict[str, str]:
+    """Of each package that decision/integrations.yml names, its lower bound."""
+    cells = [cell for system in touched.values() for cell in system.values() if isinstance(cell, dict)]
+    return {cell["package"]: cell["minimum"] for cell in cells if "package" in cell}
+
+
+def _in_integrations(touched: dict, orchestrators: set[str], facts: dict) -> Iterator[str]:
+    bounds = minimums(touched)
     for touched_id, system in touched.items():
         where = f"decision/integrations.yml: {touched_id}: "
-        cells = {key: value for key, value in system.items() if isinstance(value, dict)}
-        yield from (f"{where}{unknown} is no orchestrator" for unknown in sorted(cells.keys() - orchestrators))
-        for cell in cells.values():
-            package, minimum = cell.get("package"), cell.get("minimum")
-            if minimums.setdefault(package, minimum) != minimum:
-                yield f"{where}{package} has another minimum elsewhere"
+        for orchestrator, cell in system.items():
+            if isinstance(cell, dict) and orchestrator not in orchestrators:
+                yield f"{where}{orchestrator} is no orchestrator"
+            elif isinstance(cell, dict) and cell.get("minimum") != bounds.get(cell.get("package")):
+                yield f"{where}{orchestrator}: {cell['package']} has another minimum elsewhere"
+    if facts.keys() != bounds.keys():
+        names = ", ".join(sorted(facts.keys() ^ bounds.keys()))
+        yield f"decision/packages.yml: its packages are not those of integrations.yml ({names}); run make integrations"
 
 
 def _unknown_answers(when: dict) -> Iterator[str]:

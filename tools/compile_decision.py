@@ -209,7 +209,8 @@ def _words(answers: dict, connected: dict) -> dict:
 
 def _whole(touched: dict, ids: list[str]) -> dict:
     """What every orchestrator brings for a system that pipelines touch, all keys given."""
-    blank = {"support": "none", "how": "", "only": "", "package": "", "minimum": "", "waits": False, "effort_weeks": 0}
+    blank = {"support": "none", "how": "", "only": "", "package": "", "minimum": "", "waits": False}
+    blank |= {"effort_weeks": 0, "note": ""}
     by_hand = {"effort_weeks": touched["by_hand_weeks"]}
     whole = {"name": touched["name"], "clouds": touched.get("clouds", [])}
     return whole | {system: blank | touched.get(system, by_hand) for system in ids}
