@@ -311,7 +311,7 @@ def updated(project, capsys):
 
 @pytest.mark.parametrize(("chosen", "shape"), [("airflow", "batch_etl"), ("hybrid", "mixed")])
 def test_a_later_rule_moves_no_existing_project(template, tmp_path, monkeypatch, capsys, chosen, shape):
-    data = {"orchestrator": chosen, "pipeline_shape": shape, "needs": ["dynamic_fan_out"]}
+    data = {"orchestrator": chosen, "pipeline_shape": shape}
     project = released_project(template, tmp_path, monkeypatch, **data)
     before = json.loads((project / "result.json").read_text())["orchestrators"]
     later = {"id": "later", "exclude": ["airflow", "dagster"], "because": "it is out", "source": "section 4"}
