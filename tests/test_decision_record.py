@@ -74,7 +74,7 @@ def test_rules_that_fired_stand_with_their_reasons(record):
         ),
         (
             {"orchestrator": "prefect", "needs": ["many_integrations", "sensors"], "accept_exclusion": "we know it"},
-            "The rules exclude it, and this was accepted (we know it). What cannot be met: many systems must be connected",
+            "The rules exclude it, and this was accepted (we know it). What cannot be met: many systems must be",
         ),
         ({"pipeline_shape": "approval"}, "the best that the template can render; the rules recommend Temporal"),
         ({"pipeline_shape": "mixed"}, "Chosen: **Hybrid**, as the rules recommend."),
