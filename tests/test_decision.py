@@ -11,6 +11,7 @@ import compare_decisions
 import compile_decision
 import pytest
 import write_decision_page
+from covering import satisfying
 from decision_engine import (
     CHOICES,
     LISTS,
@@ -196,7 +197,7 @@ def test_weights_move_with_the_answers_and_sum_to_100():
     assert plain == {dimension["id"]: dimension["weight"] for dimension in DIMENSIONS["dimensions"]}
     for dimension in DIMENSIONS["dimensions"]:
         for move in dimension["raise"]:
-            moved = decide(**({"platform_engineers": True} | situation_for(move["when"])))["weights"]
+            moved = decide(**({"platform_engineers": True} | satisfying(move["when"])))["weights"]
             assert moved[dimension["id"]] > plain[dimension["id"]], move
             assert sum(moved.values()) == pytest.approx(100)
 
@@ -273,29 +274,10 @@ def test_a_requirement_without_a_template_leaves_the_others_to_choose():
 # --- every rule
 
 
-def situation_for(when):
-    """Answers for which `when` holds."""
-    situation = {}
-    for name, wanted in when.items():
-        if isinstance(wanted, dict):
-            taken = wanted.get("all", []) + wanted.get("any", [])[:1]
-            fitting = [value for value in CHOICES[name] if value not in wanted.get("none", [])]
-            if "beyond" in wanted or wanted == {"none": [""]}:
-                situation[name] = CHOICES[name][:1] if "none" in wanted else []
-            elif name in LISTS:
-                situation[name] = taken
-            else:
-                situation[name] = taken[0] if taken else fitting[0]
-        else:
-            first = wanted[0] if isinstance(wanted, list) else wanted
-            situation[name] = [first] if name in LISTS else first
-    return situation
-
-
 def nearly(when):
     """The same answers with one changed so that `when` no longer holds, for each line of it."""
     for name, wanted in when.items():
-        situation = situation_for(when)
+        situation = satisfying(when)
         if isinstance(wanted, dict) and "none" in wanted and not wanted.keys() - {"none"}:
             other = wanted["none"][0]
             situation[name] = ([other] if other else []) if name in LISTS else other
@@ -317,7 +299,7 @@ def nearly(when):
 @pytest.mark.parametrize("rule", RULES, ids=[rule["id"] for rule in RULES])
 def test_rule_fires_and_nearly_fires(rule):
     when = rule.get("when", {})
-    fired = decide(**situation_for(when))["fired"]
+    fired = decide(**satisfying(when))["fired"]
     assert rule["id"] in fired
     for situation in nearly(when):
         assert rule["id"] not in decide(**situation)["fired"], situation

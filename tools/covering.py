@@ -90,3 +90,22 @@ def situations(strength: int) -> list[dict]:
         | {"needs": [need for need, chosen in zip(CHOICES["needs"], row[len(columns) :], strict=True) if chosen]}
         for row in rows
     ]
+
+
+def satisfying(when: dict) -> dict:
+    """The few answers for which `when` of a rule holds."""
+    situation = {}
+    for name, wanted in when.items():
+        if isinstance(wanted, dict):
+            taken = wanted.get("all", []) + wanted.get("any", [])[:1]
+            fitting = [value for value in CHOICES[name] if value not in wanted.get("none", [])]
+            if "beyond" in wanted or wanted == {"none": [""]}:
+                situation[name] = CHOICES[name][:1] if "none" in wanted else []
+            elif name in LISTS:
+                situation[name] = taken
+            else:
+                situation[name] = taken[0] if taken else fitting[0]
+        else:
+            first = wanted[0] if isinstance(wanted, list) else wanted
+            situation[name] = [first] if name in LISTS else first
+    return situation
