@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 from covering import TYPICAL, covering_rows, missing_combinations, satisfying, situations
-from decision_engine import CHOICES, LISTS, contents, data, environment, macros
+from decision_engine import CHOICES, DEFAULTS, LISTS, contents, data, environment, macros
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from measure_stability import AT_MOST, STRONGEST, consistent, measure
@@ -202,14 +202,8 @@ def test_from_20_pipelines_up_no_combination_of_preferences_moves_anybody(steps)
         for some, (model, knows, most) in zip(wanted * 9, thinking, strict=False):
             answers = {"pipeline_shape": shape, "current_orchestrator": now, "needs": some, "mental_model": model}
             answers |= {"experience": knows, "matters_most": most, "pipeline_count": "20_to_100"}
-            found = steps(DEFAULT | answers)
+            found = steps(DEFAULTS | answers)
             assert found["recommended"] == now or now in found["against"], answers
-
-
-DEFAULT = {name: [] if name in LISTS else values[0] for name, values in CHOICES.items()} | {
-    "hosting": "no_preference",
-    "team_size": "5_to_15",
-}
 
 
 @given(answers_of, few("matters_most", 2), st.sampled_from(CHOICES["mental_model"]), few("experience", 7))
@@ -314,16 +308,16 @@ def changes_an_outcome(steps: Steps, rule: dict, rows: list[dict]) -> bool:
     effect = {"avoid": "prefer"}.get(effect, effect)
     when = rule.get("when", {})
     # Few needs first: where half of all are named, a single preference seldom tells.
-    single = [[need] for need in CHOICES["needs"]]
-    for pick in (lambda row, number: [], lambda row, number: single[number % 14], lambda row, number: row["needs"]):
-        for number, row in enumerate(rows):
-            answers = row | {"needs": pick(row, number)}
-            answers |= satisfying({name: wanted for name, wanted in when.items() if not holds({name: wanted}, answers)})
-            answers = consistent(answers)
-            now = steps(answers)
-            fired = any(each.get("id") == rule["id"] for each in now[effect])
-            if fired and outcome(now, effect) != outcome(steps(answers, without=rule["id"]), effect):
-                return True
+    needs = [[], *([need] for need in CHOICES["needs"])]
+    tried = [DEFAULTS | {"needs": some} for some in needs]
+    tried += [row | {"needs": some} for row, some in zip(rows, itertools.cycle(needs), strict=False)]
+    for row in tried + rows:
+        answers = row | satisfying({name: wanted for name, wanted in when.items() if not holds({name: wanted}, row)})
+        answers = consistent(answers)
+        now = steps(answers)
+        fired = any(each.get("id") == rule["id"] for each in now[effect])
+        if fired and outcome(now, effect) != outcome(steps(answers, without=rule["id"]), effect):
+            return True
     return False
 
 

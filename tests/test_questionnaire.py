@@ -87,7 +87,7 @@ def test_an_isolated_network_is_not_asked_for_hosting(at_terminal):
 
 
 def test_the_short_way_asks_five_questions_of_the_decision(at_terminal):
-    answers, screen = at_terminal(quick=True, depth=DOWN + ENTER, team_size=DOWN * 2 + ENTER)
+    answers, screen = at_terminal(quick=True, depth=DOWN + ENTER, team_size=DOWN + ENTER)
     assert (answers["depth"], answers["team_size"]) == ("quick", "more_than_15")
     assert [name for name in asked("", quick=True) if name in CHOICES] == [
         "pipeline_shape",
