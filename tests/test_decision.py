@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 import re
@@ -610,8 +611,7 @@ def every_change(given):
             if name in LISTS:
                 kept = [item for item in given[name] if item != value]
                 without = "without " if value in given[name] else ""
-                if without or len(kept) < WORDS[name].get("at_most", 99):
-                    yield name, f"{without}{value}", given | {name: kept if without else [*kept, value]}
+                yield name, f"{without}{value}", given | {name: kept if without else [*kept, value]}
             elif value != given[name] and not unasked.get(name):
                 changed = consistent(given | {name: value})
                 yield name, f"{value}".lower() if value in (True, False) else value, changed
@@ -654,3 +654,24 @@ def test_flips_of_a_hosting_variant_are_exact_too(overrides, system):
     environment().get_template("decision/review.jinja").module.flips(complete(overrides), found, system)
     told = {(flip["question"], flip["answer"]): flip["outcome"] for flip in found}
     assert told == {key: then for key, then in changes.items() if then != now}
+
+
+# --- whom a change of the rules moves
+
+
+def test_a_comparison_shows_each_kind_of_move_with_the_plainest_answers(capsys):
+    def before(answers):
+        return "dagster" if "dbt" in answers["needs"] else EXPLAIN("explain", answers)["recommended"]
+
+    compare_decisions.report(before, argparse.Namespace(strength=1, ref="an earlier commit", all=False))
+    shown = capsys.readouterr().out
+    assert re.search(r"^[0-9]+ of [0-9]+ situations come out differently than at an earlier", shown)
+    for line in shown.splitlines():
+        if line.startswith("dagster -> "):
+            assert line.removeprefix("dagster -> ").split(":")[0] != "dagster"
+    assert re.search(r"^  .*needs=[a-z_+]*dbt", shown, re.MULTILINE)
+
+
+def test_a_comparison_with_no_commit_ends_in_one_sentence(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["compare_decisions.py", "--ref", "no-such-commit"])
+    assert compare_decisions.main().startswith("error: no-such-commit is no commit of this repository")

@@ -104,8 +104,9 @@ def _about_systems(files: dict, single: list[dict], variants: dict) -> list[dict
     """What a need, a hosting variant and running already mean for each system."""
     per_step = files["dimensions"]["points_per_need"]
     rows = [
-        _condition({"needs": need}, "prefer", prefer={s["id"]: per_step * (s["serves"][need] - 3) for s in single})
+        _condition({"needs": need}, "prefer", prefer={s["id"]: per_step * step for s, step in steps if step})
         for need in single[0]["serves"]
+        for steps in [[(system, system["serves"][need] - 3) for system in single]]
     ]
     rows += [
         _condition({"needs": need}, "poor", systems=[s["id"] for s in single if s["serves"][need] <= 2])
@@ -138,6 +139,7 @@ def _about_connections(connected: dict, single: list[dict], combined: list[dict]
             ),
         ):
             native |= {each["id"]: max(native[m["system"]] for m in each["members"]) for each in combined}
+            native = {system: value for system, value in native.items() if value}
             rows.append(_condition({"connects_to": name, **when}, effect, native=native))
     return rows
 
@@ -148,12 +150,14 @@ def _rule(rule: dict, systems: list[dict], variants: dict, connected: dict) -> d
     everything = [system["id"] for system in systems]
     about = rule[effect] if effect.endswith("_variants") else {}
     fields = {key: value for key, value in rule.items() if key != "when"}
-    fields["variants"] = [
+    found = [
         variant["id"]
         for system, own in variants.items()
         for variant in own
         if about and all(({"system": system} | variant).get(name) == value for name, value in about.items())
     ]
+    if about:
+        fields["variants"] = found
     if effect == "avoid":
         fields |= {"prefer": {system: -points for system, points in fields.pop("avoid").items()}}
     if rule[effect] == "all":
