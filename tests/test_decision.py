@@ -146,12 +146,25 @@ def test_a_system_that_covers_too_little_of_what_is_connected_is_out():
     assert decision["recommended"] == "airflow"
 
 
+def test_one_or_two_systems_are_soon_written_by_hand():
+    answers = {"pipeline_shape": "data_products", "connects_to": ["http_api", "postgresql"]}
+    assert decide(**answers)["recommended"] == "dagster"
+    assert (
+        "(rule thin-coverage)"
+        in entry(decide(**answers | {"connects_to": ["http_api", "postgresql", "kafka"]}), "dagster")["out"]
+    )
+
+
 def test_thin_coverage_counts_only_where_another_system_that_remains_covers_more():
-    assert decide(pipeline_shape="approval", connects_to=["kafka", "spark"])["recommended"] == "temporal"
+    assert decide(pipeline_shape="approval", connects_to=["kafka", "spark", "s3"])["recommended"] == "temporal"
 
 
 def test_what_runs_today_is_connected_already():
-    answers = {"current_orchestrator": "prefect", "pipeline_count": "20_to_100", "connects_to": ["kafka", "airbyte"]}
+    answers = {
+        "current_orchestrator": "prefect",
+        "pipeline_count": "20_to_100",
+        "connects_to": ["kafka", "airbyte", "s3"],
+    }
     assert decide(**answers)["recommended"] == "prefect"
     assert decide(**answers | {"current_orchestrator": "none"})["recommended"] != "prefect"
 
