@@ -348,3 +348,29 @@ def test_an_update_is_silent_where_the_rules_say_what_they_said(template, tmp_pa
     project = released_project(template, tmp_path, monkeypatch, orchestrator="airflow", hosting_variant="airflow_vm")
     later_rule(template, {"id": "later", "caution": ["airflow"], "because": "of that", "source": "section 4"})
     assert updated(project, capsys) == []
+
+
+NEW = {
+    "depth": "full",
+    "connects_to": [],
+    "experience": ["airflow"],
+    "matters_most": [],
+    "annual_salary": 150000,
+    "vendor_prices": {},
+    "accept_exclusion": "",
+}
+
+
+def test_a_project_from_before_a_question_keeps_its_answers_and_takes_its_default(
+    template, tmp_path, monkeypatch, capsys
+):
+    data = {"pipeline_count": "under_20", "needs": ["freshness"], "current_orchestrator": "airflow", "cloud": "gcp"}
+    project = released_project(template, tmp_path, monkeypatch, orchestrator="prefect", **data)
+    file = project / ".copier-answers.yml"
+    before = {name: value for name, value in yaml.safe_load(file.read_text()).items() if name not in NEW}
+    file.write_text(yaml.safe_dump(before))
+    git(project, "commit", "-qam", "as an earlier release recorded it")
+    later_rule(template, {"id": "later", "caution": ["airflow"], "because": "of that", "source": "section 4"})
+    assert updated(project, capsys) == []
+    after = yaml.safe_load(file.read_text())
+    assert after == before | NEW | {"_commit": "v2.0.0"}
