@@ -309,9 +309,11 @@ def updated(project, capsys):
     return [line for line in capsys.readouterr().err.splitlines() if "Today's rules" in line]
 
 
-@pytest.mark.parametrize(("chosen", "shape"), [("airflow", "batch_etl"), ("hybrid", "mixed")])
-def test_a_later_rule_moves_no_existing_project(template, tmp_path, monkeypatch, capsys, chosen, shape):
-    data = {"orchestrator": chosen, "pipeline_shape": shape}
+@pytest.mark.parametrize(
+    ("chosen", "answers"), [("airflow", {}), ("hybrid", {"pipeline_shape": "mixed", "cloud": "several"})]
+)
+def test_a_later_rule_moves_no_existing_project(template, tmp_path, monkeypatch, capsys, chosen, answers):
+    data = {"orchestrator": chosen, **answers}
     project = released_project(template, tmp_path, monkeypatch, **data)
     before = json.loads((project / "result.json").read_text())["orchestrators"]
     later = {"id": "later", "exclude": ["airflow", "dagster"], "because": "it is out", "source": "section 4"}
