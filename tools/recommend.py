@@ -126,7 +126,7 @@ def show(record: dict, screen: Console) -> None:
     concerned = {decision["recommended"], *decision["members"].get(decision["recommended"], [])}
     hosts = {everything[system]["variant"].get("id") for system in concerned if system}
     for caution in decision["cautions"]:
-        if concerned & set(caution.get("caution", [])) or hosts & set(caution["variants"]):
+        if concerned & set(caution.get("caution", [])) or hosts & set(caution.get("variants", [])):
             screen.print(f"Note: {caution['because']}.")
 
 
