@@ -32,6 +32,12 @@ def test_it_is_a_record_in_the_usual_form(record):
         for title in ("Context and problem statement", "Decision outcome"):
             assert section(text, title)
         assert "\n\n\n" not in text
+    for answers in (
+        {"connects_to": ["mysql", "dbt", "kafka"]},
+        {"connects_to": ["s3"]},
+        {"pipeline_shape": "approval"},
+    ):
+        assert "\n\n\n" not in record(1, **answers), answers
 
 
 def test_context_names_every_answer(record):
