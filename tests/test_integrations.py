@@ -9,13 +9,13 @@ import check_decision
 import check_integrations
 import pytest
 import write_integrations_page
-from decision_engine import data
+from decision_engine import data, manifests
 from packaging.requirements import Requirement
 from packaging.version import Version
 from projects import UV
 
 SYSTEMS = data("integrations")["systems"]
-ENGINES = [each["id"] for each in data("systems")["systems"] if each.get("template")]
+ENGINES = list(manifests())
 
 
 def requirements(project, group: str) -> dict[str, Requirement]:

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import copier
-from decision_engine import ROOT, data
+from decision_engine import ROOT, data, manifests
 
 UV = Path(sys.executable).with_name("uv")
 PIN = re.compile(r"^[A-Za-z0-9._-]+==\S+( ; .*)?$")
@@ -28,7 +28,7 @@ HEAD = "# Versions that a resolver found together and the tests ran; refreshed b
 
 
 def main() -> None:
-    ids = [system["id"] for system in data("systems")["systems"] if system.get("template")]
+    ids = list(manifests())
     touched = data("integrations")["systems"]
     with tempfile.TemporaryDirectory() as folder:
         project = _project_with_every_client(ids, list(touched), Path(folder))
