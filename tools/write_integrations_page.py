@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 
 from check_decision import minimums
-from decision_engine import ROOT, data, environment
+from compile_decision import facts
+from decision_engine import ROOT, contents, data
 
 PAGE = ROOT / "docs" / "integrations.md"
 INTRODUCTION = """\
@@ -31,8 +32,8 @@ project; `make constraints` resolves them, and a test repeats it.
 
 
 def page() -> str:
-    systems = environment().get_template("decision/engine.jinja").module.loaded["integrations"]
-    orchestrators = {each["id"]: each["name"] for each in data("systems")["systems"] if "members" not in each}
+    systems = facts(contents())["integrations"]
+    orchestrators = {each["id"]: each["name"] for each in data("systems") if "members" not in each}
     rows = [[system["name"], *(_cell(system[name]) for name in orchestrators)] for system in systems.values()]
     native = [sum(system[name]["support"] == "native" for system in systems.values()) for name in orchestrators]
     waiting = [sum(system[name]["waits"] for system in systems.values()) for name in orchestrators]
@@ -40,9 +41,9 @@ def page() -> str:
         [f"**native**, of {len(systems)}", *(f"**{count}**" for count in native)],
         ["**waits**", *(f"**{count or 'none'}**" for count in waiting)],
     ]
-    facts = data("packages")
+    index = data("packages")
     packages = [
-        [f"`{name}`", bound, facts["packages"][name]["newest"], facts["packages"][name]["released"]]
+        [f"`{name}`", bound, index["packages"][name]["newest"], index["packages"][name]["released"]]
         for name, bound in sorted(minimums(data("integrations")["systems"]).items())
     ]
     sections = (
@@ -51,7 +52,7 @@ def page() -> str:
         [
             "## Packages",
             "",
-            f"As the package index had them on {facts['checked']}; `make integrations` asks again.",
+            f"As the package index had them on {index['checked']}; `make integrations` asks again.",
             "",
         ],
         _table(["package", "at least", "newest", "released"], packages),

@@ -149,6 +149,12 @@ class Logging(Section):
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 
+class Retention(Section):
+    """days: how long history is kept, 0 for ever; may be a fraction."""
+
+    days: float = Field(default=0, ge=0, le=36500, allow_inf_nan=False)
+
+
 class Secrets(Section):
     backend: Literal[
         "environment", "aws_secrets_manager", "google_secret_manager", "azure_key_vault", "hashicorp_vault"
@@ -206,6 +212,7 @@ class Settings(BaseSettings):
     metrics: Metrics = Metrics()
     telemetry: Telemetry = Telemetry()
     logging: Logging
+    retention: Retention = Retention()
     secrets: Secrets
     pipelines: dict[str, Pipeline] = {}
 

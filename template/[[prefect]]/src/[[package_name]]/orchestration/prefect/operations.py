@@ -21,7 +21,7 @@ from prefect.events.schemas.automations import Posture
 from prefect.runner import Runner
 from prefect.states import Scheduled
 
-from ...platform import alerts, logging, pipelines
+from ...platform import alerts, config, logging, pipelines, retention
 from ...platform.pipelines import Pipeline
 from . import deployments, policies, runs
 
@@ -128,7 +128,8 @@ def _trigger(
 
 
 async def serve() -> None:
-    """Deploy the flows of this file and run them, and wake waiting runs, until the process is ended."""
+    """Deploy the flows of this file and run them, wake waiting runs, and remove old files, until the process is
+    ended."""
     runner = Runner(name="operations", pause_on_shutdown=False, query_seconds=POLL_SECONDS)
     watches = {
         report_late_run: late_triggers,
@@ -140,10 +141,18 @@ async def serve() -> None:
         # This replaces all automations that the deployment had, those of pipelines that are gone, too.
         of_all = [trigger for pipeline in watched for trigger in triggers(pipeline)]
         await runner.aadd_flow(each, triggers=of_all, entrypoint_type=EntrypointType.MODULE_PATH)
-    wakers = [asyncio.create_task(_wake_waiting_runs(pipeline)) for pipeline in watched]
+    beside = [asyncio.create_task(_wake_waiting_runs(pipeline)) for pipeline in watched]
+    beside.append(asyncio.create_task(_remove_old_files()))
     await runner.start()
-    for waker in wakers:
-        waker.cancel()
+    for task in beside:
+        task.cancel()
+
+
+async def _remove_old_files() -> None:
+    """What the platform keeps beside Prefect's database, which the server looks after."""
+    while True:
+        await asyncio.to_thread(retention.remove_own, config.load())
+        await asyncio.sleep(retention.CHECK_SECONDS)
 
 
 async def _wake_waiting_runs(pipeline: Pipeline) -> None:

@@ -5,6 +5,24 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+from decision_engine import CHOICES, LISTS, data
+
+_TOUCHED = data("integrations")["systems"]
+# Of each list but the needs, what is tried: nothing, each item alone, and of systems some that go together.
+TYPICAL = {
+    "connects_to": [
+        [],
+        *(
+            [name for name, system in _TOUCHED.items() if cloud in system.get("clouds", [])]
+            for cloud in ("aws", "gcp", "azure")
+        ),
+        ["sftp", "kafka", "snowflake"],
+        ["postgresql", "http_api"],
+        list(_TOUCHED),
+    ],
+    "experience": [[], *([skill] for skill in CHOICES["experience"])],
+    "matters_most": [[], *([dimension] for dimension in CHOICES["matters_most"])],
+}
 
 
 def covering_rows(levels: list[int], strength: int, seed: int = 20130101) -> np.ndarray:
@@ -56,3 +74,38 @@ def missing_combinations(rows: np.ndarray, levels: list[int], strength: int) -> 
         number = np.ravel_multi_index(rows[:, subset].T, sizes)
         found += int(np.prod(sizes)) - len(np.unique(number))
     return found
+
+
+def situations(strength: int) -> list[dict]:
+    """Answers in which every combination of any `strength` answers appears.
+
+    Each need is chosen or not; of the other lists a few typical choices stand for all.
+    """
+    columns = [(name, CHOICES[name]) for name in CHOICES if name not in LISTS]
+    columns += list(TYPICAL.items())
+    levels = [len(values) for _, values in columns] + [2] * len(CHOICES["needs"])
+    rows = covering_rows(levels, strength)
+    return [
+        {name: values[int(number)] for (name, values), number in zip(columns, row, strict=False)}
+        | {"needs": [need for need, chosen in zip(CHOICES["needs"], row[len(columns) :], strict=True) if chosen]}
+        for row in rows
+    ]
+
+
+def satisfying(when: dict) -> dict:
+    """The few answers for which `when` of a rule holds."""
+    situation = {}
+    for name, wanted in when.items():
+        if isinstance(wanted, dict):
+            taken = wanted.get("all", []) + wanted.get("any", [])[:1]
+            fitting = [value for value in CHOICES[name] if value not in wanted.get("none", [])]
+            if "beyond" in wanted or wanted == {"none": [""]}:
+                situation[name] = CHOICES[name][:1] if "none" in wanted else []
+            elif name in LISTS:
+                situation[name] = taken
+            else:
+                situation[name] = taken[0] if taken else fitting[0]
+        else:
+            first = wanted[0] if isinstance(wanted, list) else wanted
+            situation[name] = [first] if name in LISTS else first
+    return situation
