@@ -9,7 +9,7 @@ PARALLEL ?= --numprocesses 2 --dist loadgroup
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast conformance conformance-page lint decision-page integrations benchmarks constraints standards-page recommend
+.PHONY: help demo test test-engines test-fast conformance conformance-page lint decision-page integrations benchmarks constraints standards-page recommend
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 16
@@ -29,11 +29,14 @@ demo: .venv/.installed ## render a project with default answers and run its pipe
 recommend: .venv/.installed ## ask, and print what the rules recommend; ANSWERS=answers.yml instead of asking, FORMAT=json
 	@$(BIN)/python tools/recommend.py $(if $(ANSWERS),--answers '$(ANSWERS)') $(if $(FORMAT),--format '$(FORMAT)')
 
-test: .venv/.installed ## all tests, the rendered projects' own included
+test: .venv/.installed ## what fits ten minutes: every part of the template, and one orchestrator installed and run
 	@$(BIN)/python -m pytest $(PARALLEL)
 
+test-engines: .venv/.installed ## projects on each orchestrator and on all three, installed and run: make test-engines [ONLY=airflow]
+	@$(BIN)/python -m pytest -m "deep or quick" $(PARALLEL) $(if $(ONLY),-k $(ONLY))
+
 test-fast: .venv/.installed ## the tests that need no rendered project to be set up
-	@$(BIN)/python -m pytest -m "not project and not conformance" $(PARALLEL)
+	@$(BIN)/python -m pytest -m "not project and not conformance and not deep" $(PARALLEL)
 
 conformance: .venv/.installed ## the behaviours of docs/conformance.md on running engines: make conformance [ONLY=dagster]
 	@$(BIN)/python -m pytest tests/conformance -m conformance $(PARALLEL) $(if $(ONLY),-k $(ONLY))

@@ -56,7 +56,8 @@ def template(tmp_path_factory) -> Path:
 def questions() -> dict[str, dict]:
     """All questions by name, hidden ones too."""
     found: dict[str, dict] = {}
-    for path in [*sorted((ROOT / "questions").glob("*.yml")), *sorted((ROOT / "template").glob("*/questions.yml"))]:
+    own = sorted((ROOT / "template").glob("**/questions.yml"))  # of an orchestrator, of a shape
+    for path in [*sorted((ROOT / "questions").glob("*.yml")), *own]:
         found |= yaml.safe_load(path.read_text())
     return found
 

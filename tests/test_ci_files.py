@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import copier
 import pytest
 import yaml
-from conftest import git
+from conftest import ROOT, git
 
 BIN = Path(sys.executable).parent
 CI_FILES = {
@@ -68,7 +69,9 @@ def commit(folder: Path) -> None:
     git("commit", "--quiet", "--message", "work", cwd=folder)
 
 
-def github_job(folder: Path) -> tuple[list[subprocess.CompletedProcess[str]], str]:
+def github_job(
+    folder: Path, workflow: dict | None = None, job: str = "propose"
+) -> tuple[list[subprocess.CompletedProcess[str]], str]:
     """Run the commands of the update workflow as its runner does, one after the other; and what `gh` was asked."""
     tools, asked = folder.parent / "tools", folder.parent / "asked"
     tools.mkdir(exist_ok=True)
@@ -78,13 +81,15 @@ def github_job(folder: Path) -> tuple[list[subprocess.CompletedProcess[str]], st
     (tools / "gh").chmod(0o755)
     path = f"{tools}:{BIN}:{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "RUNNER_TEMP": str(folder.parent)}
-    workflow = yaml.safe_load((folder / ".github" / "workflows" / "template-update.yml").read_text())
+    if workflow is None:
+        workflow = yaml.safe_load((folder / ".github" / "workflows" / "template-update.yml").read_text())
+    place = folder / workflow.get("defaults", {}).get("run", {}).get("working-directory", "")
     done = []
-    for step in workflow["jobs"]["propose"]["steps"]:
+    for step in workflow["jobs"][job]["steps"]:
         if "run" in step and all(each.returncode == 0 for each in done):
             command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
             done.append(
-                subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+                subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
             )
     return done, asked.read_text()
 
@@ -103,8 +108,29 @@ def test_the_scheduled_job_proposes_a_clean_update_once(cloned):
     assert "pr create" in asked
 
 
+def test_proposing_leaves_the_branch_and_the_files_that_are_there(cloned):
+    """On a developer's machine: with work that is not committed, and hooks that would refuse the commit."""
+    (cloned / "config" / "dev.toml").write_text("# half-done\n")
+    for hook in ("pre-commit", "commit-msg", "post-checkout"):
+        (cloned / ".git" / "hooks" / hook).write_text("#!/bin/sh\necho refused >&2\nexit 1\n")
+        (cloned / ".git" / "hooks" / hook).chmod(0o755)
+    before = git("rev-parse", "HEAD", cwd=cloned), git("branch", cwd=cloned), git("status", "--porcelain", cwd=cloned)
+    environment = os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}"}
+    command = ["sh", "scripts/propose_update.sh"]
+    done = subprocess.run(command, cwd=cloned, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (
+        git("rev-parse", "HEAD", cwd=cloned),
+        git("branch", cwd=cloned),
+        git("status", "--porcelain", cwd=cloned),
+    ) == before
+    assert git("worktree", "list", cwd=cloned).count("\n") == 0
+    assert "from the next release" in git("show", "template-update:config/dev.toml", cwd=cloned.parent / "remote.git")
+
+
 def test_the_scheduled_job_has_nothing_to_propose_when_the_project_is_current(cloned):
     github_job(cloned)
+    git("pull", "--quiet", "--ff-only", "origin", "template-update", cwd=cloned)
     done, asked = github_job(cloned)
     assert all(each.returncode == 0 for each in done), done
     assert "nothing new" in done[0].stdout
@@ -132,3 +158,96 @@ def test_the_proposing_script_itself_stops_at_markers(cloned):
     assert done.returncode == 1
     assert "notes.txt" in done.stderr
     assert branches(cloned.parent / "remote.git") == ["main"]
+
+
+def documented(name: str) -> str:
+    """The file of that name that docs/adopting.md has for a repository with the project in a folder."""
+    page = (ROOT / "docs" / "adopting.md").read_text().partition("## In a folder of a larger repository")[2]
+    blocks = re.findall(r"`(\.[^`]+|azure[^`]+)`.*:\n\n```yaml\n((?:.*\n)*?)```", page)
+    return dict(blocks)[name]
+
+
+MONOREPO_FILES = {
+    ".github/workflows/flights.yml": "vendor.github-workflows",
+    ".gitlab-ci.yml": "vendor.gitlab-ci",
+    "azure-pipelines.yml": "vendor.azure-pipelines",
+}
+
+
+@pytest.mark.parametrize("name", MONOREPO_FILES)
+def test_each_provider_would_accept_the_files_documented_for_a_larger_repository(tmp_path, name):
+    file = tmp_path / Path(name).name
+    file.write_text(documented(name))
+    command = [
+        BIN / "check-jsonschema",
+        "--regex-variant",
+        "nonunicode",
+        "--builtin-schema",
+        MONOREPO_FILES[name],
+        file,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_documented_workflow_checks_what_the_projects_own_checks(render):
+    own = yaml.safe_load((render(ci_provider="github") / ".github" / "workflows" / "ci.yml").read_text())
+    commands = [step["run"] for step in own["jobs"]["test"]["steps"] if "run" in step]
+    root = yaml.safe_load(documented(".github/workflows/flights.yml"))
+    assert [step["run"] for step in root["jobs"]["test"]["steps"] if "run" in step] == commands
+    azure = yaml.safe_load(documented("azure-pipelines.yml"))["steps"][-1]
+    assert azure["script"].removeprefix("make ").split() == [
+        word for command in commands for word in command.removeprefix("make ").split()
+    ]
+
+
+def test_the_documented_job_updates_a_project_below_the_root(cloned):
+    """The same project in a folder, with nothing of CI but the documented file at the root."""
+    whole = cloned.parent / "whole"
+    shutil.copytree(cloned, whole / "pipelines" / "flights", ignore=shutil.ignore_patterns(".git"))
+    git("init", "--quiet", "--initial-branch=main", cwd=whole)
+    commit(whole)
+    git("clone", "--quiet", "--bare", str(whole), str(cloned.parent / "whole.git"), cwd=whole)
+    git("remote", "add", "origin", str(cloned.parent / "whole.git"), cwd=whole)
+    done, asked = github_job(whole, yaml.safe_load(documented(".github/workflows/flights.yml")), "template-update")
+    assert all(each.returncode == 0 for each in done), done
+    assert "pr create --head template-update-pipelines-flights" in asked
+    changed = git(
+        "show", "template-update-pipelines-flights:pipelines/flights/config/dev.toml", cwd=cloned.parent / "whole.git"
+    )
+    assert "from the next release" in changed
+
+
+def test_a_clone_that_changes_line_ends_works(cloned):
+    """As git for Windows does: scripts run, and an update touches what the release changed."""
+    there = cloned.parent / "windows"
+    git(
+        "-c", "core.autocrlf=true", "clone", "--quiet", str(cloned.parent / "remote.git"), str(there), cwd=cloned.parent
+    )
+    git("config", "core.autocrlf", "true", cwd=there)
+    for path in (there / "Makefile", there / "scripts" / "propose_update.sh"):
+        assert b"\r" not in path.read_bytes()
+    done, _ = github_job(there)
+    assert all(each.returncode == 0 for each in done), done
+    changed = git("diff", "--name-only", "origin/main", "origin/template-update", cwd=there).split()
+    assert changed == [".copier-answers.yml", "config/dev.toml"]
+
+
+def test_line_ends_are_the_same_on_every_machine_in_the_template_too():
+    attributes = git("check-attr", "text", "eol", "--", "template/[[shared]]/scripts/update.py", cwd=ROOT)
+    assert attributes.splitlines()[0].endswith("text: auto")
+    assert attributes.splitlines()[1].endswith("eol: lf")
+    assert not git("ls-files", "--eol", cwd=ROOT).count("i/crlf")
+
+
+def test_the_hook_stops_conflict_markers_without_the_standards(render, tmp_path):
+    project = Path(shutil.copytree(render(ci_provider="none"), tmp_path / "project"))
+    git("init", "--quiet", cwd=project)
+    (project / "notes.md").write_text("<<<<<<< before updating\n=======\n>>>>>>> after updating\n")
+    git("add", "--all", cwd=project)
+    command = [BIN / "pre-commit", "run", "conflict-markers", "--all-files"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "notes.md:1:<<<<<<< before updating" in done.stdout
+    git("rm", "--quiet", "--force", "notes.md", cwd=project)
+    assert subprocess.run(command, cwd=project, capture_output=True, check=False).returncode == 0

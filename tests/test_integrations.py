@@ -12,6 +12,7 @@ import write_integrations_page
 from decision_engine import data, manifests
 from packaging.requirements import Requirement
 from packaging.version import Version
+from projects import UV
 
 SYSTEMS = data("integrations")["systems"]
 ENGINES = list(manifests())
@@ -72,7 +73,7 @@ def test_a_project_that_connects_to_nothing_has_no_pin_of_their_packages(render)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_packages_of_all_systems_resolve_with_the_constraints(render, engine):
     project = render(orchestrator=engine, connects_to=list(SYSTEMS))
-    run = subprocess.run(["uv", "lock", "--quiet"], cwd=project, capture_output=True, text=True)
+    run = subprocess.run([UV, "lock", "--quiet"], cwd=project, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     locked = {}
     for package in tomllib.loads((project / "uv.lock").read_text())["package"]:

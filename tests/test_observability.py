@@ -8,6 +8,7 @@ import promql_parser
 import yaml
 
 METRIC = re.compile(r"\bpipeline_[a-z_]+")
+SECONDS = re.compile(r"\d{3}")  # such as 86400, which would fit one grain of partitions only
 
 
 def test_rules_use_metrics_that_exist(render):
@@ -22,5 +23,6 @@ def test_rules_use_metrics_that_exist(render):
         used = set(METRIC.findall(rule["expr"]))
         assert used, rule["alert"]
         assert used <= written, rule["alert"]
+        assert not SECONDS.search(rule["expr"]), rule["alert"]
         assert rule["labels"]["severity"] in ("warning", "critical")
         assert rule["annotations"].keys() == {"summary", "runbook"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import subprocess
 import sys
 
@@ -10,7 +9,7 @@ import pytest
 import yaml
 from conftest import ROOT
 from releases import matches, owner, owners
-from test_rendering import CI_PROVIDERS, ENVIRONMENTS, SETS, answers_for, files_in
+from test_rendering import CI_PROVIDERS, FILE_COMBINATIONS, SETS, answers_for, files_in
 
 EVERY_PROJECT = pytest.mark.parametrize("names", SETS, ids="+".join)
 CONTACTS = {"team": "ours@example.com", "platform": "theirs@example.com"}
@@ -22,12 +21,11 @@ def without_one_owner(files: set[str], rows: list[tuple[str, str]]) -> set[str]:
     return {name for name in files if not owner(rows, name) or matches(twice, name)}
 
 
-@EVERY_PROJECT
-def test_every_file_has_exactly_one_owner(render, names):
-    for environments, ci_provider in itertools.product(ENVIRONMENTS, CI_PROVIDERS):
-        project = render(**answers_for(names), environments=environments, ci_provider=ci_provider)
-        missing = without_one_owner(files_in(project), owners(project))
-        assert not missing, f"name them under `team` or `platform` in the manifest.yml of their folder: {missing}"
+@pytest.mark.parametrize(("names", "environments", "ci_provider"), FILE_COMBINATIONS)
+def test_every_file_has_exactly_one_owner(render, names, environments, ci_provider):
+    project = render(**answers_for(names), environments=environments, ci_provider=ci_provider)
+    missing = without_one_owner(files_in(project), owners(project))
+    assert not missing, f"name them under `team` or `platform` in the manifest.yml of their folder: {missing}"
 
 
 def test_a_file_without_an_owner_or_with_two_is_noticed(render):

@@ -82,6 +82,7 @@ def first_steps(project: Path) -> str:
 
 
 @pytest.mark.project
+@pytest.mark.deep
 def test_commands_work_as_written(shell):
     text = (shell.project / "docs" / "runbook.md").read_text()
     commands = [match[1] for match in COMMANDS.findall(text)]

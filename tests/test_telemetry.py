@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -17,16 +18,19 @@ UV = Path(sys.executable).with_name("uv")
 # Two steps of a run; the second fails. What it shows must hold no secret.
 RUN = """
 from contextlib import suppress
-from datetime import date
 from flight_marts.platform import logging, masking, steps
+from flight_marts.platform.pipelines import Grain, Pipeline
+from flight_marts.platform.runs import Run, run_context
 masking.add("hunter2-and-more")
-for name in ("extract", "publish"):
-    run, day = steps.run_context("run-1", attempt=2), date(2013, 1, 2)
-    with suppress(ValueError), run, steps.step("orders", name, day) as report:
+orders = Pipeline("orders", Grain.DAY, ("extract", "publish"), ("fact_orders",), "batch_etl")
+for name in orders.steps:
+    run, day = run_context(Run("run-1", attempt=2)), orders.partition("2013-01-02")
+    with suppress(ValueError), run, steps.step(orders, name, day) as report:
         logging.get_logger().info("from business code", password="hunter2-and-more")
         report.rows = {"read": 943}
         if name == "publish":
             raise ValueError("refused hunter2-and-more")
+logging.get_logger().info("after the last step")
 """
 # The spans that were sent, as JSON lines of name, trace, parent, status and attributes.
 READ = """
@@ -52,12 +56,20 @@ def project(render, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def collector():
-    """A collector: ``requests`` are (path, body) of what it got."""
+    """A collector: ``requests`` are (path, body) of what it got; ``silent`` keeps its answers back until the end."""
     requests: list[tuple[str, bytes]] = []
+    silent, ending = threading.Event(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             requests.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+            if silent.is_set():
+                # A byte at a time, so that no time-out of a single read ends it.
+                with suppress(OSError):
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\nX-More: ")
+                    while not ending.wait(1):
+                        self.wfile.write(b"b")
+                return
             self.send_response(200)
             self.end_headers()
 
@@ -65,10 +77,11 @@ def collector():
             """Keep the tests' output clean."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.requests = requests
+    server.requests, server.silent = requests, silent
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server
+    ending.set()
     server.shutdown()
     thread.join()
     server.server_close()
@@ -105,6 +118,7 @@ def test_steps_are_spans_of_their_runs_trace_and_lines_go_with_them(project, col
     lines = json.dumps([request for path, request in decoded if path == "/v1/logs"])
     assert lines.count('"from business code"') == 2
     assert lines.count("step finished") == lines.count("step failed") == 1
+    assert "after the last step" in lines
     assert all(span["traceId"] in lines for span in spans)
 
 
@@ -112,6 +126,13 @@ def test_a_collector_that_is_down_does_no_harm(project):
     done = run(project, RUN, "http://127.0.0.1:9")
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_collector_that_answers_a_byte_at_a_time_keeps_no_run(project, collector):
+    collector.silent.set()
+    done = run(project, RUN, f"http://127.0.0.1:{collector.server_port}")  # would not end before its time-out
+    assert done.returncode == 0, done.stderr
+    assert collector.requests
 
 
 def test_nothing_is_loaded_or_sent_without_an_address(project):

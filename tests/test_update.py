@@ -343,7 +343,7 @@ def test_a_shallow_clone_is_told_what_to_do(tmp_path, monkeypatch):
 
 
 def refused(project: Path, *arguments: str) -> str:
-    """The one line of a refused update, after asserting that it changed nothing."""
+    """What a refused update says, after asserting that it is one sentence and changed nothing."""
     before, status = files_of(project), None
     if (project / ".git").exists():
         status = git("status", "--porcelain", cwd=project)
@@ -351,12 +351,12 @@ def refused(project: Path, *arguments: str) -> str:
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stdout + done.stderr
     lines = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("Updating to ")]
-    assert len(lines) == 1, done.stderr
     assert lines[0].startswith("error: ")
+    assert all(line.startswith("  ") for line in lines[1:]), "below the sentence stands only what git said"
     assert len(lines[0]) < 400
     assert files_of(project) == before
     assert status is None or git("status", "--porcelain", cwd=project) == status
-    return lines[0]
+    return done.stderr
 
 
 def no_repository(project: Path) -> None:
@@ -428,6 +428,8 @@ BAD_INPUT = {
     "a downgrade": (nothing, ("--version", FIRST), "Downgrades are not supported"),
     "an answer to no question": (nothing, ("--answers", "colour=red"), "no question named colour"),
     "an answer that is none": (nothing, ("--answers", "red"), "write ANSWERS='name=value'"),
+    "the package's name": (nothing, ("--answers", "package_name=other"), "cannot be changed, it stays flight_marts"),
+    "the record of the decision": (nothing, ("--answers", "recommended_orchestrator=dagster"), "cannot be changed"),
     "an answer out of range": (nothing, ("--answers", "ci_provider=svn"), "'svn' is not in"),
     "an answer that its check refuses": (nothing, ("--answers", "timezone=Moon"), "no time zone"),
 }

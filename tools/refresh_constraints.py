@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 import tempfile
 import tomllib
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from pathlib import Path
 import copier
 from decision_engine import ROOT, data, manifests
 
+UV = Path(sys.executable).with_name("uv")
 PIN = re.compile(r"^[A-Za-z0-9._-]+==\S+( ; .*)?$")
 CLIENTS = ("aws_secrets_manager", "google_secret_manager", "azure_key_vault", "hashicorp_vault")
 # What the resolver must not take. The parser of dbt Core 1.12 downloads itself from a code host while it is installed.
@@ -31,7 +33,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         project = _project_with_every_client(ids, list(touched), Path(folder))
         print(f"resolving {', '.join(ids)}", flush=True)
-        subprocess.run(["uv", "lock", "--quiet"], cwd=project, check=True)
+        subprocess.run([UV, "lock", "--quiet"], cwd=project, check=True)
         for name in ids:
             packages = {system[name]["package"] for system in touched.values() if "package" in system.get(name, {})}
             others = [other for other in ids if other != name]
@@ -62,7 +64,7 @@ def _project_with_every_client(ids: list[str], touched: list[str], folder: Path)
 
 def _export(project: Path, others: Iterable[str], without: Iterable[str] = ()) -> list[str]:
     """The pins of all groups but these, less those that only these packages bring."""
-    command = ["uv", "export", "--quiet", "--frozen", "--no-hashes", "--no-annotate", "--no-header"]
+    command = [UV, "export", "--quiet", "--frozen", "--no-hashes", "--no-annotate", "--no-header"]
     command += ["--no-emit-project", "--all-groups"]
     command += [word for group in others for word in ("--no-group", group)]
     command += [word for package in sorted(without) for word in ("--prune", package)]

@@ -8,10 +8,9 @@ import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from projects import UV
 
@@ -24,22 +23,17 @@ NOT_BEGUN = (None, "scheduled", "queued", "upstream_failed", "skipped", "removed
 TICKS = """
 import json, sys
 from datetime import datetime
-from types import SimpleNamespace
 from airflow.dag_processing.dagbag import DagBag
-from airflow.serialization.encoders import coerce_to_core_timetable
-from airflow.timetables.base import DagRunInfo, TimeRestriction
+from airflow.timetables.base import TimeRestriction
 from airflow._shared.timezones.timezone import coerce_datetime
-from {package} import airflow_policies
 after, count = datetime.fromisoformat(sys.argv[1]), int(sys.argv[2])
-bag = DagBag("dags/flights_daily.py")
-timetable = coerce_to_core_timetable(bag.dags["flights_daily"].timetable)
+timetable = DagBag("dags/flights_daily.py").dags["flights_daily"].timetable
 restriction = TimeRestriction(earliest=coerce_datetime(after), latest=None, catchup=True)
-found, last = [], None
+ticks, last = [], None
 for _ in range(count):
     last = timetable.next_dagrun_info_v2(last_dagrun_info=last, restriction=restriction)
-    run = SimpleNamespace(dag_id="flights_daily", conf=None, run_after=last.run_after)
-    found.append((last.run_after.isoformat(), airflow_policies.business_date(run).isoformat()))
-print("TICKS", json.dumps(found))
+    ticks.append((last.run_after.isoformat(), last.partition_key))
+print("TICKS", json.dumps(ticks))
 """
 
 
@@ -48,16 +42,14 @@ class Airflow(Engine):
     roles = ("scheduler", "api-server", "dag-processor")
     waits_as = ("waiting",)
 
-    timezone = "UTC"
     token = ""
 
     def up(self, **variables: str) -> None:
-        self.timezone = variables.get("APP_SCHEDULE__TIMEZONE", "UTC")
         super().up(**variables)
         self.token = ""
 
     def trigger(self, day: date) -> str:
-        run = self._call(f"dags/{DAG}/dagRuns", {"logical_date": None, "conf": {"date": day.isoformat()}})
+        run = self._call(f"dags/{DAG}/dagRuns", {"logical_date": None, "partition_key": day.isoformat()})
         return run["dag_run_id"]
 
     def run(self, run_id: str) -> Run:
@@ -69,13 +61,8 @@ class Airflow(Engine):
         return Run(run_id, "waiting" if waiting else found["state"], attempts)
 
     def runs_of(self, day: date) -> list[Run]:
-        """A run that a backfill has taken up again counts as often as its first step has begun."""
-        found = []
-        for run in self._call(f"dags/{DAG}/dagRuns?limit=1000&order_by=run_after")["dag_runs"]:
-            if self._day(run) == day:
-                one = self.run(run["dag_run_id"])
-                found += [one] * max(1, len(one.attempts.get("wait_for_input", [])))
-        return found
+        runs = self._call(f"dags/{DAG}/dagRuns?limit=1000&order_by=run_after")["dag_runs"]
+        return [self.run(run["dag_run_id"]) for run in runs if run["partition_key"] == day.isoformat()]
 
     def places_taken(self) -> int:
         return sum(pool["running_slots"] for pool in self._call("pools")["pools"])
@@ -98,19 +85,18 @@ class Airflow(Engine):
         return json.dumps(told)
 
     def ticks(self, after: datetime, count: int, cron: str, timezone: str) -> list[tuple[datetime, date]]:
-        [package] = [path.parent.name for path in (self.project.folder / "src").glob("*/platform")]
         environment = {
             **os.environ,
             **self.variables,
             "APP_ROOT": str(self.project.folder),
             "APP_ENV": "conformance",
-            "APP_SCHEDULE__CRON": cron,
-            "APP_SCHEDULE__TIMEZONE": timezone,
+            "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__CRON": cron,
+            "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__TIMEZONE": timezone,
             "AIRFLOW_PORT": str(self.port),
         }
         command = [UV, "run", "--quiet", "--no-sync", "--env-file", "deploy/local/airflow.env", "python", "-c"]
         done = subprocess.run(
-            [*command, TICKS.replace("{package}", package), after.isoformat(), str(count)],
+            [*command, TICKS, after.isoformat(), str(count)],
             cwd=self.project.folder,
             env={name: value for name, value in environment.items() if name != "VIRTUAL_ENV"},
             capture_output=True,
@@ -129,12 +115,6 @@ class Airflow(Engine):
             Attempt(_seconds(one["start_date"]), one["end_date"] and _seconds(one["end_date"]), one["state"])
             for one in sorted(begun, key=lambda one: one["try_number"])
         ]
-
-    def _day(self, run: dict[str, Any]) -> date:
-        if given := (run["conf"] or {}).get("date"):
-            return date.fromisoformat(given)
-        tick = datetime.fromisoformat(run["run_after"]).astimezone(ZoneInfo(self.timezone))
-        return tick.date() - timedelta(days=1)
 
     def _call(self, path: str, body: dict[str, Any] | None = None, missing: Any = None) -> Any:
         """JSON that the API answers; ``missing`` where there is no such thing, if that is given."""

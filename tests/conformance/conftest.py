@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import importlib
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -43,6 +45,18 @@ class Stack:
         flights.land(self.landing, day, **how)
         return day
 
+    def land_empty(self, day: date) -> None:
+        """A day without its file, but said to be complete."""
+        folder = self.landing / day.isoformat()
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "_SUCCESS").touch()
+
+    def hourly_rows(self, table: str, key: str) -> int:
+        """Published rows of an hour."""
+        with psycopg.connect(self.warehouse_url, autocommit=True) as con:
+            hour = datetime.strptime(key, "%Y-%m-%dT%HZ")  # noqa: DTZ007  UTC, as the table has it
+            return con.execute(f"SELECT count(*) FROM {table} WHERE time_hour = %s", [hour]).fetchone()[0]
+
     def rows(self, table: str, day: date) -> int:
         """Published rows of a day, as a reader outside sees them; 0 when there is no such table."""
         with psycopg.connect(self.warehouse_url, autocommit=True) as con:
@@ -51,12 +65,20 @@ class Stack:
             return con.execute(f"SELECT count(*) FROM {table} WHERE flight_date = %s", [day]).fetchone()[0]
 
 
+def add_weather(folder: Path) -> None:
+    """The pipeline that is not the sample: hourly, made as a team makes one."""
+    command = [sys.executable, "scripts/pipeline.py", "--name", "weather", "--sample", str(flights.weather())]
+    done = subprocess.run([*command, "--grain", "hour"], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture(scope="module", params=ORCHESTRATORS)
 def stack(request, render, tmp_path_factory) -> Iterator[Stack]:
     """A rendered project on that orchestrator, installed and up; stopped at the end."""
     name = request.param
     folder = Path(shutil.copytree(render(**answers_for((name,))), tmp_path_factory.mktemp(name) / "project"))
     project = Project(folder, (name,))
+    add_weather(folder)
     shutil.copy(CONFIGURATION, folder / "config" / "conformance.toml")
     done = project.make("setup", timeout=SET_UP_SECONDS)
     assert done.returncode == 0, done.stderr
@@ -74,13 +96,15 @@ def stack(request, render, tmp_path_factory) -> Iterator[Stack]:
             "APP_WAREHOUSE__URL": f"postgresql://app@127.0.0.1:{proxy.port}/warehouse",
             "APP_SECRET_WAREHOUSE_PASSWORD": PASSWORD,
             "APP_SECRET_ALERT_URL": receiver.url,
+            # Local days and hours of UTC side by side, where clocks change on 10 March 2013.
+            "APP_PIPELINES__WEATHER__SCHEDULE__TIMEZONE": "America/New_York",
             "ENGINE_DATABASE_URL": url.replace("/postgres", "/engine"),
         }
         engine = importlib.import_module(f"conformance.{name}").ENGINE(project, free_port(), variables)
         warehouse_url = url.replace("/postgres", "/warehouse")
         ends.callback(engine.down)
         engine.up()
-        yield Stack(engine, project, folder / "data" / "landing", proxy, receiver, warehouse_url)
+        yield Stack(engine, project, folder / "data" / "landing" / "flights_daily", proxy, receiver, warehouse_url)
 
 
 @pytest.fixture

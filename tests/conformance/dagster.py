@@ -30,17 +30,24 @@ STATES: dict[str, State] = {
 RUN = (
     "runId rootRunId status creationTime tags { key value } stepStats { stepKey status attempts { startTime endTime } }"
 )
+# The step that each op of the job runs.
+STEPS = {
+    f"{JOB}__raw": "extract",
+    f"{JOB}__typed": "transform",
+    f"{JOB}__typed_contract": "check",
+    f"{JOB}__publish": "publish",
+}
 # What its services are called in their command lines.
 SERVICES = {"code": ("dagster\0api\0grpc",), "daemon": ("dagster-daemon",), "ui": ("dagster-webserver",)}
 NEXT_TICKS = """
 import itertools, json, sys
 from dagster._utils.schedules import schedule_execution_time_iterator
 from flight_marts.definitions import defs
-from flight_marts.defs import arrivals
+from flight_marts.platform import pipelines
 schedule = defs().resolve_schedule_def("flights_daily_schedule")
 ticks = schedule_execution_time_iterator(float(sys.argv[1]), schedule.cron_schedule, schedule.execution_timezone)
 for tick in itertools.islice(ticks, int(sys.argv[2])):
-    print(json.dumps([tick.timestamp(), arrivals.day_of("flights_daily", tick).isoformat()]))
+    print(json.dumps([tick.timestamp(), pipelines.get("flights_daily").due(tick).key]))
 """
 
 
@@ -51,7 +58,7 @@ class Dagster(Engine):
     roles = ("run", "code", "daemon", "ui")
 
     def trigger(self, day: date) -> str:
-        if not (self.project.folder / "data" / "landing" / day.isoformat() / "_SUCCESS").exists():
+        if not (self._landing / day.isoformat() / "_SUCCESS").exists():
             return day.isoformat()
         # As its UI does: with the run configuration and the tags that the job has for this partition.
         query = """query($job: PipelineSelector!, $day: String!) { pipelineOrError(params: $job) { ... on Pipeline {
@@ -103,8 +110,8 @@ class Dagster(Engine):
             **self.variables,
             "APP_ENV": "conformance",
             "APP_ROOT": str(self.project.folder),
-            "APP_SCHEDULE__CRON": cron,
-            "APP_SCHEDULE__TIMEZONE": timezone,
+            "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__CRON": cron,
+            "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__TIMEZONE": timezone,
         }
         command = [
             self.project.folder / ".venv" / "bin" / "python",
@@ -123,6 +130,10 @@ class Dagster(Engine):
         query = "{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } } }"
         [entry] = self._ask(query)["workspaceOrError"]["locationEntries"]
         return entry["locationOrLoadError"]["__typename"] == "RepositoryLocation"
+
+    @property
+    def _landing(self) -> Path:
+        return self.project.folder / "data" / "landing" / JOB
 
     @property
     def _state(self) -> Path:
@@ -160,7 +171,7 @@ def _run(group: list[dict], run_id: str) -> Run:
     attempts: dict[str, list[Attempt]] = {}
     for step in (step for run in group for step in run["stepStats"]):
         own = [Attempt(each["startTime"], each["endTime"], step["status"].lower()) for each in step["attempts"]]
-        attempts.setdefault(step["stepKey"], []).extend(own)
+        attempts.setdefault(STEPS[step["stepKey"]], []).extend(own)
     state = STATES[last["status"]]
     # Dagster says a moment after a failure whether it takes the run up again.
     if last["status"] == "FAILURE" and {"key": WILL_RETRY, "value": "false"} not in last["tags"]:

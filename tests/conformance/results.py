@@ -30,6 +30,7 @@ BEHAVIOURS = {
     "B13": "configuration per environment",
     "B14": "schedule and time zone",
     "B15": "engine restart",
+    "B16": "a second, hourly pipeline",
 }
 
 

@@ -37,7 +37,7 @@ class Variant:
 VARIANTS = {
     "retries off": Variant(
         "prefect",
-        "src/flight_marts/prefect_policies.py",
+        "src/flight_marts/orchestration/prefect/policies.py",
         '"retries": attempts',
         '"retries": 0',
         behaviours.test_a_transient_failure_is_retried_after_growing_delays,
@@ -62,14 +62,14 @@ VARIANTS = {
     "waiting in a worker": Variant(
         "prefect",
         "flows/flights_daily.py",
-        "if not steps.input_ready(day):",
-        "if False:",
+        "    policies.come_back_when_ready(PIPELINE, key)\n",
+        "",
         behaviours.test_late_input_is_waited_for_without_a_worker_and_missed_after_its_time,
         told="'waiting'",
     ),
     "sensor holding its slot": Variant(
         "airflow",
-        "src/flight_marts/airflow_policies.py",
+        "src/flight_marts/orchestration/airflow/policies.py",
         '"mode": "reschedule"',
         '"mode": "poke"',
         behaviours.test_late_input_is_waited_for_without_a_worker_and_missed_after_its_time,

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.quick, pytest.mark.conformance, pytest.mark.parametriz
 @pytest.mark.behaviour("B7")
 def test_a_backfill_waits_until_the_server_has_loaded_the_project(stack, evidence):
     days = [stack.land(january(number)) for number in (26, 27)]
-    span = (f"FROM={days[0]}", f"TO={days[-1]}")
+    span = ("PIPELINE=flights_daily", f"FROM={days[0]}", f"TO={days[-1]}")
     beside = ThreadPoolExecutor()
     os.kill(stack.engine.supervisor, signal.SIGSTOP)  # else it starts the code server again at once
     try:

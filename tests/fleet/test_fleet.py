@@ -15,7 +15,7 @@ import copier
 import pytest
 import releases as r
 import yaml
-from conftest import git
+from conftest import ROOT, git
 
 TEMPLATE = {
     "copier.yml": """
@@ -63,7 +63,9 @@ def source(tmp_path_factory) -> Path:
 def made(source, tmp_path):
     """Makes a committed project: ``made("name", version="v1.0.0", files={...})``; files are the team's edits."""
 
-    def make(name: str, version: str = "v1.0.0", files: dict[str, str] | None = None) -> Path:
+    default = source
+
+    def make(name: str, version: str = "v1.0.0", files: dict[str, str] | None = None, source: Path = default) -> Path:
         target = tmp_path / "fleet" / name
         data = {"project_name": name, "package_name": name}
         copier.run_copy(str(source), target, data=data, vcs_ref=version, defaults=True, quiet=True)
@@ -81,7 +83,7 @@ def fleet(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
-def told(*arguments: str | Path) -> dict[str, dict]:
+def examined(*arguments: str | Path) -> dict[str, dict]:
     """Reports by name of repository, from the JSON."""
     done = fleet(*arguments, "--json", "-")
     assert done.returncode == 0, done.stderr
@@ -93,7 +95,7 @@ def test_versions_drift_and_updates_of_a_whole_folder(made, tmp_path):
     made("behind")
     made("edited", files={"Makefile": "run:\n\techo ours\n"})
     made("own", files={"src/own/pipelines/steps.py": '"""Ours now."""\n', "extra.txt": "ours\n"})
-    found = told(tmp_path / "fleet")
+    found = examined(tmp_path / "fleet")
     assert {name: (each["version"], each["behind"]) for name, each in found.items()} == {
         "current": ("v1.1.0", 0),
         "behind": ("v1.0.0", 1),
@@ -113,22 +115,24 @@ def test_versions_drift_and_updates_of_a_whole_folder(made, tmp_path):
     assert found["behind"]["latest"] == "v1.1.0"
 
 
+UNSHAPED = """
+    from airflow.sdk import dag, task
+
+    @dag(schedule="@daily")
+    def daily():
+        @task
+        def load(): ...
+        load()
+
+    daily()
+    """
+
+
 def test_failing_standards_are_counted_by_rule(made):
-    dag = """
-        from airflow.sdk import dag, task
-
-        @dag(schedule="@daily")
-        def daily():
-            @task
-            def load(): ...
-            load()
-
-        daily()
-        """
-    repository = made("unshaped", files={"dags/daily.py": dag})
-    found = told(repository)["unshaped"]["standards"]
+    repository = made("unshaped", files={"dags/daily.py": UNSHAPED})
+    found = examined(repository)["unshaped"]["standards"]
     assert found["airflow-no-retries"] == 1
-    assert not told(made("shaped"))["shaped"]["standards"]
+    assert not examined(made("shaped"))["shaped"]["standards"]
 
 
 def test_the_repository_and_its_uncommitted_work_are_left_alone(made):
@@ -141,7 +145,7 @@ def test_the_repository_and_its_uncommitted_work_are_left_alone(made):
         return [*listed, *sorted(f"{path} {path.read_bytes()}" for path in repository.rglob("*.txt"))]
 
     before = state()
-    assert told(repository)["busy"]["update"] == "clean"
+    assert examined(repository)["busy"]["update"] == "clean"
     assert state() == before
     assert (repository / "Makefile").read_text() == "half-done\n"
 
@@ -166,7 +170,7 @@ def test_what_cannot_be_read_is_one_sentence_and_hides_nothing(made, tmp_path):
     without = made("without")
     (without / ".copier-answers.yml").unlink()
     commit(without)
-    found = told(fine, plain, unreachable, unknown, mangled, without, tmp_path / "nowhere")
+    found = examined(fine, plain, unreachable, unknown, mangled, without, tmp_path / "nowhere")
     assert [*found][-1] == "fine", "what needs attention comes first"
     assert found["fine"]["problem"] == ""
     assert found["fine"]["update"] == "clean"
@@ -188,7 +192,7 @@ def test_answers_edited_by_hand_are_told_as_make_update_tells_them(made):
     checksum = hashlib.sha256(file.read_bytes()).hexdigest()
     file.write_text(f"# checksum: {checksum}\n{file.read_text()}timezone: Europe/Rome\n")
     commit(repository)
-    found = told(repository)["edited"]
+    found = examined(repository)["edited"]
     assert found["update"] == "fails"
     assert found["update_detail"] == [".copier-answers.yml was edited by hand: restore it"]
 
@@ -200,7 +204,7 @@ def test_what_stands_before_an_update_is_noted(made, source):
     newer = broken_answers(
         made("newer"), lambda answers: yaml.safe_dump(answers | {"_commit": f"v1.1.0-1-g{commit_id}"})
     )
-    found = told(busy, newer)
+    found = examined(busy, newer)
     assert "1 file is not committed" in found["busy"]["notes"][0]
     assert "would be a downgrade" in found["newer"]["notes"][0]
 
@@ -211,7 +215,7 @@ def test_a_project_in_a_folder_of_a_larger_repository_is_examined(made, tmp_path
     (whole / "pipelines" / "part" / "Makefile").write_text("run:\n\techo ours\n")
     git("init", "--quiet", cwd=whole)
     commit(whole)
-    found = told(whole / "pipelines" / "part")["part"]
+    found = examined(whole / "pipelines" / "part")["part"]
     assert (found["problem"], found["drift"]) == ("", ["Makefile"])
     assert (found["update"], found["update_detail"]) == ("conflicts", ["Makefile"])
 
@@ -271,8 +275,103 @@ def test_the_page_needs_nothing_else_and_escapes_what_it_shows(made, tmp_path):
 def test_a_list_of_paths_may_have_comments(made, tmp_path):
     listed = tmp_path / "fleet.txt"
     listed.write_text(f"# ours\n{made('one')}\n\n{made('two')}\n")
-    assert set(told("--list", listed)) == {"one", "two"}
+    assert set(examined("--list", listed)) == {"one", "two"}
     assert fleet("--list", tmp_path / "gone.txt").returncode == 2
+
+
+UPDATE_SCRIPT = ROOT / "template" / "[[shared]]" / "scripts" / "update.py"
+
+
+def test_what_only_quotes_a_conflict_is_none(made):
+    """Such as a script that looks for the marker, which the update changes."""
+    quoting = made("quoting", files={"Makefile": "# looks for <<<<<<< before updating\n#\n#\n#\n#\nrun:\n\techo one\n"})
+    assert examined(quoting)["quoting"]["update"] == "clean"
+
+
+@pytest.fixture
+def source_with_script(source, tmp_path) -> Path:
+    """The small template with the update script, which its second release drops a file with."""
+    folder = Path(shutil.copytree(source, tmp_path / "with-script"))
+    script = {"template/[[shared]]/scripts/update.py": UPDATE_SCRIPT.read_text()}
+    write(folder, {**script, "template/helper.py": "# helps\n"})
+    commit(folder)
+    git("tag", "v2.0.0", cwd=folder)
+    (folder / "template" / "helper.py").unlink()
+    write(folder, {"template/Makefile": "run:\n\techo three\n"})
+    commit(folder)
+    git("tag", "v2.1.0", cwd=folder)
+    return folder
+
+
+def test_an_update_is_tried_with_the_script_that_make_update_runs(made, source_with_script, monkeypatch):
+    """It sees an added file that the team has as a folder, where Copier fails."""
+    write(source_with_script, {"template/reports": "a file\n"})
+    commit(source_with_script)
+    git("tag", "v2.2.0", cwd=source_with_script)
+    project = made("project", source=source_with_script, version="v2.0.0", files={"reports/ours.txt": "ours\n"})
+    assert examined(project)["project"]["update"] == "clean"
+    conflicting = made("conflicting", source=source_with_script, version="v2.0.0", files={"Makefile": "ours:\n"})
+    found = examined(conflicting)["conflicting"]
+    assert (found["update"], found["update_detail"]) == ("conflicts", ["Makefile"])
+
+
+def test_every_folder_is_listed_and_projects_below_a_root_are_found(made, tmp_path):
+    made("plain")
+    whole = tmp_path / "fleet" / "whole"
+    for name in ("a/flights", "b"):
+        shutil.copytree(made("part"), whole / name, ignore=shutil.ignore_patterns(".git"))
+        shutil.rmtree(tmp_path / "fleet" / "part")
+    git("init", "--quiet", cwd=whole)
+    commit(whole)
+    shutil.copytree(made("unpacked"), tmp_path / "archive", ignore=shutil.ignore_patterns(".git"))
+    shutil.rmtree(tmp_path / "fleet" / "unpacked")
+    (tmp_path / "archive").rename(tmp_path / "fleet" / "unpacked")
+    found = examined(tmp_path / "fleet")
+    assert set(found) == {"plain", "whole/a/flights", "whole/b", "unpacked"}
+    assert found["whole/a/flights"]["update"] == "clean"
+    assert "no git repository" in found["unpacked"]["problem"]
+
+
+def test_findings_are_shown_even_when_the_template_is_gone(made, tmp_path):
+    repository = broken_answers(
+        made("gone", files={"dags/daily.py": UNSHAPED}),
+        lambda answers: yaml.safe_dump(answers | {"_src_path": str(tmp_path / "gone.git"), "owning_team": "marts"}),
+    )
+    found = examined(repository)["gone"]
+    assert "cannot be reached" in found["problem"]
+    assert found["standards"]["airflow-no-retries"] == 1
+    assert (found["owner"], found["version"]) == ("marts", "v1.0.0")
+    row = next(line for line in fleet(repository).stdout.splitlines() if line.startswith("gone "))
+    assert str(sum(found["standards"].values())) in row.split()
+
+
+def test_repositories_are_given_by_url_too(made, tmp_path):
+    listed = tmp_path / "fleet.txt"
+    listed.write_text(f"file://{made('one')}\nfile://{tmp_path}/missing.git\n")
+    found = examined("--list", listed)
+    assert found["one"]["update"] == "clean"
+    assert "cannot be cloned" in found["missing"]["problem"]
+
+
+def test_owner_release_and_last_update_are_known(made, tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "2026-02-03T12:00:00+0000")
+    repository = broken_answers(
+        made("dated"), lambda answers: yaml.safe_dump(answers | {"owning_team": "marts", "timezone": "Europe/Rome"})
+    )
+    found = examined(repository)["dated"]
+    assert (found["owner"], found["updated"]) == ("marts", "2026-02-03")
+    assert found["released"] == git("log", "-1", "--format=%cs", "v1.0.0", cwd=Path(found["template"]))
+    titles = fleet(repository).stdout.splitlines()[0].split()
+    assert {"owner", "age", "updated"} <= set(titles)
+
+
+def test_ci_chooses_what_fails_it(made):
+    behind, conflicting = made("behind"), made("conflicting", files={"Makefile": "ours:\n"})
+    assert fleet(behind, "--fail-on", "conflicts,unreadable").returncode == 0
+    assert fleet(behind, conflicting, "--fail-on", "conflicts").returncode == 1
+    wrong = fleet(behind, "--fail-on", "age")
+    assert wrong.returncode == 2
+    assert "unreadable, behind, drift, findings, conflicts" in wrong.stderr
 
 
 SHARED_UPDATE = """

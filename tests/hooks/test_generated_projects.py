@@ -21,10 +21,16 @@ def test_a_new_project_has_no_finding(render, names, warehouse):
 # What is taken out of which file, as a pattern and what takes its place, and the rule that must notice.
 BREAKS = {
     "no catch-up": ("airflow", "dags/flights_daily.py", r"catchup=False,", "", "airflow-no-catchup"),
-    "no retries": ("airflow", "src/*/airflow_policies.py", r'"retries": retries.attempts,', "", "airflow-no-retries"),
+    "no retries": (
+        "airflow",
+        "src/*/orchestration/airflow/policies.py",
+        r'"retries": retries.attempts,',
+        "",
+        "airflow-no-retries",
+    ),
     "holds a slot": (
         "airflow",
-        "src/*/airflow_policies.py",
+        "src/*/orchestration/airflow/policies.py",
         r'"mode": "reschedule"',
         '"mode": "poke"',
         "airflow-sensor-holds-slot",
@@ -38,8 +44,14 @@ BREAKS = {
     ),
     "not retried": ("dagster", "src/*/defs/policies.py", r'"retry_policy": ', '"owners": ', "dagster-no-retries"),
     "no freshness": ("dagster", "src/*/defs/flights_daily.py", r"freshness_policy=FRESH", "", "dagster-no-freshness"),
-    "unnamed": ("prefect", "flows/flights_daily.py", r"name=steps.PIPELINE,", "", "prefect-unnamed-flow"),
-    "no pool": ("prefect", "prefect.yaml", r"work_pool:", "pool:", "prefect-no-work-pool"),
+    "unnamed": ("prefect", "flows/flights_daily.py", r"name=PIPELINE.name,", "", "prefect-unnamed-flow"),
+    "not deployed": (
+        "prefect",
+        "src/*/orchestration/prefect/deployments.py",
+        r"\.to_deployment\(",
+        ".with_options(",
+        "prefect-no-deployment",
+    ),
     "orchestrator in business code": (
         "prefect",
         "src/*/pipelines/flights_daily/transform.py",

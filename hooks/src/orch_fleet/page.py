@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import jinja2
 
 from .repositories import Report
-from .table import told, update_told
+from .table import age, told, update_told
 
 MOST_RULES = 8  # bars of a chart
 
@@ -31,11 +31,12 @@ def drawn(reports: Sequence[Report]) -> str:
     )
     readable = [report for report in reports if not report.problem]
     behind = Counter(report.behind or 0 for report in readable)
-    rules = Counter(rule for report in readable for rule in report.standards)
+    rules = Counter(rule for report in reports for rule in report.standards)
     return environment.get_template("page.html.jinja").render(
         reports=reports,
         update_told=update_told,
         told=told,
+        age=age,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         several_templates=len({report.template for report in readable}) > 1,
         charts=[

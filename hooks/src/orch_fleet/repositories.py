@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import subprocess
 import tempfile
 import warnings
@@ -18,10 +19,12 @@ import copier
 import orch_standards
 import yaml
 
-from .templates import Mirror, TemplateError, reference, run_git
+from .templates import Mirror, TemplateError, get_repo, reference, run_git
 
 ANSWERS = ".copier-answers.yml"
-CONFLICT = b"<<<<<<< before updating"
+CONFLICT = re.compile(rb"^<<<<<<< before updating\r?$", re.MULTILINE)
+LISTED = re.compile(r"^conflict   (.*): \d+ places?$", re.MULTILINE)  # by the template's update script
+URL = re.compile(r"[\w+]+://|[\w.-]+@[\w.-]+:|g[hl]:")
 EDITED = "answers-edited"  # the rule that finds answers changed by hand, which `make update` refuses
 
 
@@ -29,8 +32,10 @@ EDITED = "answers-edited"  # the rule that finds answers changed by hand, which 
 class Report:
     """What is known of one repository.
 
-    problem: why the rest is missing, a sentence; empty when it could be read. behind: releases since ``version``.
-    drift: platform files that differ from what the template rendered. standards: findings by rule.
+    problem: why something is missing, a sentence; empty when all could be read; standards are checked even then where
+    there is a commit. behind: releases since ``version``. released, updated: the days, as 2026-01-31, on which that
+    version was released and on which the project took it. owner: the team. drift: platform files that differ from what
+    the template rendered. standards: findings by rule.
     update: "current", "clean", "conflicts", "fails" or "not tried", with the files or the reason in ``update_detail``.
     notes: what else to know before an update, in sentences.
     """
@@ -42,6 +47,9 @@ class Report:
     version: str = ""
     latest: str = ""
     behind: int | None = None
+    released: str = ""
+    updated: str = ""
+    owner: str = ""
     orchestrators: list[str] = field(default_factory=list)
     hosting: str = ""
     drift: list[str] = field(default_factory=list)
@@ -54,8 +62,16 @@ class Report:
         return asdict(self)
 
     @property
-    def needs_attention(self) -> bool:
-        return bool(self.problem or self.behind or self.drift or self.standards)
+    def attention(self) -> set[str]:
+        """Why it needs attention, as ``--fail-on`` names it."""
+        causes = {
+            "unreadable": self.problem,
+            "behind": self.behind,
+            "drift": self.drift,
+            "findings": self.standards,
+            "conflicts": self.update in ("conflicts", "fails"),
+        }
+        return {cause for cause, is_so in causes.items() if is_so}
 
     @property
     def urgency(self) -> tuple[int, ...]:
@@ -65,18 +81,66 @@ class Report:
         return (not self.problem, ending, -sum(self.standards.values()), -(self.behind or 0), -len(self.drift))
 
 
+CAUSES = ("unreadable", "behind", "drift", "findings", "conflicts")
+
+
 class RepositoryError(Exception):
     """The repository cannot be read; the message says why, in a sentence."""
 
 
-def find(places: Sequence[Path]) -> list[Path]:
-    """The repositories at these places: each one itself, or the repositories directly in a folder that is none."""
-    found: list[Path] = []
-    for place in places:
-        place = place.expanduser().resolve()
-        below = [] if (place / ".git").exists() else sorted(path.parent for path in place.glob("*/.git"))
-        found += below or [place]
-    return list(dict.fromkeys(found))
+@dataclass(frozen=True)
+class Place:
+    """A project to examine: a repository, or a folder of one. problem: why it cannot be examined."""
+
+    name: str
+    path: Path
+    problem: str = ""
+
+
+def find(places: Sequence[str], folder: Path) -> list[Place]:
+    """The projects at these places, each a repository, a folder of some, a project's folder in one, or a URL.
+
+    folder: for clones of what is given by URL.
+    """
+    found: list[Place] = []
+    for number, given in enumerate(places):
+        if URL.match(given):
+            found += _cloned(given, folder / str(number))
+            continue
+        place = Path(given).expanduser().resolve()
+        if (place / ".git").exists() or (place / ANSWERS).is_file():
+            found += _projects(place)
+            continue
+        below = [path for path in sorted(place.glob("*")) if path.is_dir() and not path.name.startswith(".")]
+        holds_some = any((path / ".git").exists() or (path / ANSWERS).is_file() for path in below)
+        found += [each for path in below for each in _projects(path)] if holds_some else _projects(place)
+    return list({each.path: each for each in found}.values())
+
+
+def _cloned(url: str, target: Path) -> list[Place]:
+    name = re.split(r"[/:]", url.rstrip("/").removesuffix(".git"))[-1]
+    target = target / name
+    target.parent.mkdir(parents=True)
+    try:
+        run_git("clone", "--quiet", get_repo(url) or url, str(target))
+    except subprocess.CalledProcessError as error:
+        return [Place(name, target, f"{url} cannot be cloned: {' '.join(error.stderr.split())}")]
+    except subprocess.TimeoutExpired:
+        return [Place(name, target, f"{url} did not answer in time: try again, or clone it yourself")]
+    return _projects(target)
+
+
+def _projects(place: Path) -> list[Place]:
+    """The projects of a repository: at its root, and in its folders."""
+    if not (place / ".git").exists():
+        return [Place(place.name, place)]
+    try:
+        listed = run_git("ls-tree", "-r", "-z", "--name-only", "HEAD", cwd=place).split("\0")
+    except subprocess.CalledProcessError:
+        return [Place(place.name, place)]
+    folders = sorted(Path(name).parent for name in listed if Path(name).name == ANSWERS)
+    names = {folder: place.name if folder == Path() else f"{place.name}/{folder.as_posix()}" for folder in folders}
+    return [Place(name, place / folder) for folder, name in names.items()] or [Place(place.name, place)]
 
 
 def answers_of(repository: Path) -> dict[str, Any]:
@@ -107,39 +171,59 @@ def answers_of(repository: Path) -> dict[str, Any]:
     return answers | {"_src_path": str(on_this_machine.resolve())} if on_this_machine.is_dir() else answers
 
 
-def examine(repository: Path, answers: dict[str, Any], template: Mirror, try_update: bool = True) -> Report:
-    """Everything about one repository, worked out in a scratch copy of its last commit."""
-    report = Report(repository.name, str(repository), template=template.source, version=str(answers["_commit"]))
-    chosen = [
-        answers.get("orchestrator"),
-        *answers.get("member_orchestrators", []),
-        *answers.get("also_orchestrators", []),
-    ]
-    report.orchestrators = [str(name) for name in dict.fromkeys(chosen) if name]
-    report.hosting = str(answers.get("hosting_variant") or answers.get("hosting") or "")
+def examine(
+    place: Place, answers: dict[str, Any] | None, template: Mirror | None, problem: str = "", try_update: bool = True
+) -> Report:
+    """Everything about one project, worked out in a scratch copy of its last commit.
+
+    Without answers or a template, ``problem`` says why, and the standards are checked all the same.
+    """
+    repository = place.path
+    report = Report(place.name, str(repository), problem)
+    if answers:
+        report.template, report.version = str(answers["_src_path"]), str(answers["_commit"])
+        chosen = [answers.get("orchestrator"), *_listed(answers, "member_orchestrators", "also_orchestrators")]
+        report.orchestrators = [str(name) for name in dict.fromkeys(chosen) if name]
+        report.hosting = str(answers.get("hosting_variant") or answers.get("hosting") or "")
+        report.owner = str(answers.get("owning_team") or "")
     try:
+        if answers:
+            report.updated = run_git("log", "-1", "--format=%cs", "--", ANSWERS, cwd=repository).strip()
         report.notes = _uncommitted(repository)
-        report.behind = template.behind(report.version)
-        report.latest = template.releases[-1][1] if template.releases else ""
-        if template.is_newer(report.version):
-            report.notes.append(f"{report.version} is newer than the newest release: an update would be a downgrade")
         with _scratch() as scratch:
             copy = _copied(repository, scratch)
             report.standards = dict(Counter(finding.rule for finding in orch_standards.check(copy)))
+            if not answers or not template:
+                return report
+            report.template = template.source
+            report.behind = template.behind(report.version)
+            report.latest = template.releases[-1][1] if template.releases else ""
+            report.released = template.released(report.version)
+            if template.is_newer(report.version):
+                report.notes.append(
+                    f"{report.version} is newer than the newest release: an update would be a downgrade"
+                )
             report.drift = _drift(copy, scratch / "as-rendered", answers, template)
             if not report.behind:
                 report.update = "current"
             elif EDITED in report.standards:
                 report.update, report.update_detail = "fails", [f"{ANSWERS} was edited by hand: restore it"]
             elif try_update:
-                report.update, report.update_detail = _tried_update(copy, template)
+                report.update, report.update_detail = _tried_update(copy, template, report.version)
     except (TemplateError, RepositoryError, orch_standards.ProjectError) as error:
-        report.problem = str(error)
+        report.problem = report.problem or str(error)
     except subprocess.CalledProcessError as error:
-        report.problem = f"git cannot read it: {(error.stderr.strip() or 'no reason given').splitlines()[-1]}"
+        said = (error.stderr.strip() or "no reason given").splitlines()[-1]
+        report.problem = report.problem or f"git cannot read it: {said}"
     except Exception as error:  # noqa: BLE001  one repository's trouble must not hide the others
-        report.problem = f"{type(error).__name__}: {(str(error).strip() or 'no reason given').splitlines()[-1]}"
+        said = (str(error).strip() or "no reason given").splitlines()[-1]
+        report.problem = report.problem or f"{type(error).__name__}: {said}"
     return report
+
+
+def _listed(answers: dict[str, Any], *names: str) -> list[Any]:
+    """The values of these answers, each a list; another value is one that somebody edited."""
+    return [each for name in names for each in (answers.get(name) if isinstance(answers.get(name), list) else [])]
 
 
 def _uncommitted(repository: Path) -> list[str]:
@@ -197,8 +281,23 @@ def _drift(copy: Path, rendered: Path, answers: dict[str, Any], template: Mirror
     )
 
 
-def _tried_update(copy: Path, template: Mirror) -> tuple[str, list[str]]:
-    """How `copier update` to the latest release ends in the scratch copy."""
+def _tried_update(copy: Path, template: Mirror, version: str) -> tuple[str, list[str]]:
+    """How `make update` to the latest release ends: by the template's own script, in the scratch copy."""
+    script = template.update_script(version)
+    if script is None:
+        return _tried_copier(copy, template)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        code = script.main(["--project", str(copy), "--template", str(template.folder), "--dry-run"])
+    if code > 1:
+        said = [line for line in printed.getvalue().splitlines() if line.startswith("error: ")]
+        return "fails", [(said or ["it gave no reason"])[0].removeprefix("error: ")]
+    conflicts = LISTED.findall(printed.getvalue())
+    return ("conflicts", conflicts) if conflicts else ("clean", [])
+
+
+def _tried_copier(copy: Path, template: Mirror) -> tuple[str, list[str]]:
+    """How `copier update` ends, for a template without an update script."""
     answers = copy / ANSWERS
     lines = answers.read_text(encoding="utf-8").splitlines()
     # The mirror stands for the template, so that nothing is fetched again.
@@ -215,5 +314,5 @@ def _tried_update(copy: Path, template: Mirror) -> tuple[str, list[str]]:
         os.chdir(here)
     run_git("add", "--all", "--intent-to-add", "--", ".", cwd=copy)
     paths = run_git("diff", "--name-only", "--relative", "-z", "HEAD", cwd=copy).split("\0")[:-1]
-    conflicts = [path for path in paths if (copy / path).is_file() and CONFLICT in (copy / path).read_bytes()]
+    conflicts = [path for path in paths if (copy / path).is_file() and CONFLICT.search((copy / path).read_bytes())]
     return ("conflicts", conflicts) if conflicts else ("clean", [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, date, datetime
 
 from rich.console import Console
 from rich.table import Table
@@ -11,17 +12,18 @@ from rich.text import Text
 from .repositories import Report
 
 COLOURS = {"current": "green", "clean": "green", "conflicts": "red", "fails": "red", "not tried": "dim"}
-WIDE = 100  # columns of a terminal that has room for the hosting
 GAP = 2
-TITLES = ("repository", "version", "behind", "drift", "findings", "update", "runs on", "hosting")
-NUMBERS = ("behind", "drift", "findings")
+# In the order shown. A narrow terminal has room for the first group, a wider one for the second, then the third.
+NARROW = ("repository", "version", "behind", "drift", "findings", "update", "runs on")
+WIDTHS = {100: ("age", "updated", "owner"), 125: ("hosting",)}
+NUMBERS = ("age", "behind", "drift", "findings")
 LONGEST_VERSION = 12
 
 
 def show(reports: Sequence[Report], out: Console) -> None:
     """One line a repository, then what there is to say about single ones, then the sums."""
-    titles = TITLES if out.width >= WIDE else TITLES[:-1]
-    rows = [_cells(report)[: len(titles)] for report in reports]
+    titles = (*NARROW, *(title for width, more in WIDTHS.items() if out.width >= width for title in more))
+    rows = [[_cells(report)[title] for title in titles] for report in reports]
     drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
     for title, width in zip(titles, _widths(titles, rows, out.width), strict=True):
         drawn.add_column(
@@ -37,6 +39,8 @@ def show(reports: Sequence[Report], out: Console) -> None:
     for line in _sums(reports):
         out.print(line)
     out.print("behind: releases; drift: platform files changed; findings: of the standards", style="dim")
+    if "age" in titles:
+        out.print("age: days since that version was released; updated: when the project took it", style="dim")
 
 
 def told(report: Report) -> list[str]:
@@ -57,19 +61,28 @@ def update_told(report: Report) -> str:
     return report.update
 
 
-def _cells(report: Report) -> list[str | Text]:
-    ending = Text(update_told(report), style="red" if report.problem else COLOURS[report.update])
-    if report.problem:
-        return [report.name, report.version or "-", "-", "-", "-", ending, "", ""]
-    counts = (report.behind or 0, len(report.drift), sum(report.standards.values()))
-    return [
-        report.name,
-        report.version,
-        *map(str, counts),
-        ending,
-        ", ".join(report.orchestrators),
-        report.hosting,
-    ]
+def _cells(report: Report) -> dict[str, str | Text]:
+    """What each column shows; what is not known is a dash."""
+    return {
+        "repository": report.name,
+        "version": report.version or "-",
+        "age": age(report),
+        "behind": "-" if report.behind is None else str(report.behind),
+        "drift": "-" if report.behind is None else str(len(report.drift)),
+        "findings": str(sum(report.standards.values())),
+        "update": Text(update_told(report), style="red" if report.problem else COLOURS[report.update]),
+        "updated": report.updated or "-",
+        "owner": report.owner or "-",
+        "runs on": ", ".join(report.orchestrators),
+        "hosting": report.hosting,
+    }
+
+
+def age(report: Report) -> str:
+    """Days since the project's version was released."""
+    if not report.released:
+        return "-"
+    return str((datetime.now(UTC).date() - date.fromisoformat(report.released)).days)
 
 
 def _widths(titles: Sequence[str], rows: Sequence[Sequence[str | Text]], room: int) -> list[int]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pathspec
@@ -18,6 +20,7 @@ from copier._vcs import get_repo  # expands gh: and gl: as Copier does
 from packaging.version import InvalidVersion, Version
 
 FETCH_SECONDS = 120
+UPDATE_SCRIPT = "template/[[shared]]/scripts/update.py"
 # Git must not ask for a password behind the progress, fetch large files for a trial, or refresh a repository's index.
 UNSEEN = {"GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1", "GIT_OPTIONAL_LOCKS": "0"}
 
@@ -73,6 +76,18 @@ class Mirror:
             return False
         return True
 
+    def released(self, commit: str) -> str:
+        """The day of the version's commit, as 2026-01-31."""
+        return run_git("log", "-1", "--format=%cs", reference(commit), cwd=self.folder).strip()
+
+    def update_script(self, commit: str) -> ModuleType | None:
+        """What `make update` of that version runs, else the newest release's; None where the template has none.
+
+        It is the template's copy, not the project's: nothing that a repository holds is run.
+        """
+        newest = [tag for _, tag in self.releases[-1:]]
+        return next(filter(None, (_update_script(self.folder, reference(each)) for each in (commit, *newest))), None)
+
     def team_files(self, commit: str, answers: Mapping[str, Any]) -> pathspec.PathSpec:
         """Which paths of a project belong to its team, as the template's manifests of that version say."""
         package = str(answers.get("package_name", "*"))
@@ -103,6 +118,21 @@ def mirror(source: str, folder: Path) -> Mirror:
 def _releases(folder: Path) -> Sequence[tuple[Version, str]]:
     found = [(_version(tag), tag) for tag in run_git("tag", "--list", cwd=folder).split()]
     return sorted((version, tag) for version, tag in found if version and not version.is_prerelease)
+
+
+@cache
+def _update_script(folder: Path, commit: str) -> ModuleType | None:
+    try:
+        source = run_git("show", f"{commit}:{UPDATE_SCRIPT}", cwd=folder)
+    except subprocess.CalledProcessError:
+        return None
+    if "--dry-run" not in source:
+        return None  # of a version that could only try it on the project itself
+    module = ModuleType(f"update_script_{sha256(f'{folder}{commit}'.encode()).hexdigest()[:8]}")
+    module.__file__ = str(folder / UPDATE_SCRIPT)
+    sys.modules[module.__name__] = module  # dataclasses look their module up
+    exec(compile(source, module.__file__, "exec"), module.__dict__)  # noqa: S102  the template is trusted to render, too
+    return module
 
 
 @cache

@@ -1,10 +1,13 @@
-"""What Dagster loads: everything defined in the modules under defs/."""
+"""What Dagster loads: the team's definitions in the modules under defs/, and what all pipelines share."""
 
 from pathlib import Path
 
 import dagster as dg
 
+from .orchestration.dagster.definitions import shared
+
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+    own = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+    return dg.Definitions.merge(own, shared())

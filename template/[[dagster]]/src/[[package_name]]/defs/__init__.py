@@ -1,1 +1,1 @@
-"""Dagster definitions, loaded by themselves: one module per pipeline (team), and what pipelines share (platform)."""
+"""Dagster definitions: whatever stands in the modules of this folder is loaded, a module for each pipeline."""

@@ -1,4 +1,4 @@
-"""Claims: what must be done once, however many processes think it is theirs to do, as sending an alert.
+"""Claims: what must be done once, however many processes think it is theirs to do, such as sending an alert.
 
 A claim is held while the work is done and kept only if it succeeded; a process that dies meanwhile lets go of it. On a
 DuckDB file, which is one machine's, claims are files in var/<env>/claims; else they are rows of the warehouse.
@@ -6,16 +6,17 @@ DuckDB file, which is one machine's, claims are files in var/<env>/claims; else 
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from pathlib import Path
 
-from . import config, logging, warehouse
+from . import config, files, logging, warehouse
 
 TABLE = "platform.claims"
+WAIT_SECONDS = 60  # for another process that holds the claim; longer than one delivery takes
 
 
 @dataclass
@@ -27,9 +28,10 @@ class Claim:
 
 @contextmanager
 def hold(settings: config.Settings, work: str) -> Iterator[Claim]:
-    """Wait until nobody else holds this piece of work, and hold it for the body.
+    """Wait until nobody else holds this piece of work, but no longer than `WAIT_SECONDS`, and hold it for the body.
 
-    Without a working store the work is done rather than left: once too often is better than never.
+    Without a working store, or when another process keeps the claim, the work is done rather than left: once too often
+    is better than never.
     """
     store = _files if settings.warehouse.url.startswith("duckdb:") else _rows
     held = store(settings, work)
@@ -57,37 +59,47 @@ def _leave(held: AbstractContextManager[Claim]) -> None:
 
 
 def _warn(error: Exception) -> None:
-    logging.get_logger().warning("no claims can be kept", error=type(error).__name__, reason=str(error))
+    log = logging.get_logger()
+    log.warning("claim not kept, so this may be done twice", error=type(error).__name__, reason=str(error))
 
 
 @contextmanager
 def _files(settings: config.Settings, work: str) -> Iterator[Claim]:
+    from filelock import FileLock
+
     folder = settings.state / "claims"
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / _digest(work)).open("a+", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        claim = Claim(done=bool(file.read()))
+    file = folder / _digest(work)
+    with FileLock(file.with_suffix(".lock"), timeout=WAIT_SECONDS):
+        claim = Claim(done=_is_done(file, work))
         before = claim.done
         yield claim
         if claim.done and not before:
-            file.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {work}\n")
+            files.replace(file, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {work}\n")
+
+
+def _is_done(file: Path, work: str) -> bool:
+    """Whether the file says so; one that is damaged does not."""
+    return file.exists() and file.read_bytes().endswith(f" {work}\n".encode())
 
 
 @contextmanager
 def _rows(settings: config.Settings, work: str) -> Iterator[Claim]:
     with warehouse.connect(settings) as con:
+        # The server ends a wait, and a session that holds a claim and does nothing any more.
+        warehouse.run(con, f"SET lock_timeout = '{WAIT_SECONDS}s'")
+        warehouse.run(con, f"SET idle_in_transaction_session_timeout = '{WAIT_SECONDS}s'")
         with warehouse.transaction(con, lock=TABLE):
             warehouse.run(con, "CREATE SCHEMA IF NOT EXISTS platform")
             columns = "id text PRIMARY KEY, work text, done_at timestamptz"
             warehouse.run(con, f"CREATE TABLE IF NOT EXISTS {TABLE} ({columns})")
         digest = _digest(work)
         with warehouse.transaction(con, lock=digest):
-            found = con.con.execute(f"SELECT count(*) FROM {TABLE} WHERE id = '{digest}'").fetchone()[0]
-            claim = Claim(done=bool(found))
+            before = bool(warehouse.rows(con, f"SELECT 1 FROM {TABLE} WHERE id = ?", [digest]))
+            claim = Claim(done=before)
             yield claim
-            if claim.done and not found:
-                con.con.execute(f"INSERT INTO {TABLE} VALUES ('{digest}', %s, now())", [work])
+            if claim.done and not before:
+                warehouse.run(con, f"INSERT INTO {TABLE} VALUES (?, ?, now())", [digest, work])
 
 
 def _digest(work: str) -> str:

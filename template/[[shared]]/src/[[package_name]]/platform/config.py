@@ -1,5 +1,6 @@
 """Configuration: config/base.toml, then config/<env>.toml, then environment variables; the later wins.
 
+What differs for one pipeline stands in config/pipelines/<name>.toml, and its ``[env.<env>]`` holds in that environment.
 APP_ENV picks the environment (default dev). Any value can be overridden by a variable: APP_WAREHOUSE__URL for
 ``url`` in ``[warehouse]``. An unknown environment or key fails at start and says what to do.
 """
@@ -8,7 +9,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -16,10 +16,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -57,12 +59,32 @@ class Section(BaseModel):
 
 
 class Schedule(Section):
-    cron: str
+    """cron: five fields; empty when nothing starts the pipeline by itself."""
+
+    cron: str = ""
     timezone: str
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"there is no time zone {name!r}: write one such as Europe/Berlin or UTC") from None
+        return name
+
+
+class Landing(Section):
+    """url: a folder of this machine, relative to the project, or ``s3://``, ``gs://`` or ``az://``.
+
+    It holds a folder for each partition. marker: the file in it that says that the partition's input is complete.
+    """
+
+    url: str = ""
+    marker: str = "_SUCCESS"
 
 
 class Paths(Section):
-    landing: Path
     state: Path
 
 
@@ -97,7 +119,11 @@ class Retries(Section):
 
 
 class Quality(Section):
+    """What a partition must be like to be published. min_rows, max_rows: of what the contract accepts."""
+
     max_quarantined_share: Share
+    min_rows: int = Field(default=0, ge=0)
+    max_rows: int | None = Field(default=None, ge=0)
 
 
 class Alerts(Section):
@@ -139,8 +165,10 @@ class Step(Section):
 
 
 class Pipeline(Section):
-    """What holds for one pipeline, and the steps of it that differ."""
+    """What holds for one pipeline, and the steps of it that differ. orchestrator: the one that schedules it."""
 
+    orchestrator: str
+    landing: Landing = Landing()
     schedule: Schedule
     input_wait: InputWait
     retries: Retries
@@ -152,7 +180,7 @@ class Pipeline(Section):
 
 
 # What a pipeline takes from the settings of all unless it says otherwise.
-INHERITED = tuple(name for name in Pipeline.model_fields if name != "steps")
+INHERITED = tuple(name for name in Pipeline.model_fields if name not in ("steps", "landing"))
 
 
 class Settings(BaseSettings):
@@ -164,6 +192,7 @@ class Settings(BaseSettings):
 
     env: str
     root: Path
+    orchestrator: str
     schedule: Schedule
     paths: Paths
     warehouse: Warehouse
@@ -181,18 +210,13 @@ class Settings(BaseSettings):
     pipelines: dict[str, Pipeline] = {}
 
     def for_pipeline(self, name: str) -> Pipeline:
-        """Settings of a pipeline: those of all, with what ``[pipelines.<name>]`` says instead."""
+        """Settings of a pipeline: those of all, with what config/pipelines/<name>.toml says instead."""
         return self.pipelines.get(name) or Pipeline(**{key: getattr(self, key) for key in INHERITED})
 
     def for_step(self, pipeline: str, step: str) -> Step:
-        """Settings of a step: those of its pipeline, with what ``[pipelines.<name>.steps.<step>]`` says instead."""
+        """Settings of a step: those of its pipeline, with what ``[steps.<step>]`` says instead."""
         whole = self.for_pipeline(pipeline)
         return whole.steps.get(step) or Step(timeout_seconds=whole.step_timeout_seconds, retries=whole.retries)
-
-    @property
-    def landing(self) -> Path:
-        """Folder the input files land in, one sub-folder a day."""
-        return self.root / self.paths.landing
 
     @property
     def state(self) -> Path:
@@ -223,9 +247,10 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         files = TomlConfigSettingsSource(settings_cls, _config_files(), deep_merge=True)
-        return init_settings, env_settings, files
+        return init_settings, env_settings, InitSettingsSource(settings_cls, {"pipelines": _pipeline_files()}), files
 
 
+# pydantic merges sources like this as well, but offers no function for it.
 def _merged(base: Any, over: Any) -> Any:
     """Nested dictionaries as one, the second winning; anything else than dictionaries is replaced."""
     if not (isinstance(base, dict) and isinstance(over, dict)):
@@ -246,10 +271,36 @@ def _config_files() -> list[Path]:
     folder = project_root() / "config"
     if not (folder / "base.toml").is_file():
         raise ConfigError(f"no config/base.toml in {project_root()}: set APP_ROOT to the project's folder")
-    known = sorted(path.stem for path in folder.glob("*.toml") if path.stem != "base")
-    if environment() not in known:
-        raise ConfigError(f"unknown environment {environment()!r} in APP_ENV: use one of {', '.join(known)}")
+    if environment() not in environments():
+        raise ConfigError(f"unknown environment {environment()!r} in APP_ENV: use one of {', '.join(environments())}")
     return [folder / "base.toml", folder / f"{environment()}.toml"]
+
+
+def environments() -> list[str]:
+    """Names of the environments: those with a file in config/."""
+    return sorted(path.stem for path in (project_root() / "config").glob("*.toml") if path.stem != "base")
+
+
+def pipeline_names() -> list[str]:
+    """Names of the pipelines: the packages in ``pipelines/``."""
+    return sorted(path.parent.name for path in PIPELINES.glob("*/__init__.py"))
+
+
+def _pipeline_files() -> dict[str, Any]:
+    """What config/pipelines/ says in this environment, by pipeline."""
+    found = {}
+    for file in sorted((project_root() / "config" / "pipelines").glob("*.toml")):
+        shown = file.relative_to(project_root())
+        try:
+            content = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{shown} is not valid TOML: {error}") from None
+        by_environment = content.pop("env", {})
+        for name in by_environment:
+            if name not in environments():
+                raise ConfigError(f"{shown}: [env.{name}] is no environment; {suggestion(name, environments())}")
+        found[file.stem] = _merged(content, by_environment.get(environment(), {}))
+    return found
 
 
 @lru_cache(maxsize=1)
@@ -262,7 +313,7 @@ def load() -> Settings:
     try:
         settings = Settings(env=environment(), root=project_root())
     except ValidationError as error:
-        raise ConfigError(_told(error)) from None
+        raise ConfigError(_message(error)) from None
     except SettingsError as error:
         raise ConfigError(f"{error}: give single values, such as {ENV_PREFIX}WAREHOUSE__URL") from None
     except tomllib.TOMLDecodeError as error:
@@ -271,14 +322,17 @@ def load() -> Settings:
     return settings
 
 
-def _told(error: ValidationError) -> str:
+def _message(error: ValidationError) -> str:
     """The first mistake, where it may stand, and what to write."""
     first = error.errors(include_input=False)[0]
     path = [str(part) for part in first["loc"] if str(part).replace("-", "_").isidentifier()]  # the rest are types
-    key = ".".join(path)
-    places = f"config/{environment()}.toml, config/base.toml or {ENV_PREFIX}{'__'.join(path).upper()}"
+    variable = f"{ENV_PREFIX}{'__'.join(path).upper()}"
+    if path[0] == "pipelines" and len(path) > 1:
+        key, places = ".".join(path[2:]), f"config/pipelines/{path[1]}.toml or {variable}"
+    else:
+        key, places = ".".join(path), f"config/{environment()}.toml, config/base.toml or {variable}"
     if first["type"] == "extra_forbidden":
-        return f"unknown key {key} in {places}: {_suggestion(path[-1], _keys_beside(path))}"
+        return f"unknown key {key} in {places}: {suggestion(path[-1], _keys_beside(path))}"
     problem = first["msg"].removeprefix("Value error, ")
     return f"{key}: {problem[0].lower()}{problem[1:]}; see {places}"
 
@@ -291,9 +345,10 @@ def _keys_beside(path: Sequence[str]) -> list[str]:
     return sorted(section.model_fields)
 
 
-def _suggestion(given: str, known: Sequence[str]) -> str:
+def suggestion(given: str, known: Sequence[str]) -> str:
+    """What to write instead of a name that does not exist."""
     close = get_close_matches(given, known, n=1)
-    return f"did you mean {close[0]}?" if close else f"use one of {', '.join(known)}"
+    return f"did you mean {close[0]}?" if close else f"use one of {', '.join(known) or 'none'}"
 
 
 def _refuse_unknown_variables() -> None:
@@ -302,20 +357,18 @@ def _refuse_unknown_variables() -> None:
     for name in sorted(os.environ):
         if name.startswith(ENV_PREFIX) and not name.startswith(SECRET_PREFIX) and name.split("__")[0] not in known:
             raise ConfigError(
-                f"unknown variable {name}: {_suggestion(name.split('__')[0], known)} config/base.toml shows the keys"
+                f"unknown variable {name}: {suggestion(name.split('__')[0], known)} config/base.toml shows the keys"
             )
 
 
 def _refuse_unknown_pipelines(given: Mapping[str, Pipeline]) -> None:
     """A pipeline or step that is not there: what is said about it would do nothing."""
-    known = sorted(path.stem for path in PIPELINES.iterdir() if not path.name.startswith(("_", ".")))
-    for name, pipeline in given.items():
-        if name not in known:
-            raise ConfigError(f"pipelines.{name}: there is no such pipeline; {_suggestion(name, known)}")
-        file = PIPELINES / name / "steps.py"
-        if not file.is_file():
-            continue
-        steps = re.findall(r"^def ([a-z]\w*)\(", file.read_text(encoding="utf-8"), re.MULTILINE)
-        for step in pipeline.steps:
-            if step not in steps:
-                raise ConfigError(f"pipelines.{name}.steps.{step}: there is no such step; {_suggestion(step, steps)}")
+    from . import pipelines  # which reads the configuration
+
+    for name, own in given.items():
+        if name not in pipeline_names():
+            remedy = suggestion(name, pipeline_names())
+            raise ConfigError(f"config/pipelines/{name}.toml: there is no pipeline {name}; {remedy}")
+        for step in own.steps:
+            if step not in (steps := pipelines.get(name).steps):
+                raise ConfigError(f"config/pipelines/{name}.toml: there is no step {step}; {suggestion(step, steps)}")

@@ -1,14 +1,18 @@
-"""Errors of a pipeline, by what a retry can do about them. Every orchestrator retries by this distinction."""
+"""Errors of a pipeline, by what a retry can do about them, and the exit codes that stand for them.
+
+Every orchestrator retries by this distinction. One that starts the project's command in a container sees the exit code
+only.
+"""
 
 from __future__ import annotations
 
 
 class PermanentError(Exception):
-    """Trying again gives the same result: wrong input, a broken contract. Not retried."""
+    """Another attempt gives the same result: wrong input, a broken contract. It is not retried."""
 
 
 class InputNotReady(Exception):
-    """The day's input has not arrived yet. Waited for, then reported."""
+    """The partition's input has not arrived yet. The run waits for it, then reports it."""
 
 
 class InputError(PermanentError):
@@ -16,7 +20,7 @@ class InputError(PermanentError):
 
 
 class ContractError(PermanentError):
-    """The data breaks its contract beyond what may be put into quarantine; nothing was published."""
+    """More rows break the contract than may go to quarantine; nothing was published."""
 
 
 class ConfigError(PermanentError):
@@ -28,9 +32,40 @@ class SecretError(PermanentError):
 
 
 class SecretsUnavailable(Exception):
-    """The secrets backend does not answer; trying again may help."""
+    """The secrets backend does not answer; another attempt may help."""
+
+
+class SourceUnavailable(Exception):
+    """The place that input comes from does not answer; another attempt may help."""
+
+
+class PartitionBusy(Exception):
+    """Another run works on the same partition; another attempt may find it published."""
+
+
+class PartitionTaken(PermanentError):
+    """Another run has taken this partition over, so this one must not publish it."""
+
+
+# What the project's command exits with; docs/conventions.md shows the table. A process that is killed (137, 143) counts
+# as transient. Numbers as in sysexits.h.
+OK, PERMANENT, USAGE, BAD_ROWS, NO_INPUT, TRANSIENT, CONFIGURATION = 0, 1, 2, 65, 66, 75, 78
+INTERRUPTED = 130
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether another attempt may succeed. What we do not know better about is worth trying again."""
+    """Whether another attempt may succeed. Errors that nobody has classified are worth another attempt."""
     return not isinstance(error, (PermanentError, InputNotReady))
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code that stands for this error."""
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    if isinstance(error, ContractError):
+        return BAD_ROWS
+    if isinstance(error, InputNotReady):
+        return NO_INPUT
+    if isinstance(error, (ConfigError, SecretError)):
+        return CONFIGURATION
+    return TRANSIENT if is_transient(error) else PERMANENT

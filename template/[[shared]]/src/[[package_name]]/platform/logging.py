@@ -18,6 +18,8 @@ from structlog.typing import EventDict, Processor
 from . import config, masking, telemetry
 
 CONTEXT = ("env", "pipeline", "step", "run_id", "partition", "attempt")
+# What identifies a line is never masked: it comes from the platform, and a line without it helps nobody.
+STRUCTURE = (*CONTEXT, "timestamp", "level", "logger")
 
 
 def get_logger() -> structlog.stdlib.BoundLogger:
@@ -98,7 +100,11 @@ def _complete(env: str) -> Processor:
 
 
 def _mask(_: Any, __: str, event: EventDict) -> EventDict:
-    return masking.mask_all(event)
+    error = event["exc_info"] if isinstance(event.get("exc_info"), BaseException) else sys.exc_info()[1]
+    if event.get("exc_info") and error:
+        masking.scrub(error)  # an engine may show it in a form of its own
+    untouched = (*STRUCTURE, "exc_info")
+    return {key: value if key in untouched else masking.mask_all(value) for key, value in event.items()}
 
 
 def _add_to(processors: list[Processor]) -> None:

@@ -1,27 +1,31 @@
 """Metrics of the steps for Prometheus: a text file per pipeline in var/<env>/metrics/, for a textfile collector.
 
-A Pushgateway gets the same when ``[metrics]`` names one. Counters go on from one process to the next, through the file.
-The format is written here: loading Prometheus's own client takes longer than all the steps of a small day.
+A Pushgateway gets the same when ``[metrics]`` names one. The Prometheus client keeps counters in memory, and its mode
+for several processes leaves a file for each of them, while every step may be a process of its own. So the text file is
+the state: a step reads it, adds to it and replaces it, under a lock.
 """
 
 from __future__ import annotations
 
-import fcntl
 import time
-import urllib.request
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import logging
+from . import files, logging, outgoing, schedules
+from .runs import current_run
 
 if TYPE_CHECKING:
+    from prometheus_client import Metric
+
     from .config import Settings
     from .steps import StepReport
 
-PUBLISH = "publish"
-PUSH_SECONDS = 3
-# Name: type, and what it tells. All have the labels env and pipeline, those of a step also step.
+PUSH_SECONDS = 3  # for the whole call; a Pushgateway that hangs costs a process no more than once that
+LOCK_SECONDS = 10
+# Name: type and description. All have the labels env and pipeline, those of a step also step.
 METRICS = {
     "pipeline_step_attempts_total": ("counter", "Attempts of a step, the first ones and retries."),
     "pipeline_step_failures_total": ("counter", "Attempts that failed, by class of the error."),
@@ -30,86 +34,137 @@ METRICS = {
     "pipeline_step_duration_seconds": ("gauge", "Wall time of the last attempt."),
     "pipeline_rows_total": ("counter", "Rows by what became of them, published by table."),
     "pipeline_published_timestamp_seconds": ("gauge", "When a partition was published last."),
-    "pipeline_newest_partition_timestamp_seconds": ("gauge", "Start in UTC of the newest partition published."),
+    "pipeline_newest_partition_timestamp_seconds": ("gauge", "Start of the newest partition published."),
+    "pipeline_due_timestamp_seconds": ("gauge", "When the partition after it must be published: its tick and the SLA."),
 }
-Series = dict[str, float]  # by name and labels, as in the file
+Key = tuple[str, tuple[tuple[str, str], ...]]  # name and labels
 
 
 def record(report: StepReport, settings: Settings) -> None:
     """Add a finished step to the metrics. Never raises: what is measured matters more than the measure."""
+    failed = "metrics not recorded"
     try:
-        folder = settings.state / "metrics"
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / f"{report.pipeline}.prom"
-        with file.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # parallel runs take turns
-            series = _read(file)
-            _add(series, report, settings.env)
-            text = _text(series)
-            new = file.with_suffix(".new")
-            new.write_text(text, encoding="utf-8")
-            new.replace(file)  # readers never see half of it
+        metrics = _add_to_file(report, settings)
         if settings.metrics.pushgateway_url:
-            _push(settings, report.pipeline, text)
+            failed = "metrics not pushed"
+            _push(metrics, report.pipeline.name, settings)
     except Exception as error:  # noqa: BLE001
-        logging.get_logger().warning("metrics not recorded", error=type(error).__name__, reason=str(error))
+        logging.get_logger().warning(failed, error=type(error).__name__, reason=str(error))
 
 
-def _add(series: Series, report: StepReport, env: str) -> None:
-    from .steps import current_run
+@dataclass
+class Metrics:
+    """The metrics of one pipeline in one environment, as a collector of the Prometheus client."""
 
-    pipeline = {"env": env, "pipeline": report.pipeline}
-    step = {**pipeline, "step": report.step}
+    labels: dict[str, str]
+    values: dict[Key, float] = field(default_factory=dict)
 
-    def count(name: str, by: float = 1, **more: str) -> None:
-        series[_key(name, step | more)] = series.get(_key(name, step | more), 0) + by
+    def get(self, name: str, **more: str) -> float:
+        return self.values.get(self._key(name, more), 0)
 
-    count("pipeline_step_attempts_total")
-    series[_key("pipeline_step_failed", step)] = int(report.failed)
-    series[_key("pipeline_step_attempt", step)] = current_run().attempt
-    series[_key("pipeline_step_duration_seconds", step)] = report.seconds
+    def set(self, name: str, value: float, **more: str) -> None:
+        self.values[self._key(name, more)] = value
+
+    def count(self, name: str, by: float = 1, **more: str) -> None:
+        self.set(name, self.get(name, **more) + by, **more)
+
+    def drop(self, name: str) -> None:
+        self.values.pop(self._key(name, {}), None)
+
+    def collect(self) -> Iterator[Metric]:
+        from prometheus_client import Metric
+
+        for name, (kind, description) in METRICS.items():
+            metric = Metric(name.removesuffix("_total"), description, kind)
+            for (sample, labels), value in sorted(self.values.items()):
+                if sample == name:
+                    metric.add_sample(name, dict(labels), value)
+            if metric.samples:
+                yield metric
+
+    def load(self, text: str) -> None:
+        """Add what a text says about this pipeline and skip the rest. Raises what the parser raises on damaged text."""
+        from prometheus_client.parser import text_string_to_metric_families
+
+        for sample in (sample for family in text_string_to_metric_families(text) for sample in family.samples):
+            if sample.name in METRICS and self.labels.items() <= sample.labels.items() and isfinite(sample.value):
+                self.values[sample.name, tuple(sorted(sample.labels.items()))] = sample.value
+
+    def _key(self, name: str, more: dict[str, str]) -> Key:
+        return name, tuple(sorted((self.labels | more).items()))
+
+
+def _add_to_file(report: StepReport, settings: Settings) -> Metrics:
+    from filelock import FileLock
+    from prometheus_client import generate_latest
+
+    folder = settings.state / "metrics"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{report.pipeline.name}.prom"
+    with FileLock(file.with_suffix(".lock"), timeout=LOCK_SECONDS):  # parallel runs take turns
+        metrics = _read(file, {"env": settings.env, "pipeline": report.pipeline.name})
+        _add(metrics, report, settings)
+        files.replace(file, generate_latest(metrics).decode())
+    return metrics
+
+
+def _read(file: Path, labels: dict[str, str]) -> Metrics:
+    """What the file says. One that is damaged is set aside, and counting starts again, as after a restart."""
+    metrics = Metrics(labels)
+    if not file.exists():
+        return metrics
+    try:
+        metrics.load(file.read_bytes().decode())
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001  whatever the parser makes of such a text
+        aside = file.with_suffix(".damaged")
+        file.replace(aside)
+        log = logging.get_logger()
+        log.warning(
+            "damaged metrics file set aside, counters start again", file=str(aside), reason=repr(str(error))[:80]
+        )
+        return Metrics(labels)
+    return metrics
+
+
+def _add(metrics: Metrics, report: StepReport, settings: Settings) -> None:
+    step = report.step
+    metrics.count("pipeline_step_attempts_total", step=step)
+    metrics.set("pipeline_step_failed", int(report.failed), step=step)
+    metrics.set("pipeline_step_attempt", current_run().attempt, step=step)
+    metrics.set("pipeline_step_duration_seconds", report.seconds, step=step)
     if report.failed:
-        count("pipeline_step_failures_total", error=report.error)
+        metrics.count("pipeline_step_failures_total", step=step, error=report.error)
         return
     for kind, rows in report.rows.items():
         # What the publishing step counts are rows by table.
-        labels = {"kind": "published", "table": kind} if report.step == PUBLISH else {"kind": kind}
-        count("pipeline_rows_total", by=rows, **labels)
-    if report.step == PUBLISH:
-        newest = _key("pipeline_newest_partition_timestamp_seconds", pipeline)
-        day = datetime.combine(report.partition, datetime.min.time(), UTC).timestamp()
-        series[newest] = max(series.get(newest, day), day)
-        series[_key("pipeline_published_timestamp_seconds", pipeline)] = time.time()
+        labels = {"kind": "published", "table": kind} if report.publishes else {"kind": kind}
+        metrics.count("pipeline_rows_total", by=rows, step=step, **labels)
+    if report.publishes:
+        _add_publication(metrics, report, settings)
 
 
-def _key(name: str, labels: dict[str, str]) -> str:
-    shown = (f'{label}="{_escaped(value)}"' for label, value in labels.items())
-    return f"{name}{{{','.join(shown)}}}"
+def _add_publication(metrics: Metrics, report: StepReport, settings: Settings) -> None:
+    metrics.set("pipeline_published_timestamp_seconds", time.time())
+    start = report.partition.start
+    if start and start.timestamp() < metrics.get("pipeline_newest_partition_timestamp_seconds"):
+        return  # an older partition says nothing about the newest one
+    if start:
+        metrics.set("pipeline_newest_partition_timestamp_seconds", start.timestamp())
+    if tick := schedules.tick_after(report.pipeline, report.partition):
+        sla_seconds = settings.for_pipeline(report.pipeline.name).sla_seconds
+        metrics.set("pipeline_due_timestamp_seconds", tick.timestamp() + sla_seconds)
+    else:
+        metrics.drop("pipeline_due_timestamp_seconds")
 
 
-def _escaped(value: str) -> str:
-    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+def _push(metrics: Metrics, pipeline: str, settings: Settings) -> None:
+    from prometheus_client import push_to_gateway
 
+    group = {"env": settings.env, "pipeline": pipeline}
 
-def _read(file: Path) -> Series:
-    if not file.exists():
-        return {}
-    lines = file.read_text(encoding="utf-8").splitlines()
-    pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
-    return {key: float(value) for key, _, value in pairs}
+    def push() -> None:
+        push_to_gateway(settings.metrics.pushgateway_url, "pipelines", metrics, group, timeout=PUSH_SECONDS)
 
-
-def _text(series: Series) -> str:
-    lines: list[str] = []
-    for name, (kind, told) in METRICS.items():
-        found = [f"{key} {value}" for key, value in sorted(series.items()) if key.startswith(f"{name}{{")]
-        lines += [f"# HELP {name} {told}", f"# TYPE {name} {kind}", *found] if found else []
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _push(settings: Settings, pipeline: str, text: str) -> None:
-    group = f"metrics/job/pipelines/env/{settings.env}/pipeline/{pipeline}"
-    address = f"{settings.metrics.pushgateway_url.rstrip('/')}/{group}"
-    request = urllib.request.Request(address, text.encode(), method="PUT")  # noqa: S310  configured by us
-    with urllib.request.urlopen(request, timeout=PUSH_SECONDS):  # noqa: S310
-        return
+    outgoing.within(PUSH_SECONDS, push, key="pushgateway")

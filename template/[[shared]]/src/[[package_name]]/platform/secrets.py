@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from . import masking
+from . import masking, outgoing
 from .config import REFERENCE, SECRET_PREFIX, load, project_root
-from .errors import ConfigError, SecretError, SecretsUnavailable
+from .errors import CONFIGURATION, ConfigError, SecretError, SecretsUnavailable
 
 if TYPE_CHECKING:
     from .config import Secrets, Settings
 
+READ_SECONDS = 60  # for one secret, with the repeated calls that a vendor's client makes
 _verified: set[tuple[str, ...]] = set()
 
 
@@ -36,29 +37,29 @@ def resolve(value: str, secrets: Secrets) -> str:
         place = PLACES[secrets.backend]
         raise SecretError(f"{value} cannot be looked up: write {place} into config/ as [secrets] location")
     try:
-        found = BACKENDS[secrets.backend](name, secrets)
+        secret = outgoing.within(READ_SECONDS, lambda: BACKENDS[secrets.backend](name, secrets))
     except Exception as error:  # noqa: BLE001  each vendor's client has errors of its own
         problem = f"cannot read {value} from {secrets.backend}: {type(error).__name__}"
         if _is_outage(error):
             raise SecretsUnavailable(f"{problem}; it does not answer") from None
         raise SecretError(f"{problem}; check its name, and that this process may read it") from None
-    if not found:
+    if not secret:
         remedy = REMEDIES[secrets.backend].format(variable=_variable(name))
         raise SecretError(f"{value} is empty in {secrets.backend}: {remedy}")
-    masking.add(found)
-    return found
+    masking.add(secret, value)
+    return secret
 
 
 def verify(settings: Settings) -> None:
-    """Read every secret that the configuration refers to, once per process: what is missing is told before any work.
+    """Read every secret that the configuration refers to, so that a missing one stops a run before any work.
 
-    Raises as `resolve`.
+    Reads them once per process. Raises as `resolve`.
     """
-    wanted = tuple(sorted(set(references(settings.model_dump()))))
-    key = (settings.env, *settings.secrets.model_dump().values(), *wanted)
+    needed = tuple(sorted(set(references(settings.model_dump()))))
+    key = (settings.env, *settings.secrets.model_dump().values(), *needed)
     if key in _verified:
         return
-    for reference in wanted:
+    for reference in needed:
         resolve(reference, settings.secrets)
     _verified.add(key)
 
@@ -75,13 +76,13 @@ def references(value: Any) -> Iterator[str]:
             yield from references(each)
 
 
-# What the clients raise when they reach nobody, or somebody who is out of order; each by the name of its class.
+# What the clients raise when the backend cannot be reached or is out of order; each by the name of its class.
 OUTAGES = {
     *("EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ConnectionClosedError"),  # AWS
     *("ServiceUnavailable", "InternalServerError", "DeadlineExceeded", "RetryError", "TooManyRequests"),  # Google
     *("ServiceRequestError", "ServiceResponseError"),  # Azure
     *("VaultDown", "BadGateway", "RateLimitExceeded"),  # Vault
-    *("ConnectionError", "Timeout", "TransportError"),  # the HTTP libraries beneath
+    *("ConnectionError", "Timeout", "TimeoutError", "TransportError"),  # the HTTP libraries beneath
 }
 
 
@@ -156,7 +157,7 @@ BACKENDS = {
     "azure_key_vault": _azure_key_vault,
     "hashicorp_vault": _hashicorp_vault,
 }
-# What `location` is, for the backends that are nowhere without it.
+# What `location` is, for the backends that cannot be found without it.
 PLACES = {"google_secret_manager": "the id of the Google Cloud project", "azure_key_vault": "the URL of the vault"}
 REMEDIES = {
     "environment": "set the variable {variable}, or write it into .env on a laptop",
@@ -168,19 +169,22 @@ REMEDIES = {
 
 
 def main() -> int:
-    """Tell of every reference in the configuration whether it can be read: `make secrets`."""
+    """Say of every reference in the configuration whether it can be read: `make secrets`.
+
+    A warning names those that are too weak to be masked everywhere.
+    """
     settings = load()
-    found = sorted(set(references(settings.model_dump())))
-    print(f"{len(found)} secrets of {settings.env} in {settings.secrets.backend}")
+    names = sorted(set(references(settings.model_dump())))
+    print(f"{len(names)} secrets of {settings.env} in {settings.secrets.backend}", flush=True)
     unread = 0
-    for reference in found:
+    for reference in names:
         try:
             resolve(reference, settings.secrets)
-            print(f"  {reference}   readable")
+            print(f"  {reference}   readable", flush=True)
         except (SecretError, SecretsUnavailable) as error:
             unread += 1
             print(f"error: {error}", file=sys.stderr)
-    return 1 if unread else 0
+    return CONFIGURATION if unread else 0
 
 
 if __name__ == "__main__":

@@ -8,23 +8,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import date
+from typing import TYPE_CHECKING
 
 from structlog.contextvars import bound_contextvars
 
 from . import config, logging, masking, metrics, secrets, telemetry, warehouse
-from .errors import InputNotReady, PermanentError, SecretsUnavailable
+from .errors import InputNotReady, PartitionBusy, PermanentError, SecretsUnavailable, SourceUnavailable
+from .runs import current_run
 
-
-@dataclass(frozen=True)
-class Run:
-    """The engine's run that a step belongs to. attempt: of this step, from 1. url: where the engine shows the run."""
-
-    id: str = ""
-    attempt: int = 1
-    url: str = ""
+if TYPE_CHECKING:
+    from .partitions import Partition
+    from .pipelines import Pipeline
 
 
 @dataclass
@@ -34,8 +29,8 @@ class StepReport:
     error: class of the error that ended it, empty when it did not fail.
     """
 
-    pipeline: str
-    partition: date
+    pipeline: Pipeline
+    partition: Partition
     step: str
     seconds: float = 0.0
     rows: dict[str, int] = field(default_factory=dict)
@@ -43,32 +38,27 @@ class StepReport:
     failed: bool = False
     error: str = ""
 
+    @property
+    def publishes(self) -> bool:
+        """Whether this is the step that publishes: its rows are counted by table."""
+        return self.step == self.pipeline.steps[-1]
+
 
 # Errors whose message is a sentence of ours.
-EXPECTED = (PermanentError, InputNotReady, SecretsUnavailable, warehouse.WarehouseError)
+EXPECTED = (
+    PermanentError,
+    InputNotReady,
+    PartitionBusy,
+    SourceUnavailable,
+    SecretsUnavailable,
+    warehouse.WarehouseError,
+)
 Watcher = Callable[[StepReport], None]
 watchers: list[Watcher] = []
-_run: ContextVar[Run | None] = ContextVar("run", default=None)
 
 
 @contextmanager
-def run_context(run_id: str, attempt: int = 1, run_url: str = "") -> Iterator[Run]:
-    """Engines wrap each call of a step in this: its logs, metrics and alerts then name the run and the attempt."""
-    run = Run(run_id, attempt, run_url)
-    token = _run.set(run)
-    try:
-        with bound_contextvars(run_id=run_id, attempt=attempt):
-            yield run
-    finally:
-        _run.reset(token)
-
-
-def current_run() -> Run:
-    return _run.get() or Run()
-
-
-@contextmanager
-def step(pipeline: str, name: str, partition: date) -> Iterator[StepReport]:
+def step(pipeline: Pipeline, name: str, partition: Partition) -> Iterator[StepReport]:
     """Run the body as one step: bind its context to the logs, time it, report how it ended.
 
     Secrets that the configuration refers to are read first, so a missing one ends a run at its first step.
@@ -76,7 +66,7 @@ def step(pipeline: str, name: str, partition: date) -> Iterator[StepReport]:
     settings = config.load()
     logging.configure(settings)
     report = StepReport(pipeline, partition, name)
-    context = {"env": settings.env, "pipeline": pipeline, "step": name, "partition": partition.isoformat()}
+    context = {"env": settings.env, "pipeline": pipeline.name, "step": name, "partition": partition.key}
     log = logging.get_logger().bind(**context)
     start = time.perf_counter()
     run = current_run()

@@ -6,11 +6,14 @@ in a process of its own. Engines' lines are not sent: they have exporters of the
 
 from __future__ import annotations
 
+import atexit
 import logging
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+import os
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from hashlib import sha256
+from threading import Event, Thread
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +24,9 @@ if TYPE_CHECKING:
     from opentelemetry.sdk._logs import LoggerProvider
     from opentelemetry.sdk.trace import TracerProvider
 
-SEND_SECONDS = 3  # per batch; a collector that is down costs a step no more than twice that
+SEND_SECONDS = 3  # a collector that does not answer costs each step no more than this, and the process's end as much
 SERVICE = __name__.split(".")[0]
-logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)  # says once a second that nobody answers
+logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)  # repeats every second that nobody answers
 
 
 @contextmanager
@@ -38,7 +41,7 @@ def span(settings: config.Settings, run_id: str, attributes: dict[str, Any]) -> 
         return
     from opentelemetry import trace
 
-    spans, logs = _providers(settings.telemetry.otlp_endpoint, settings.env)
+    spans, _, sender = _providers(settings.telemetry.otlp_endpoint, settings.env)
     more: dict[str, Any] = {}
     name = f"{attributes['pipeline']} {attributes['step']}"
     tracer = spans.get_tracer(SERVICE)
@@ -52,9 +55,7 @@ def span(settings: config.Settings, run_id: str, attributes: dict[str, Any]) -> 
             finally:
                 current.set_attributes(more)
     finally:
-        # An engine may end this process without giving it time to say goodbye.
-        spans.force_flush(SEND_SECONDS * 1000)
-        logs.force_flush(SEND_SECONDS * 1000)
+        sender.send()  # an engine may end this process without running what is registered for its end
 
 
 def emit(_: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -76,7 +77,7 @@ def emit(_: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping
 
 
 @lru_cache(maxsize=1)
-def _providers(endpoint: str, env: str) -> tuple[TracerProvider, LoggerProvider]:
+def _providers(endpoint: str, env: str) -> tuple[TracerProvider, LoggerProvider, Sender]:
     try:
         from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -91,11 +92,46 @@ def _providers(endpoint: str, env: str) -> tuple[TracerProvider, LoggerProvider]
             "default-groups in pyproject.toml and run make setup"
         ) from None
     resource = Resource.create({"service.name": SERVICE, "deployment.environment.name": env})
-    spans, logs = TracerProvider(resource=resource), LoggerProvider(resource=resource)
+    # Their own way to end waits for half a minute.
+    spans = TracerProvider(resource=resource, shutdown_on_exit=False)
+    logs = LoggerProvider(resource=resource, shutdown_on_exit=False)
     base = endpoint.rstrip("/")
     spans.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{base}/v1/traces", timeout=SEND_SECONDS)))
     logs.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(f"{base}/v1/logs", timeout=SEND_SECONDS)))
-    return spans, logs
+    sender = Sender(lambda: (spans.force_flush(), logs.force_flush()))
+    atexit.register(sender.send)
+    return spans, logs, sender
+
+
+class Sender:
+    """Sends what is queued, and waits for it no longer than `SEND_SECONDS`: the library's own flush has no deadline.
+
+    Its one thread starts early, because none can be started while a process ends.
+    """
+
+    def __init__(self, flush: Callable[[], object]) -> None:
+        self.flush = flush
+        self._start()
+
+    def send(self) -> None:
+        if self.process != os.getpid():
+            self._start()
+        self.done.clear()
+        self.wanted.set()
+        self.done.wait(SEND_SECONDS)
+
+    def _start(self) -> None:
+        """Start the thread, again in a process that was forked: threads do not come along."""
+        self.process, self.wanted, self.done = os.getpid(), Event(), Event()
+        Thread(target=self._work, daemon=True, name="telemetry").start()
+
+    def _work(self) -> None:
+        while True:
+            self.wanted.wait()
+            self.wanted.clear()
+            with suppress(Exception):
+                self.flush()
+            self.done.set()
 
 
 def _trace_of(attributes: dict[str, Any], run_id: str) -> Any:

@@ -6,12 +6,13 @@ default schema and are only ever replaced a partition at a time, in one transact
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from . import config, secrets
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from ibis.backends.sql import SQLBackend
 
+    from .partitions import Partition
+
 STAGING = "staging"
+LONGEST_NAME = 63
 LOCK_POLL_SECONDS = 0.05
+CONNECT_SECONDS = 30
 ROWS_AT_ONCE = 100_000
 
 
@@ -103,6 +108,7 @@ def _open_postgresql(settings: config.Settings) -> SQLBackend:
             user=parts.username,
             password=password,
             database=parts.path.lstrip("/"),
+            connect_timeout=CONNECT_SECONDS,
         )
     except psycopg.OperationalError as error:
         raise WarehouseError(f"cannot reach {describe(settings)}: {str(error).splitlines()[0]}") from None
@@ -133,9 +139,28 @@ def _roll_back(con: SQLBackend) -> None:
         return
 
 
-def run(con: SQLBackend, sql: str) -> None:
-    """Execute one statement that returns nothing."""
-    con.con.execute(sql)
+def run(con: SQLBackend, sql: str, values: Sequence[Any] = ()) -> None:
+    """Execute one statement that returns nothing. values: for its question marks."""
+    _execute(con, sql, values)
+
+
+def rows(con: SQLBackend, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """All rows of a query. values: for its question marks."""
+    return _execute(con, sql, values).fetchall()
+
+
+def _execute(con: SQLBackend, sql: str, values: Sequence[Any]) -> Any:
+    if not values:
+        return con.con.execute(sql)
+    return con.con.execute(sql if con.name == "duckdb" else sql.replace("?", "%s"), list(values))
+
+
+def has(con: SQLBackend, table: str) -> bool:
+    """Whether there is a table of this name, ``schema.table`` or one of the default schema."""
+    schema, _, name = table.rpartition(".")
+    where = "table_schema = ?" if schema else "table_schema = current_schema()"
+    found = f"SELECT 1 FROM information_schema.tables WHERE table_name = ? AND {where}"
+    return bool(rows(con, found, [name, *([schema] if schema else [])]))
 
 
 def _write(con: SQLBackend, sql: str) -> int:
@@ -156,8 +181,10 @@ def to_sql(con: SQLBackend, rows: ir.Table) -> str:
     return _statements[key]
 
 
-def staging_name(pipeline: str, day: date, step: str) -> str:
-    return f"{pipeline}_{day:%Y%m%d}_{step}"
+def staging_name(pipeline: str, partition: Partition, part: str) -> str:
+    """Name of a staging table, of at most 63 bytes as PostgreSQL takes it."""
+    name = f"{pipeline}_{partition.key.replace('-', '')}_{part}"
+    return name if len(name) <= LONGEST_NAME else f"{name[:30]}_{sha256(name.encode()).hexdigest()[:24]}"
 
 
 def staged(con: SQLBackend, name: str) -> ir.Table:
@@ -218,7 +245,16 @@ def _clear_staged(con: SQLBackend, name: str) -> None:
     drop_staged(con, name)
 
 
+def staged_by(con: SQLBackend, pipeline: str) -> list[str]:
+    """Names of the staging tables of a pipeline."""
+    selected = "SELECT table_name FROM information_schema.tables WHERE table_schema = ?"
+    form = re.compile(rf"{re.escape(pipeline)}_(all|[0-9]{{6,8}}(T[0-9]{{2}}Z)?)_[a-z]+")
+    return [name for (name,) in rows(con, selected, [STAGING]) if form.fullmatch(name)]
+
+
 def drop_staged(con: SQLBackend, *names: str) -> None:
+    if not names:
+        return
     # In one go, as each is a transaction; with the views of `name_staged`.
     run(con, "; ".join(f'DROP TABLE IF EXISTS {STAGING}."{name}" CASCADE' for name in names))
 
@@ -245,10 +281,17 @@ def _load_postgres(con: SQLBackend, name: str, rows: pa.RecordBatchReader) -> in
 LOADERS = {"duckdb": _load_duckdb, "postgres": _load_postgres}
 
 
-def replace_partition(con: SQLBackend, column: str, day: date, tables: Mapping[str, ir.Table]) -> dict[str, int]:
-    """Replace the rows of one day in each table, all in one transaction; a missing table is created.
+def replace_partition(
+    con: SQLBackend,
+    column: str,
+    partition: Partition,
+    tables: Mapping[str, ir.Table],
+    done: Callable[[Mapping[str, int]], None],
+) -> dict[str, int]:
+    """Replace one partition in each table, all in one transaction; a missing table is created.
 
-    column: the partition column, which every table has. Returns the number of rows in the new partition by table.
+    column: the partition column of every table, see `Partition.predicate`; empty without partitions.
+    done: called within the transaction with the rows in the new partition by table, which are also returned.
     """
     existing = _published(con)
     written = {}
@@ -256,21 +299,12 @@ def replace_partition(con: SQLBackend, column: str, day: date, tables: Mapping[s
         for name, rows in tables.items():
             if name not in existing:
                 _create_like(con, name, rows)
-            run(con, f"DELETE FROM \"{name}\" WHERE {column} = DATE '{day.isoformat()}'")
+            is_date = bool(column) and rows.schema()[column].is_date()
+            run(con, f'DELETE FROM "{name}" WHERE {partition.predicate(column, is_date)}')
             columns = ", ".join(f'"{label}"' for label in rows.columns)
             written[name] = _write(con, f'INSERT INTO "{name}" ({columns}) {to_sql(con, rows)}')
+        done(written)
     return written
-
-
-def missing(table: str, column: str, days: list[date]) -> list[date]:
-    """Those of the days that a published table has no rows of; all of them when there is no such table."""
-    with connect() as con:
-        if table not in _published(con):
-            return days
-        span = f"BETWEEN DATE '{min(days).isoformat()}' AND DATE '{max(days).isoformat()}'"
-        found = con.con.execute(f'SELECT DISTINCT {column} FROM "{table}" WHERE {column} {span}').fetchall()
-    there = {day for (day,) in found}
-    return [day for day in days if day not in there]
 
 
 def _published(con: SQLBackend) -> set[str]:
@@ -283,10 +317,8 @@ def _create_like(con: SQLBackend, name: str, rows: ir.Table) -> None:
     run(con, f'CREATE TABLE IF NOT EXISTS "{name}" AS SELECT * FROM ({to_sql(con, rows)}) AS t WHERE false')
 
 
-def batches(con: SQLBackend, table: ir.Table, rows: int, bucket_column: str, max_rows: int) -> Iterable[pa.Table]:
-    """A table of so many rows in pieces of about ``max_rows``; rows with the same value of the integer column share a
-    piece."""
-    pieces = -(-rows // max_rows) or 1
-    for piece in range(pieces):
-        bucket = table[bucket_column].fill_null(0) % pieces == piece
-        yield con.to_pyarrow(table if pieces == 1 else table.filter(bucket))
+def batches(con: SQLBackend, table: ir.Table, rows: int, number: str, max_rows: int) -> Iterable[pa.Table]:
+    """A table of so many rows in pieces of about ``max_rows``. number: a column that counts the rows from 1."""
+    for first in range(0, max(rows, 1), max_rows):
+        piece = table.filter(table[number].between(first + 1, first + max_rows))
+        yield con.to_pyarrow(table if rows <= max_rows else piece)

@@ -1,0 +1,54 @@
+"""Apache Airflow. The DAGs are in dags/, one thin file a pipeline; `policies` is what they take from the configuration.
+
+Importing this package loads nothing of Airflow, which reads its variables as soon as it is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+
+from ...platform.partitions import Partition
+from ...platform.pipelines import Pipeline
+from ..engine import InProcess, RunState
+from ..services import port
+
+
+class Airflow:
+    """See `engine.Engine`."""
+
+    id = "airflow"
+    title = "Apache Airflow"
+    health = "/api/v2/monitor/health"  # answers once the DAGs have been read
+    ui = "/dags"
+
+    @property
+    def port(self) -> int:
+        return port(self.id, 8080)
+
+    def in_process(self) -> AbstractContextManager[InProcess]:
+        from .in_process import in_process
+
+        return in_process(self)
+
+    def backfill(self, pipeline: Pipeline, partitions: Sequence[Partition]) -> Iterator[RunState]:
+        from . import backfill
+        from .api import connect
+
+        with connect(self) as api:
+            yield from backfill.run(api, pipeline, partitions)
+
+    def runs(self, pipeline: Pipeline, limit: int) -> list[RunState]:
+        from .api import connect
+
+        with connect(self) as api:
+            return api.newest(pipeline, limit)
+
+    def problems(self) -> list[str]:
+        from .api import connect
+
+        with connect(self) as api:
+            return api.problems()
+
+
+ENGINE = Airflow()

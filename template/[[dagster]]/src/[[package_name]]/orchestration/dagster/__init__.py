@@ -1,0 +1,51 @@
+"""Dagster, as the project's command drives it. Nothing here loads Dagster before it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from .. import services
+
+if TYPE_CHECKING:
+    from ...platform.partitions import Partition
+    from ...platform.pipelines import Pipeline
+    from ..engine import InProcess, RunState
+
+
+class Dagster:
+    """See `orchestration.engine.Engine`."""
+
+    id = "dagster"
+    title = "Dagster"
+    definition = "src/{package}/defs/{name}.py"
+    health = "/server_info"
+    ui = "/"
+
+    @property
+    def port(self) -> int:
+        return services.port(self.id, 3000)
+
+    def in_process(self) -> AbstractContextManager[InProcess]:
+        from . import runs
+
+        return runs.in_process()
+
+    def backfill(self, pipeline: Pipeline, partitions: Sequence[Partition]) -> Iterator[RunState]:
+        from . import backfill
+
+        return backfill.run(self.port, pipeline, partitions)
+
+    def runs(self, pipeline: Pipeline, limit: int) -> list[RunState]:
+        from . import runs
+
+        return runs.newest(pipeline, limit)
+
+    def problems(self) -> list[str]:
+        from . import backfill
+
+        return backfill.problems(self.port)
+
+
+ENGINE = Dagster()

@@ -1,0 +1,14 @@
+"""What all pipelines share on Dagster: the warehouse, the form of log lines, and the sensors that send alerts."""
+
+import dagster as dg
+
+from . import incidents, logs, warehouse
+
+
+def shared() -> dg.Definitions:
+    logs.show_our_lines()
+    return dg.Definitions(
+        resources={"warehouse": warehouse.resource()},
+        loggers={"console": logs.console},
+        sensors=[incidents.report_failed_runs, incidents.report_late_runs, incidents.report_stale_tables],
+    )

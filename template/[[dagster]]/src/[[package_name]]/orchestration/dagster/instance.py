@@ -1,0 +1,115 @@
+"""Dagster's instance: where it keeps runs and events, and what must be right before its daemon starts.
+
+It is in SQLite files on this machine, or in PostgreSQL when ENGINE_DATABASE_URL is set; each has a folder with a
+dagster.yaml.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+from filelock import FileLock
+
+from ...platform import config
+from ...platform.errors import ConfigError
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+URL = "ENGINE_DATABASE_URL"
+
+
+def state() -> Path:
+    """The folder for what Dagster keeps on this machine."""
+    return Path(os.environ["DAGSTER_STATE"])
+
+
+def choose() -> None:
+    """Let this process and those it starts use PostgreSQL when it is asked for."""
+    url = os.environ.get(URL)
+    if url:
+        os.environ["DAGSTER_HOME"] = str(config.project_root() / "deploy" / "local" / "dagster_postgres")
+        # SQLAlchemy 2.1 takes psycopg 3 for a plain postgresql://, dagster-postgres needs psycopg2.
+        os.environ["DAGSTER_DATABASE_URL"] = f"postgresql+psycopg2://{url.partition('://')[2]}"
+
+
+@contextmanager
+def opened() -> Iterator[dg.DagsterInstance]:
+    """The instance. Raises ConfigError when its database does not answer."""
+    choose()
+    make()
+    with _get() as instance:
+        yield instance
+
+
+def make() -> None:
+    """Make the SQLite files where they are missing: services that start together would all make the same tables."""
+    made = state() / "made"
+    if os.environ.get(URL) or made.exists():
+        return
+    state().mkdir(parents=True, exist_ok=True)
+    with FileLock(state() / "made.lock"):
+        if not made.exists():
+            with _get() as instance:
+                instance.get_runs_count()
+                instance.all_asset_keys()
+                instance.all_instigator_state()
+            made.touch()
+
+
+def prepare(instance: dg.DagsterInstance) -> None:
+    """Before the daemon starts: pools as ``[concurrency]`` says, and an end to runs whose process is gone.
+
+    A run that was killed together with its code server stays "started" for Dagster and keeps its place in the pool, so
+    all later ones would wait for it: the launcher for one machine cannot ask after its runs. Once it is marked as
+    failed, the daemon runs its unfinished steps again.
+    """
+    import dagster as dg
+
+    limits = config.load().concurrency
+    storage = instance.event_log_storage
+    for pool, limit in limits.items():
+        storage.set_concurrency_slots(pool, limit)
+    for known in storage.get_pool_limits():
+        if known.name not in limits:
+            storage.delete_concurrency_limit(known.name)
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        pid, since = _process(instance, run.run_id)
+        if not _is_alive(pid, since):
+            instance.report_run_failed(run, f"process {pid or ''} is gone: killed, or the machine stopped")
+
+
+def _get() -> dg.DagsterInstance:
+    import dagster as dg
+
+    try:
+        return dg.DagsterInstance.get()
+    except Exception as error:
+        if type(error).__name__ != "DagsterPostgresException":
+            raise
+        where = os.environ[URL].rpartition("@")[2]
+        raise ConfigError(f"{URL}: PostgreSQL does not answer at {where}, or refuses the user") from None
+
+
+def _process(instance: dg.DagsterInstance, run_id: str) -> tuple[int, float]:
+    """The process that executes a run and when it was named, from the last event that names one; 0 without one."""
+    import dagster as dg
+
+    for entry in reversed(instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)):
+        pid = entry.dagster_event.event_specific_data.metadata.get("pid")
+        if pid is not None:
+            return int(pid.value), entry.timestamp
+    return 0, 0.0
+
+
+def _is_alive(pid: int, since: float) -> bool:
+    """Whether the process is there and is the same: one that was created later has only got its number."""
+    try:
+        return pid > 0 and psutil.Process(pid).create_time() <= since
+    except psutil.NoSuchProcess:
+        return False

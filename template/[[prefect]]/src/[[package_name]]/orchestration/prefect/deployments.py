@@ -1,0 +1,136 @@
+"""Deployments: one for each pipeline that has a flow, `flows/<pipeline>.py`, named after the environment.
+
+Schedule and limits come from the configuration, other options of a deployment from `DEPLOYMENT` in the flow's file. To
+deploy to workers elsewhere, give `deploy` the storage that they read the code from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tomllib
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate, WorkPoolCreate
+from prefect.client.schemas.filters import WorkPoolFilter
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, ScriptError
+from prefect.flows import load_flow_from_entrypoint
+from prefect.runner.storage import LocalStorage, RunnerStorage
+
+from ...platform import config, pipelines
+from ...platform.partitions import Grain
+from ...platform.pipelines import Pipeline
+
+BACKFILL = "backfill"  # the work queue of backfills, and the tag of their runs
+FORMER_NAME = "daily"  # what version 0.1 of the template called every deployment
+
+
+def name() -> str:
+    """Name of the deployments: that of the environment."""
+    return config.load().env
+
+
+def work_pool() -> str:
+    """Name of the work pool: that of the project."""
+    project = tomllib.loads((config.load().root / "pyproject.toml").read_text(encoding="utf-8"))
+    return project["project"]["name"]
+
+
+def file_of(pipeline: Pipeline) -> Path:
+    return config.load().root / "flows" / f"{pipeline.name}.py"
+
+
+def has_flow(pipeline: Pipeline) -> bool:
+    return file_of(pipeline).is_file()
+
+
+def deploy(client: SyncPrefectClient, storage: RunnerStorage | None = None) -> list[str]:
+    """Make the deployments what the project says, and return a sentence for each pipeline whose flow is no good.
+
+    storage: where workers read the code from; this folder by default. Deployments of pipelines that are gone are
+    deleted, with their schedules and the runs that have not started. Those whose flow cannot be imported stay.
+    """
+    _make_work_pool(client)
+    problems, there = [], []
+    for pipeline in pipelines.all():
+        file = f"flows/{pipeline.name}.py"
+        if not has_flow(pipeline):
+            if pipeline.settings.orchestrator == "prefect":
+                problems.append(f"{pipeline.name} has no flow, so Prefect does not run it: write {file}")
+            continue
+        there.append(pipeline.name)
+        try:
+            _deployment(pipeline, storage or LocalStorage(str(config.load().root)))
+        except Exception as error:  # noqa: BLE001  whatever the team's code raises
+            problems.append(f"{file} cannot be deployed, so {pipeline.name} does not run as it says: {_reason(error)}")
+    _delete_others(client, there)
+    return problems
+
+
+def schedules(pipeline: Pipeline) -> list[CronSchedule]:
+    """The schedule of a pipeline; none without a cron, or where another orchestrator schedules it."""
+    settings = pipeline.settings
+    if settings.orchestrator != "prefect" or not settings.schedule.cron:
+        return []
+    return [CronSchedule(cron=settings.schedule.cron, timezone=_timezone(pipeline))]
+
+
+def _timezone(pipeline: Pipeline) -> str:
+    """Of the schedule. In local time, Prefect leaves out the hour that is repeated when clocks are set back."""
+    schedule = pipeline.settings.schedule
+    offset = datetime.now(ZoneInfo(schedule.timezone)).utcoffset() or timedelta()
+    is_every_hour = schedule.cron.split()[1:] == ["*"] * 4 and not offset % timedelta(hours=1)
+    return "UTC" if pipeline.grain is Grain.HOUR and is_every_hour else schedule.timezone
+
+
+def set_limits(client: SyncPrefectClient) -> None:
+    """Set the limits of ``[concurrency]``; Prefect applies one named ``tag:warehouse`` to the tasks with that tag."""
+    for system, limit in config.load().concurrency.items():
+        client.upsert_global_concurrency_limit_by_name(f"tag:{system}", limit)
+
+
+def free_places(client: SyncPrefectClient) -> None:
+    """Free the places that earlier runs have not given back; call it while no run is under way."""
+    for system in config.load().concurrency:
+        with contextlib.suppress(ObjectNotFound):  # no limit was ever set on this server
+            client.update_global_concurrency_limit(f"tag:{system}", GlobalConcurrencyLimitUpdate(active_slots=0))
+
+
+def _make_work_pool(client: SyncPrefectClient) -> None:
+    try:
+        client.read_work_pool(work_pool())
+    except ObjectNotFound:  # in production it is made once, of another type
+        client.create_work_pool(WorkPoolCreate(name=work_pool(), type="process"))
+    with contextlib.suppress(ObjectAlreadyExists):
+        # Of two runs that are due, a scheduled one starts before one of a backfill.
+        client.create_work_queue(BACKFILL, work_pool_name=work_pool(), priority=10)
+
+
+def _deployment(pipeline: Pipeline, storage: RunnerStorage) -> None:
+    entrypoint = f"flows/{pipeline.name}.py:{pipeline.name}"
+    flow = load_flow_from_entrypoint(f"{config.load().root}/{entrypoint}", use_placeholder_flow=False)
+    if flow.name != pipeline.name:
+        raise ValueError(f"its flow is named {flow.name!r}; write @flow(name={pipeline.name!r}, ...)")
+    options: dict[str, Any] = {"description": flow.description, **flow.fn.__globals__.get("DEPLOYMENT", {})}
+    stored = flow.from_source(storage, entrypoint)
+    deployment = stored.to_deployment(name(), work_pool_name=work_pool(), **options)
+    deployment.apply(schedules=[{"schedule": schedule, "active": True} for schedule in schedules(pipeline)])
+
+
+def _delete_others(client: SyncPrefectClient, there: Iterable[str]) -> None:
+    in_pool = WorkPoolFilter.model_validate({"name": {"any_": [work_pool()]}})
+    current = {f"flows/{each}.py:{each}" for each in there}
+    for each in client.read_deployments(work_pool_filter=in_pool):
+        if each.name == FORMER_NAME or (each.name == name() and each.entrypoint not in current):
+            client.delete_deployment(each.id)
+
+
+def _reason(error: Exception) -> str:
+    cause = error.user_exc if isinstance(error, ScriptError) else error
+    lines = str(cause).strip().splitlines()
+    return f"{type(cause).__name__}: {lines[0] if lines else ''}"

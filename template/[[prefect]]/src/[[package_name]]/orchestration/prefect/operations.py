@@ -1,0 +1,168 @@
+"""What looks after runs while no worker has them in hand, as the service `operations` beside the worker.
+
+Automations on the server notice runs that miss their SLA, never start, or whose process died or fell silent. Each
+starts a flow of this file, which this service runs itself, as every place of the workers may be taken at that moment.
+Runs that wait for input are started again when it is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from prefect import flow
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.deployments.runner import EntrypointType
+from prefect.events import DeploymentEventTrigger
+from prefect.events.schemas.automations import Posture
+from prefect.runner import Runner
+from prefect.states import Scheduled
+
+from ...platform import alerts, logging, pipelines
+from ...platform.pipelines import Pipeline
+from . import deployments, policies, runs
+
+ENDED = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled")}
+HEARTBEAT = "prefect.flow-run.heartbeat"  # of each run, every 30 s
+SILENT_SECONDS = 120
+CRASH_TOLD_SECONDS = 5  # within which a worker has reported all it knows of a crash
+REPORT_SECONDS = 300  # a report or restart that takes longer will not come
+# The short form would render it as JSON, which an id is not; flows take it as text.
+RUN_ID = {"__prefect_kind": "jinja", "template": "{{ flow_run.id }}"}
+POLL_SECONDS = 2  # between two looks for reports to run
+
+
+@flow(name="report_late_run", flow_run_name="late-{run_id}", timeout_seconds=REPORT_SECONDS)
+def report_late_run(run_id: str) -> None:
+    """Report a run that has missed its SLA, unless it has ended meanwhile; it goes on."""
+    with get_client(sync_client=True) as client:
+        run, pipeline = _run(client, run_id)
+    if run.state.is_final():
+        return
+    seconds = pipeline.settings.sla_seconds
+    alerts.report(
+        alerts.Incident(
+            kind="late",
+            pipeline=pipeline.name,
+            partition=policies.partition_of(pipeline, run),
+            reason=f"not published within {seconds:,.0f} s; the run is {run.state.name} and goes on",
+            run=policies.run_of(run),
+        )
+    )
+
+
+@flow(name="restart_lost_run", flow_run_name="lost-{run_id}", timeout_seconds=REPORT_SECONDS)
+def restart_lost_run(run_id: str) -> None:
+    """Start a run again whose process has fallen silent with the machine it ran on."""
+    with get_client(sync_client=True) as client:
+        run, pipeline = _run(client, run_id)
+        if run.state.is_running():
+            policies.restart_or_report(client, pipeline, run)
+
+
+@flow(name="restart_crashed_run", flow_run_name="crashed-{run_id}", timeout_seconds=REPORT_SECONDS)
+def restart_crashed_run(run_id: str) -> None:
+    """Start a run again whose process died; a worker says so twice, and the second time undoes what was done before."""
+    time.sleep(CRASH_TOLD_SECONDS)
+    with get_client(sync_client=True) as client:
+        run, pipeline = _run(client, run_id)
+        if run.state.is_crashed():
+            policies.restart_or_report(client, pipeline, run)
+
+
+def _run(client: SyncPrefectClient, run_id: str) -> tuple[FlowRun, Pipeline]:
+    run = client.read_flow_run(UUID(run_id))
+    return run, pipelines.get(client.read_flow(run.flow_id).name)
+
+
+def late_triggers(pipeline: Pipeline) -> list[DeploymentEventTrigger]:
+    """One for runs that started and have not ended in time, one for scheduled ones that no worker has started."""
+    seconds, name = pipeline.settings.sla_seconds, pipeline.name
+    started, late = "prefect.flow-run.Running", "prefect.flow-run.Late"
+    return [
+        _trigger(f"{name} misses its SLA", name, after={started}, expect=ENDED, seconds=seconds),
+        _trigger(
+            f"{name} does not start",
+            name,
+            after={late},
+            expect={*ENDED, started},
+            seconds=seconds,
+            tag="auto-scheduled",  # a backfill queues for longer
+        ),
+    ]
+
+
+def lost_triggers(pipeline: Pipeline) -> list[DeploymentEventTrigger]:
+    # Whatever a run does shows that it lives; what ends a stretch of work ends the watch.
+    signs = {HEARTBEAT, "prefect.flow-run.Crashed", *ENDED}
+    signs |= {f"prefect.flow-run.{state}" for state in (policies.WAITING, policies.RESTARTED)}
+    name = pipeline.name
+    return [_trigger(f"{name} falls silent", name, after={HEARTBEAT}, expect=signs, seconds=SILENT_SECONDS)]
+
+
+def crash_triggers(pipeline: Pipeline) -> list[DeploymentEventTrigger]:
+    return [_trigger(f"{pipeline.name} has crashed", pipeline.name, expect={"prefect.flow-run.Crashed"})]
+
+
+def _trigger(
+    name: str, flow: str, expect: set[str], after: set[str] | None = None, seconds: float = 0, tag: str = ""
+) -> DeploymentEventTrigger:
+    """For any run of the flow: what is expected comes, or, with ``seconds``, has not come that long ``after``."""
+    related = [{"prefect.resource.role": "flow", "prefect.resource.name": flow}]
+    if tag:
+        related.append({"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{tag}"})
+    return DeploymentEventTrigger(
+        name=name,
+        posture=Posture.Proactive if after else Posture.Reactive,
+        match={"prefect.resource.id": "prefect.flow-run.*"},
+        match_related=related,
+        for_each={"prefect.resource.id"},
+        after=after or set(),
+        expect=expect,
+        within=timedelta(seconds=max(seconds, 10) if after else 0),  # Prefect takes no less for what does not come
+        parameters={"run_id": RUN_ID},
+    )
+
+
+async def serve() -> None:
+    """Deploy the flows of this file and run them, and wake waiting runs, until the process is ended."""
+    runner = Runner(name="operations", pause_on_shutdown=False, query_seconds=POLL_SECONDS)
+    watches = {
+        report_late_run: late_triggers,
+        restart_lost_run: lost_triggers,
+        restart_crashed_run: crash_triggers,
+    }
+    watched = [pipeline for pipeline in pipelines.all() if deployments.has_flow(pipeline)]
+    for each, triggers in watches.items():
+        # This replaces all automations that the deployment had, those of pipelines that are gone, too.
+        of_all = [trigger for pipeline in watched for trigger in triggers(pipeline)]
+        await runner.aadd_flow(each, triggers=of_all, entrypoint_type=EntrypointType.MODULE_PATH)
+    wakers = [asyncio.create_task(_wake_waiting_runs(pipeline)) for pipeline in watched]
+    await runner.start()
+    for waker in wakers:
+        waker.cancel()
+
+
+async def _wake_waiting_runs(pipeline: Pipeline) -> None:
+    while True:
+        try:
+            await asyncio.to_thread(wake_waiting_runs, pipeline)
+        except Exception as error:  # noqa: BLE001  a server that restarts, a landing place that does not answer
+            reason = f"{type(error).__name__}: {error}"
+            logging.get_logger().warning("cannot look for input", pipeline=pipeline.name, reason=reason)
+        await asyncio.sleep(pipeline.settings.input_wait.poll_seconds)
+
+
+def wake_waiting_runs(pipeline: Pipeline) -> int:
+    """Start the runs whose input has arrived, and return their number."""
+    woken = 0
+    with get_client(sync_client=True) as client:
+        for run in list(runs.matching(client, {"state": {"name": {"any_": [policies.WAITING]}}}, pipeline)):
+            if pipeline.code.input_ready(pipeline.partition(policies.partition_of(pipeline, run))):
+                now = Scheduled(scheduled_time=datetime.now(UTC), name="InputArrived")
+                client.set_flow_run_state(run.id, now)
+                woken += 1
+    return woken

@@ -1,0 +1,61 @@
+"""The services of `make up`: server, setup, worker, operations. deploy/local/prefect.conf calls this.
+
+They start as Prefect's own commands would start them, but without banners: every line of their logs has the form of
+``[logging]``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+import psutil
+import uvicorn
+
+from . import setup
+
+
+def server() -> None:
+    """API, UI, scheduler and automations, on SQLite or on the PostgreSQL of ENGINE_DATABASE_URL."""
+    url = os.environ.pop("ENGINE_DATABASE_URL", "")
+    if url:
+        os.environ["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = f"postgresql+asyncpg://{url.partition('://')[2]}"
+    from prefect.server.api.server import create_app  # settings are read when Prefect is imported
+
+    port = int(os.environ["PREFECT_PORT"])
+    uvicorn.run(create_app(final=True), host="127.0.0.1", port=port, log_config=None, log_level="warning")
+
+
+def worker() -> None:
+    """Runs the flows, a process each."""
+    setup.wait(psutil.Process().parent())
+    from prefect.utilities.processutils import setup_signal_handlers_worker
+    from prefect.workers.process import ProcessWorker
+
+    from ...platform import logging
+    from . import deployments, logs
+
+    logging.configure()
+    setup_signal_handlers_worker(os.getpid(), "the worker", logs.log_line)
+    limit = int(os.environ["FLOW_RUNS_AT_ONCE"])
+    try:
+        worker = ProcessWorker(deployments.work_pool(), name="local", limit=limit)
+        asyncio.run(worker.start(printer=logs.log_line))
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+def operations() -> None:
+    """Looks after runs that no worker has in hand."""
+    setup.wait(psutil.Process().parent())
+    from ...platform import logging
+    from . import operations
+
+    logging.configure()
+    asyncio.run(operations.serve())
+
+
+if __name__ == "__main__":
+    services = {"server": server, "setup": setup.run, "worker": worker, "operations": operations}
+    sys.exit(services[sys.argv[1]]())

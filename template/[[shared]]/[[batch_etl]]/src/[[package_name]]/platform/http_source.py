@@ -1,0 +1,169 @@
+"""A paginated HTTP API as a source: the rows of a partition's data interval, page by page.
+
+What was published is the state: each run asks for its own partition, so a run that broke off is simply repeated.
+Requests are paced, and repeated after what may pass (no answer, 429 with its Retry-After, 5xx).
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import config, logging, secrets, sources, warehouse
+from .errors import ConfigError, InputError, SourceUnavailable
+
+if TYPE_CHECKING:
+    import httpx
+    from ibis.backends.sql import SQLBackend
+
+    from .partitions import Partition
+    from .pipelines import Pipeline
+
+LONGEST_WAIT = 300.0  # that an API may ask for; with a longer one the step fails and is tried again later
+
+
+@dataclass(frozen=True)
+class HttpPages:
+    """Pages of JSON objects.
+
+    url: of the first page; ``{start}`` and ``{end}`` become the partition's data interval, as 2013-01-02T05:00:00Z.
+    rows: the key of the list in a page, empty when the page is the list. next_page: the key that holds the next page's
+    address, or, with ``cursor``, the value to send as that parameter; absent or null on the last page.
+    token: a secret reference, sent as a bearer token. per_second: requests. most_pages: of one partition.
+    """
+
+    url: str
+    columns: Sequence[str]
+    rows: str = ""
+    next_page: str = ""
+    cursor: str = ""
+    token: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    per_second: float = 5
+    attempts: int = 5
+    request_seconds: float = 30
+    most_pages: int = 10_000
+
+    def is_ready(self, pipeline: Pipeline, partition: Partition) -> bool:
+        """Whether the partition's data interval is over."""
+        return partition.end is None or partition.end <= datetime.now(UTC)
+
+    def describe(self, pipeline: Pipeline, partition: Partition, marker: bool = False) -> str:
+        return f"the end of {partition}" if marker else self._address(partition)
+
+    def load(self, con: SQLBackend, pipeline: Pipeline, partition: Partition, raw: str, broken: str) -> tuple[int, int]:
+        with tempfile.TemporaryDirectory(prefix="pages-") as folder:
+            file = Path(folder) / "rows.ndjson"
+            with file.open("w", encoding="utf-8") as lines:
+                for row in self._rows(partition):
+                    lines.write(json.dumps([_text(row.get(name)) for name in self.columns]) + "\n")
+            listed = ", ".join(
+                f"v[{number}] AS {sources.name(each)}" for number, each in enumerate(self.columns, start=1)
+            )
+            options = "format = 'newline_delimited', records = false, columns = {'v': 'VARCHAR[]'}"
+            scan = f"read_json({sources.text(str(file))}, {options})"
+            with warehouse.file_reader(con) as reader:
+                selected = f"SELECT {sources.row(partition, 'row_number() OVER ()')}, {listed} FROM {scan}"
+                count = warehouse.stage_query(con, raw, reader, selected)
+                warehouse.stage_query(con, broken, reader, sources.nothing(partition))
+        return count, 0
+
+    def _rows(self, partition: Partition) -> Iterator[Mapping[str, Any]]:
+        import httpx
+
+        token = secrets.resolve(self.token, config.load().secrets)
+        headers = {**self.headers, **({"Authorization": f"Bearer {token}"} if token else {})}
+        seen: set[str] = set()
+        unknown: set[str] = set()
+        address, parameters = self._address(partition), {}
+        with httpx.Client(headers=headers, timeout=self.request_seconds, follow_redirects=True) as client:
+            while True:
+                page = self._page(client, address, parameters)
+                rows = page.get(self.rows) if self.rows and isinstance(page, dict) else page
+                if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+                    raise InputError(f"{address} has no list of objects{f' under {self.rows!r}' if self.rows else ''}")
+                for row in rows:
+                    missing = [name for name in self.columns if name not in row]
+                    if len(missing) == len(self.columns):
+                        raise InputError(f"{address} has other columns (missing: {', '.join(missing)[:200]})")
+                    unknown |= row.keys() - set(self.columns)
+                    yield row
+                following = page.get(self.next_page) if self.next_page and isinstance(page, dict) else None
+                if following in (None, ""):
+                    break
+                if str(following) in seen or len(seen) >= self.most_pages:
+                    reason = "repeats a page" if str(following) in seen else f"has more than {self.most_pages} pages"
+                    raise InputError(f"{self.url} {reason}: nothing was loaded")
+                seen.add(str(following))
+                if self.cursor:
+                    parameters = {self.cursor: str(following)}
+                else:
+                    address = str(httpx.URL(address).join(str(following)))
+                time.sleep(1 / self.per_second)
+        if unknown:
+            logging.get_logger().warning("columns ignored", source=self.url, columns=sorted(unknown))
+
+    def _page(self, client: httpx.Client, address: str, parameters: Mapping[str, str]) -> Any:
+        """One page. Raises SourceUnavailable when it cannot be had after all attempts, else what is wrong with it."""
+        import httpx
+        import stamina
+
+        def passes(error: Exception) -> bool | float:
+            """Whether to ask again, or after how many seconds."""
+            if isinstance(error, httpx.HTTPStatusError):
+                if error.response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+                    return _asked_wait(error.response) or True
+                return error.response.is_server_error
+            return isinstance(error, httpx.TransportError)
+
+        try:
+            for attempt in stamina.retry_context(
+                on=passes, attempts=self.attempts, timeout=None, wait_initial=0.5, wait_max=30
+            ):
+                with attempt:
+                    answer = client.get(address, params=parameters or None)
+                    answer.raise_for_status()
+        except httpx.HTTPStatusError as error:
+            status = error.response.status_code
+            if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+                raise ConfigError(f"{address} answers {status}: check the token that the source names") from None
+            if status == httpx.codes.TOO_MANY_REQUESTS or error.response.is_server_error:
+                raise SourceUnavailable(f"{address} still answers {status} after {self.attempts} attempts") from None
+            raise InputError(f"{address} answers {status}") from None
+        except httpx.TransportError as error:
+            raise SourceUnavailable(f"{address} does not answer ({type(error).__name__})") from None
+        try:
+            return answer.json()
+        except ValueError:
+            raise InputError(f"{address} does not answer with JSON") from None
+
+    def _address(self, partition: Partition) -> str:
+        ends = {"start": partition.start, "end": partition.end}
+        return self.url.format(
+            **{key: f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if at else "" for key, at in ends.items()}
+        )
+
+
+def _asked_wait(answer: httpx.Response) -> float:
+    """Seconds that the API asks to wait, 0 when it asks for none, or for longer than anyone should."""
+    asked = answer.headers.get("Retry-After", "")
+    try:
+        seconds = (
+            float(asked)
+            if asked.replace(".", "", 1).isdigit()
+            else ((parsedate_to_datetime(asked) - datetime.now(UTC)).total_seconds() if asked else 0.0)
+        )
+    except (TypeError, ValueError):
+        return 0.0
+    return seconds if 0 < seconds <= LONGEST_WAIT else 0.0
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,247 @@
+"""The commands of the project, whatever the orchestrator: `make` calls them, and so does a container."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from .platform import config, errors, masking, steps
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Run and look after the project's pipelines. Exit codes: 0 done, 1 a permanent error, 2 wrong usage, "
+    "65 bad rows, 66 no input yet, 75 an error that another attempt may not meet, 78 wrong configuration.",
+)
+
+PipelineName = Annotated[str, typer.Option("--pipeline", "-p", help="Which pipeline; needless when there is one.")]
+OrchestratorId = Annotated[str, typer.Option(help="Which orchestrator, where the project has several.")]
+
+
+def main() -> None:
+    """Run the command line. An error that a user can cause ends in one sentence and its exit code."""
+    try:
+        app()
+    except steps.EXPECTED as error:
+        _end(str(error), errors.exit_code(error))
+    except KeyboardInterrupt:
+        sys.exit(errors.INTERRUPTED)
+    except OSError as error:
+        if error.errno is None or not error.strerror:
+            raise
+        _end(f"{error.filename or 'this machine'}: {error.strerror}", errors.TRANSIENT)
+
+
+@app.command()
+def run(
+    pipeline: PipelineName = "",
+    partition: Annotated[
+        str, typer.Option(help="Its key, such as 2013-01-02; the newest that landed by default.")
+    ] = "",
+    orchestrator: OrchestratorId = "",
+) -> None:
+    """Run one partition through the orchestrator, in this process."""
+    from . import orchestration
+    from .platform import pipelines, terminal
+
+    chosen = pipelines.chosen(pipeline)
+    engine = orchestration.get(orchestrator)
+    wanted = chosen.partition(partition) if partition else terminal.newest_landed(chosen)
+    with engine.in_process() as run_one:
+        sys.exit(terminal.run_partitions(chosen, engine.id, [wanted], run_one))
+
+
+@app.command()
+def backfill(
+    first: Annotated[str, typer.Option("--from", help="The first partition, or a day or month of them.")],
+    last: Annotated[str, typer.Option("--to", help="The last one, included.")],
+    pipeline: PipelineName = "",
+    only_missing: Annotated[bool, typer.Option("--only-missing", help="Leave out what is published.")] = False,
+    orchestrator: OrchestratorId = "",
+) -> None:
+    """Run several partitions: on the services of `make up` while they are up, else in this process."""
+    from . import orchestration
+    from .orchestration import backfills
+    from .orchestration.services import Services
+    from .platform import pipelines, publications, terminal
+
+    chosen = pipelines.chosen(pipeline)
+    partitions = chosen.calendar.between(first, last)
+    if only_missing:
+        left = publications.missing(chosen, partitions)
+        print(f"{len(partitions) - len(left)} of {len(partitions)} partitions are published")
+        partitions = left
+    if not partitions:
+        return
+    engine = orchestration.get(orchestrator)
+    if Services(engine).are_up():
+        sys.exit(backfills.run(engine, chosen, partitions))
+    with engine.in_process() as run_one:
+        sys.exit(terminal.run_partitions(chosen, engine.id, partitions, run_one))
+
+
+@app.command()
+def step(
+    pipeline: Annotated[str, typer.Argument(help="The pipeline.")],
+    name: Annotated[str, typer.Argument(metavar="STEP", help="One of its steps.")],
+    partition: Annotated[str, typer.Option(help="The partition's key.")],
+    run_id: Annotated[str, typer.Option(help="The same in all steps of a run.")] = "",
+    attempt: Annotated[int, typer.Option(help="Of this step, from 1.")] = 1,
+    engine: Annotated[str, typer.Option(help="The orchestrator that starts it.")] = "",
+) -> None:
+    """Run one step of a partition, without an orchestrator: what containers do."""
+    from .platform import pipelines
+    from .platform.runs import Run, run_context
+
+    chosen = pipelines.get(pipeline)
+    function, wanted = chosen.step(name), chosen.partition(partition)
+    try:
+        with run_context(Run(run_id, attempt, engine=engine)):
+            function(wanted)
+    except Exception as error:  # noqa: BLE001  the caller sees the exit code only
+        _end(
+            str(error) if isinstance(error, steps.EXPECTED) else f"{type(error).__name__}: {error}",
+            errors.exit_code(error),
+        )
+
+
+@app.command()
+def state(
+    pipeline: PipelineName = "",
+    limit: Annotated[int, typer.Option(help="So many runs.", min=1)] = 10,
+    orchestrator: OrchestratorId = "",
+) -> None:
+    """Show the newest runs of a pipeline, as the orchestrator knows them."""
+    from . import orchestration
+    from .platform import pipelines
+
+    chosen = pipelines.chosen(pipeline)
+    engine = orchestration.get(orchestrator)
+    rows = [
+        (each.partition, each.state, _when(each.started), _seconds(each.seconds), each.url or each.reason)
+        for each in engine.runs(chosen, limit)
+    ]
+    if not rows:
+        print(f"{engine.title} knows no run of {chosen.name}")
+        return
+    _show(("partition", "state", "started (UTC)", "seconds", "where"), rows)
+
+
+@app.command("pipelines")
+def list_pipelines() -> None:
+    """List the project's pipelines: what they are, when they run, and whether what they published is fresh."""
+    from .platform import pipelines, publications
+
+    rows = []
+    for each in pipelines.all():
+        settings, newest = each.settings, publications.latest(each)
+        last = newest[max(newest)] if newest else None
+        rows.append(
+            (
+                *(each.name, each.shape, str(each.grain), _schedule(settings.schedule)),
+                *(settings.orchestrator, last.partition if last else "-", _when(last.at) if last else "-"),
+                publications.freshness(each, last),
+            )
+        )
+    _show(("pipeline", "shape", "grain", "schedule", "engine", "newest", "published (UTC)", ""), rows)
+
+
+@app.command()
+def up(orchestrator: OrchestratorId = "") -> None:
+    """Start the orchestrator's server, UI and what runs the pipelines, on this machine."""
+    from . import orchestration
+    from .orchestration.services import Services
+
+    check()
+    Services(orchestration.get(orchestrator)).up()
+
+
+@app.command()
+def down(orchestrator: OrchestratorId = "") -> None:
+    """Stop what `up` started."""
+    from . import orchestration
+    from .orchestration.services import Services
+
+    Services(orchestration.get(orchestrator)).down()
+
+
+@app.command()
+def secrets() -> None:
+    """Read every secret that the configuration refers to, and say which cannot be read."""
+    from .platform import secrets as references
+
+    sys.exit(references.main())
+
+
+@app.command()
+def compare(
+    pipeline: PipelineName = "",
+    partition: Annotated[str, typer.Option(help="Its key; the newest that landed by default.")] = "",
+) -> None:
+    """Run one partition on each orchestrator of the project, apart, and compare what they publish."""
+    from .orchestration import comparison
+    from .platform import pipelines, terminal
+
+    chosen = pipelines.chosen(pipeline)
+    wanted = chosen.partition(partition) if partition else terminal.newest_landed(chosen)
+    sys.exit(comparison.compare(chosen, wanted))
+
+
+@app.command()
+def remove(name: Annotated[str, typer.Argument(help="The pipeline.")]) -> None:
+    """Remove a pipeline from the project; what it has published stays."""
+    from .orchestration import removal
+
+    removal.remove(name)
+
+
+@app.command()
+def check() -> None:
+    """Check that every pipeline's declaration, steps, configuration and schedule fit together."""
+    from . import orchestration
+    from .platform import pipelines
+    from .platform.schedules import refuse_unfit
+
+    for each in pipelines.all():
+        for name in each.steps:
+            each.step(name)
+        if each.settings.orchestrator not in orchestration.names():
+            raise errors.ConfigError(
+                f"config/pipelines/{each.name}.toml: orchestrator {each.settings.orchestrator} is not in this project; "
+                f"write {' or '.join(orchestration.names())}"
+            )
+        refuse_unfit(each)
+
+
+def _show(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(highlight=False)
+    console.print(table, width=None if console.is_terminal else 200)
+
+
+def _schedule(schedule: config.Schedule) -> str:
+    return f"{schedule.cron} {schedule.timezone}" if schedule.cron else "-"
+
+
+def _when(moment: datetime | None) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}" if moment else "-"
+
+
+def _seconds(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds:.1f}"
+
+
+def _end(message: str, code: int) -> None:
+    print(f"error: {masking.mask(message)}", file=sys.stderr)
+    sys.exit(code)

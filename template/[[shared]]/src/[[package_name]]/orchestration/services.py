@@ -1,0 +1,130 @@
+"""An orchestrator's services on this machine: `make up`, `make down`.
+
+deploy/local/<orchestrator>.conf names the processes, and supervisord keeps them. A process counts as ours by its
+command line, which names this project and environment: a process number alone may belong to a stranger after a restart.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from hashlib import sha256
+
+import psutil
+
+from ..platform import config, secrets
+from ..platform.errors import ConfigError
+from .engine import Engine
+
+START_SECONDS = 600  # a busy machine takes minutes; without progress it ends long before
+PID_SECONDS = 10
+STOP_SECONDS = 60
+TELL_SECONDS = 15
+
+
+class Services:
+    """The services of one orchestrator in this environment."""
+
+    def __init__(self, engine: Engine) -> None:
+        settings = config.load()
+        self.engine, self.root = engine, settings.root
+        self.state = settings.root / "var" / settings.env / engine.id
+        self.url = f"http://127.0.0.1:{engine.port}"
+        mark = sha256(str(self.root).encode()).hexdigest()[:8]
+        self.identifier = f"{engine.id}-{settings.env}-{mark}"
+
+    @property
+    def supervisor(self) -> psutil.Process | None:
+        """The process that keeps the services, None when they are not up."""
+        try:
+            process = psutil.Process(int((self.state / "supervisord.pid").read_text()))
+            return process if self.identifier in process.cmdline() else None
+        except (OSError, ValueError, psutil.Error):
+            return None
+
+    def are_up(self) -> bool:
+        """Whether the services have been started and the server answers."""
+        return self.supervisor is not None and _answers(self.url + self.engine.health)
+
+    def up(self) -> None:
+        """Start the services and return when the server answers. Raises ConfigError when they cannot be started."""
+        name, logs = self.engine.id, f"{self.state.relative_to(self.root)}/*.log"
+        if self.supervisor:
+            raise ConfigError(f"{name} is up already at {self.url}{self.engine.ui}; stop it with: make down")
+        if _is_taken(self.engine.port):
+            raise ConfigError(
+                f"port {self.engine.port} is taken by another program; use: make up {name.upper()}_PORT=<free port>"
+            )
+        secrets.verify(config.load())  # services that cannot start say so in their logs only
+        self.state.mkdir(parents=True, exist_ok=True)
+        conf = self.root / "deploy" / "local" / f"{name}.conf"
+        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(conf), "--identifier", self.identifier]
+        if subprocess.run(command, check=False).returncode:
+            raise ConfigError(f"{name} cannot be started by {conf.relative_to(self.root)}, see above")
+        start = time.monotonic()
+        tell_at = start + TELL_SECONDS
+        while not _answers(self.url + self.engine.health):
+            waited = time.monotonic() - start
+            # supervisord writes the number of its process a moment after the call that starts it has returned.
+            if waited > PID_SECONDS and not self.supervisor:
+                raise ConfigError(f"{name} did not start: see {logs}")
+            if waited > START_SECONDS:
+                raise ConfigError(
+                    f"{name} does not answer at {self.url} after {START_SECONDS} s, though its services still run: "
+                    f"see {logs}, or stop it with: make down"
+                )
+            if time.monotonic() > tell_at:
+                print(f"{name} is starting, {waited:.0f} s so far: {self._running()}", flush=True)
+                tell_at += TELL_SECONDS
+            time.sleep(0.5)
+        for problem in self.engine.problems():
+            print(f"warning: {problem}", file=sys.stderr)
+        print(f"{name} is up at {self.url}{self.engine.ui} after {time.monotonic() - start:.0f} s; logs: {logs}")
+
+    def down(self) -> None:
+        """Stop the services. Raises ConfigError when they do not end."""
+        supervisor = self.supervisor
+        if supervisor is None:
+            print(f"{self.engine.id} is not up")
+            return
+        supervisor.terminate()
+        try:
+            supervisor.wait(STOP_SECONDS)
+        except psutil.TimeoutExpired:
+            raise ConfigError(f"{self.engine.id} does not stop: process {supervisor.pid} is left") from None
+        print(f"{self.engine.id} is down")
+
+    def _running(self) -> str:
+        try:
+            started = len(self.supervisor.children()) if self.supervisor else 0
+        except psutil.Error:
+            started = 0
+        return f"{started} processes run, and {self.url}{self.engine.health} does not answer yet"
+
+
+def port(engine: str, default: int) -> int:
+    """The port of an orchestrator's server on this machine, from ``<ENGINE>_PORT``."""
+    return int(os.environ.get(f"{engine.upper()}_PORT") or default)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310  a loopback address
+            return answer.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False

@@ -1,0 +1,183 @@
+"""Landing: where a pipeline's input arrives, a folder for each partition, complete once it holds the marker.
+
+``landing.url`` in config/pipelines/<name>.toml is a folder, or ``s3://bucket/prefix``, ``gs://…`` or ``az://…``;
+obstore reads those, with the credentials that the provider's own tools would use.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import config
+from .errors import ConfigError, InputError, SourceUnavailable
+from .partitions import ALL, Partition
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+    from .pipelines import Pipeline
+
+SCHEMES = ("s3", "gs", "az", "abfss", "memory")
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A partition's folder. at: when it became complete, or changed last while it is not."""
+
+    complete: bool
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Landing:
+    """The landing place of one pipeline."""
+
+    url: str
+    marker: str
+    root: Path
+
+    def shown(self, partition: Partition, name: str = "") -> str:
+        """A file of the partition's folder as messages show it: without a name the folder itself."""
+        return "/".join(part for part in (self.url.rstrip("/"), _folder(partition), name) if part)
+
+    def is_complete(self, partition: Partition) -> bool:
+        return self.has(partition, self.marker)
+
+    def has(self, partition: Partition, name: str) -> bool:
+        """Whether the partition's folder holds this file."""
+        if self.store is None:
+            return (self.path(partition) / name).exists()
+        try:
+            self.store.head(_key(partition, name))
+        except FileNotFoundError:
+            return False
+        except Exception as error:  # noqa: BLE001  each store has errors of its own
+            raise _unavailable(self.url, error) from None
+        return True
+
+    def complete(self) -> list[str]:
+        """Keys of the partitions whose input is complete, in order."""
+        return sorted(key for key, arrival in self.arrivals().items() if arrival.complete)
+
+    def arrivals(self) -> dict[str, Arrival]:
+        """What has arrived, by the names of folders, which may not all be keys of partitions."""
+        if self.store is not None:
+            return self._arrivals_in_store()
+        top = self.root / self.url
+        folders = [path for path in top.iterdir() if path.is_dir()] if top.is_dir() else []
+        found = {path.name: _arrival(path, self.marker) for path in folders}
+        return found or ({ALL: _arrival(top, self.marker)} if top.is_dir() else {})
+
+    def _arrivals_in_store(self) -> dict[str, Arrival]:
+        try:
+            listed = [(meta["path"], meta["last_modified"]) for batch in self.store.list() for meta in batch]
+        except Exception as error:  # noqa: BLE001  each store has errors of its own
+            raise _unavailable(self.url, error) from None
+        found: dict[str, Arrival] = {}
+        for path, at in listed:
+            *folders, name = path.split("/")
+            key, known = folders[-1] if folders else ALL, found.get(folders[-1] if folders else ALL)
+            if name == self.marker:
+                found[key] = Arrival(True, at)
+            elif known is None or not (known.complete or known.at > at):
+                found[key] = Arrival(False, at)
+        return found
+
+    @contextmanager
+    def file(self, partition: Partition, name: str) -> Iterator[Path]:
+        """A file of the partition's folder on this machine; one of an object store is copied here for the body.
+
+        Raises InputError when it is missing, SourceUnavailable when the store does not answer.
+        """
+        if self.store is None:
+            path = self.path(partition) / name
+            if not path.is_file():
+                raise self._missing(partition, name)
+            yield path
+            return
+        with tempfile.TemporaryDirectory(prefix="landing-") as folder:
+            path = Path(folder) / Path(name).name
+            try:
+                with path.open("wb") as copy:
+                    shutil.copyfileobj(_Chunks(iter(self.store.get(_key(partition, name)).stream())), copy)
+            except FileNotFoundError:
+                raise self._missing(partition, name) from None
+            except OSError:
+                raise  # this machine's disk
+            except Exception as error:  # noqa: BLE001  as above
+                raise _unavailable(self.url, error) from None
+            yield path
+
+    def path(self, partition: Partition) -> Path:
+        """The partition's folder, where landing is a folder of this machine."""
+        return self.root / self.url / _folder(partition)
+
+    @property
+    def store(self) -> ObjectStore | None:
+        """The object store, None where landing is a folder."""
+        return _store(self.url) if self.url.split("://")[0] in SCHEMES else None
+
+    def _missing(self, partition: Partition, name: str) -> InputError:
+        return InputError(f"{self.shown(partition, name)} is missing although {self.marker} is there")
+
+
+def of(pipeline: Pipeline) -> Landing:
+    """The landing place of a pipeline. Raises ConfigError when this environment has none."""
+    settings, own = config.load(), pipeline.settings.landing
+    if not own.url:
+        raise ConfigError(
+            f"{pipeline.name} has no landing place in {settings.env}: write url under [env.{settings.env}.landing] "
+            f"in config/pipelines/{pipeline.name}.toml"
+        )
+    if "://" in own.url and own.url.split("://")[0] not in SCHEMES:
+        raise ConfigError(f"landing.url of {pipeline.name} is {own.url!r}: use a folder, s3://, gs:// or az://")
+    return Landing(own.url, own.marker, settings.root)
+
+
+class _Chunks:
+    """The chunks of an object as a file to read."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self.chunks = chunks
+
+    def read(self, _: int) -> bytes:
+        return bytes(next(self.chunks, b""))
+
+
+def _arrival(folder: Path, marker: str) -> Arrival:
+    file = folder / marker
+    if not file.exists():
+        return Arrival(False, datetime.fromtimestamp(folder.stat().st_mtime, UTC))
+    # The time of the inode: copying keeps the time of the content, and moving a folder changes the folder only.
+    return Arrival(True, datetime.fromtimestamp(max(file.stat().st_ctime, folder.stat().st_ctime), UTC))
+
+
+def _folder(partition: Partition) -> str:
+    return "" if partition.key == ALL else partition.key
+
+
+def _key(partition: Partition, name: str) -> str:
+    return "/".join(part for part in (_folder(partition), name) if part)
+
+
+@lru_cache(maxsize=16)
+def _store(url: str) -> ObjectStore:
+    from obstore.store import MemoryStore, from_url
+
+    return MemoryStore() if url.startswith("memory:") else from_url(url)
+
+
+def _unavailable(url: str, error: Exception) -> Exception:
+    words = str(error).strip().splitlines()
+    reason = f"{type(error).__name__}: {words[0] if words else ''}"
+    if type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError", "InvalidPathError"):
+        return ConfigError(f"{url} cannot be read ({reason[:300]}): check the address and this process's credentials")
+    return SourceUnavailable(f"{url} does not answer ({reason[:300]})")

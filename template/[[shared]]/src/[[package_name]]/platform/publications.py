@@ -1,0 +1,212 @@
+"""What is published, and who works on it: two tables in the schema ``platform`` of the warehouse.
+
+``published`` has a row for each time a partition was published, written in the transaction that publishes its tables.
+``partition_claims`` has a row for each partition that a run works on. A run claims its partition with its first step
+that writes; another run of that partition is then refused until the first has published, has failed for good or is
+gone. A run whose partition was taken over cannot publish it any more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from . import config, warehouse
+from .errors import PartitionBusy, PartitionTaken, is_transient
+from .runs import current_run
+
+if TYPE_CHECKING:
+    from ibis.backends.sql import SQLBackend
+
+    from .partitions import Partition
+    from .pipelines import Pipeline
+    from .runs import Run
+
+PUBLISHED, CLAIMS = "platform.published", "platform.partition_claims"
+COLUMNS = {
+    PUBLISHED: 'pipeline text, partition text, version integer, engine text, run text, rows text, "at" timestamp, '
+    "PRIMARY KEY (pipeline, partition, version)",
+    CLAIMS: "pipeline text, partition text, engine text, run text, host text, process text, until timestamp, "
+    "PRIMARY KEY (pipeline, partition)",
+}
+GRACE = timedelta(seconds=60)  # for what an engine does between two steps, or before it repeats one
+
+
+@dataclass(frozen=True)
+class Publication:
+    """One publication of a partition. rows: by table. version: counts from 1. at: in UTC."""
+
+    pipeline: str
+    partition: str
+    version: int
+    engine: str
+    run: str
+    rows: Mapping[str, int]
+    at: datetime
+
+
+def record(con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run, rows: Mapping[str, int]) -> None:
+    """Note a publication, in the transaction of the caller, and end the run's claim."""
+    key = [pipeline.name, partition.key]
+    found = warehouse.rows(con, f"SELECT max(version) FROM {PUBLISHED} WHERE pipeline = ? AND partition = ?", key)
+    version = (found[0][0] or 0) + 1
+    values = [*key, version, *run.owner, json.dumps(dict(rows)), _now()]
+    warehouse.run(con, f"INSERT INTO {PUBLISHED} VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+    warehouse.run(con, f"DELETE FROM {CLAIMS} WHERE pipeline = ? AND partition = ?", key)
+
+
+def latest(pipeline: Pipeline, keys: Iterable[str] | None = None) -> dict[str, Publication]:
+    """The newest publication of each partition, or of those with the given keys, by key."""
+    newest: dict[str, Publication] = {}
+    with warehouse.connect() as con:
+        if not warehouse.has(con, PUBLISHED):
+            return {}
+        selected = f"SELECT * FROM {PUBLISHED} WHERE pipeline = ? ORDER BY partition, version"
+        for name, key, version, engine, run, rows, at in warehouse.rows(con, selected, [pipeline.name]):
+            newest[key] = Publication(name, key, version, engine, run, json.loads(rows), at.replace(tzinfo=UTC))
+    wanted = None if keys is None else set(keys)
+    return {key: each for key, each in newest.items() if wanted is None or key in wanted}
+
+
+def missing(pipeline: Pipeline, partitions: list[Partition]) -> list[Partition]:
+    """Those of the partitions that were never published."""
+    there = latest(pipeline)
+    return [partition for partition in partitions if partition.key not in there]
+
+
+def prepare(con: SQLBackend) -> None:
+    """Make the tables where they are missing."""
+    if warehouse.has(con, CLAIMS):
+        return
+    with warehouse.transaction(con, lock="platform"):
+        warehouse.run(con, "CREATE SCHEMA IF NOT EXISTS platform")
+        for table, columns in COLUMNS.items():
+            warehouse.run(con, f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
+
+
+def claim(con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run, seconds: float, *, first: bool) -> None:
+    """Take the partition for this run before a step of it, or keep it.
+
+    seconds: that the step may take. first: whether this is the run's first step that writes; only that one may take a
+    partition, a later one must have it. Raises PartitionBusy while another run works on it, PartitionTaken when a later
+    step finds that its run lost it.
+    """
+    prepare(con)
+    key = [pipeline.name, partition.key]
+    with warehouse.transaction(con, lock=f"claim {' '.join(key)}"):
+        selected = f"SELECT engine, run, host, process, until FROM {CLAIMS} WHERE pipeline = ? AND partition = ?"
+        found = warehouse.rows(con, selected, key)
+        owner = found[0] if found else None
+        if owner is None or tuple(owner[:2]) != run.owner:
+            if not first:
+                reason = (
+                    f"was taken over by {_words(*owner[:2])}" if owner else "is published, or another run gave it up"
+                )
+                raise PartitionTaken(
+                    f"{pipeline.name} {partition} {reason}, so nothing of this run is left: "
+                    "run it again from its first step"
+                )
+            if owner is not None and _is_active(*owner[2:]):
+                raise PartitionBusy(
+                    f"{pipeline.name} {partition} is being run by {_words(*owner[:2])}: wait until that run has ended, "
+                    "or stop it"
+                )
+        warehouse.run(con, f"DELETE FROM {CLAIMS} WHERE pipeline = ? AND partition = ?", key)
+        until = _now() + timedelta(seconds=seconds) + GRACE
+        values = [*key, *run.owner, socket.gethostname(), _process(os.getpid()), until]
+        warehouse.run(con, f"INSERT INTO {CLAIMS} VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+
+
+@contextmanager
+def held(con: SQLBackend, pipeline: Pipeline, partition: Partition, step: str, *, first: bool) -> Iterator[None]:
+    """Hold the partition for the body, a step of the current run; see `claim`."""
+    run, settings = current_run(), config.load().for_step(pipeline.name, step)
+    claim(con, pipeline, partition, run, settings.timeout_seconds, first=first)
+    try:
+        yield
+    except BaseException as error:
+        last = run.attempt > settings.retries.attempts or not is_transient(error)
+        with suppress(Exception):  # a warehouse that is gone; the claim then ends by its time
+            if last:
+                release(con, pipeline, partition, run)
+            else:
+                pause(con, pipeline, partition, run, settings.retries.max_delay_seconds)
+        raise
+    pause(con, pipeline, partition, run, 0)
+
+
+def pause(con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run, seconds: float) -> None:
+    """Keep the claim between two steps for so many seconds and the grace, or until the run's one process is gone."""
+    _update(con, pipeline, partition, run, _now() + timedelta(seconds=seconds) + GRACE, keep_process=run.one_process)
+
+
+def release(con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run) -> None:
+    """Let another run have the partition: this one has failed for good."""
+    _update(con, pipeline, partition, run, _now())
+
+
+def forget_work(con: SQLBackend, pipeline: Pipeline) -> None:
+    """Drop the staging tables and claims of a pipeline; what it has published stays, and so does its history."""
+    if warehouse.has(con, CLAIMS):
+        warehouse.run(con, f"DELETE FROM {CLAIMS} WHERE pipeline = ?", [pipeline.name])
+    warehouse.drop_staged(con, *warehouse.staged_by(con, pipeline.name))
+
+
+def _update(
+    con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run, until: datetime, keep_process: bool = False
+) -> None:
+    process = "process" if keep_process else "''"
+    chosen = "pipeline = ? AND partition = ? AND engine = ? AND run = ?"
+    values = [until, pipeline.name, partition.key, *run.owner]
+    warehouse.run(con, f"UPDATE {CLAIMS} SET process = {process}, until = ? WHERE {chosen}", values)
+
+
+def _is_active(host: str, process: str, until: datetime) -> bool:
+    """Whether the run that has a claim still works on it: its process is there, or may be on another machine."""
+    if until <= _now():
+        return False
+    return not process or host != socket.gethostname() or _process(int(process.split()[0])) == process
+
+
+def _process(pid: int) -> str:
+    """A process by its number and start, as numbers are used again; empty when it is gone."""
+    import psutil
+
+    try:
+        return f"{pid} {psutil.Process(pid).create_time():.2f}"
+    except psutil.NoSuchProcess:
+        return ""
+
+
+def _words(engine: str, run: str) -> str:
+    return f"{engine or 'the command line'}{f' as run {run}' if run else ''}"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def freshness(pipeline: Pipeline, last: Publication | None) -> str:
+    """``fresh`` when the partition that was due last is published, ``stale`` when it is not, ``-`` without a schedule.
+
+    A partition has until ``sla_seconds`` after its tick.
+    """
+    schedule = pipeline.settings.schedule
+    if not schedule.cron:
+        return "-"
+    from .schedules import previous_tick
+
+    tick = previous_tick(
+        schedule.cron, schedule.timezone, datetime.now(UTC) - timedelta(seconds=pipeline.settings.sla_seconds)
+    )
+    wanted = pipeline.due(tick)
+    if last is None:
+        return "stale"
+    is_fresh = last.at >= tick if wanted.start is None else last.partition >= wanted.key
+    return "fresh" if is_fresh else "stale"

@@ -1,0 +1,49 @@
+"""The run that a step belongs to, as its engine knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from structlog.contextvars import bound_contextvars
+
+
+@dataclass(frozen=True)
+class Run:
+    """engine: the orchestrator's id. attempt: of this step, from 1. url: where the engine shows the run.
+
+    root: the first run, where an engine repeats a run under another id. one_process: whether a single process runs all
+    steps of the run.
+    """
+
+    id: str = ""
+    attempt: int = 1
+    url: str = ""
+    engine: str = ""
+    root: str = ""
+    one_process: bool = False
+
+    @property
+    def owner(self) -> tuple[str, str]:
+        """What is the same in all steps and repetitions of the run."""
+        return self.engine, self.root or self.id
+
+
+_current: ContextVar[Run | None] = ContextVar("run", default=None)
+
+
+@contextmanager
+def run_context(run: Run) -> Iterator[Run]:
+    """Engines wrap each call of a step in this: its logs, metrics and alerts then name the run and the attempt."""
+    token = _current.set(run)
+    try:
+        with bound_contextvars(run_id=run.id, attempt=run.attempt):
+            yield run
+    finally:
+        _current.reset(token)
+
+
+def current_run() -> Run:
+    return _current.get() or Run()

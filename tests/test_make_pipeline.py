@@ -1,0 +1,208 @@
+"""`make pipeline` writes a pipeline from a sample file: what it infers, what it refuses, and what it leaves alone."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+import yaml
+from conftest import git
+
+HOURS = "\n".join(
+    ["station,at,temp,class,Größe,note"]
+    + [
+        f"JFK,2013-01-0{day}T{hour:02}:{minute:02}:00Z,{hour}.5,A,{minute},NA"
+        for day in (1, 2, 3)
+        for hour in range(24)
+        for minute in (0, 30)
+    ]
+)
+
+
+@pytest.fixture(scope="module")
+def rendered(render) -> Path:
+    return render(orchestrator="airflow")
+
+
+@pytest.fixture
+def project(rendered, tmp_path) -> Path:
+    """A project under version control, all committed."""
+    folder = shutil.copytree(rendered, tmp_path / "project")
+    git("init", "--quiet", cwd=folder)
+    git("add", "--all", cwd=folder)
+    git("commit", "--quiet", "--message", "project", cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def make_pipeline(project):
+    """Adds a pipeline as `make pipeline` does, without fetching anything: ``make_pipeline("weather", sample)``."""
+
+    def add(name: str, sample: Path | str, *options: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "scripts/pipeline.py", "--name", name, "--sample", str(sample), *options]
+        return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+
+    return add
+
+
+@pytest.fixture
+def sample(tmp_path) -> Path:
+    file = tmp_path / "observations.csv"
+    file.write_text(HOURS + "\n")
+    return file
+
+
+def added(project: Path) -> set[str]:
+    """Files that are new, with nothing else changed."""
+    status = git("status", "--porcelain", "--untracked-files=all", cwd=project).splitlines()
+    assert all(line.startswith("?? ") for line in status), status
+    return {line[3:] for line in status}
+
+
+def facts(project: Path, name: str) -> dict:
+    return yaml.safe_load((project / f"config/pipelines/{name}.answers.yml").read_text())["pipeline"]
+
+
+def test_a_sample_becomes_a_pipeline_and_touches_no_other_file(project, make_pipeline, sample):
+    done = make_pipeline("weather", sample, "--grain", "hour")
+    assert done.returncode == 0, done.stderr
+    package = "src/flight_marts"
+    assert added(project) == {
+        *(f"{package}/pipelines/weather/{module}.py" for module in ("__init__", "steps", "transform", "contract")),
+        "dags/weather.py",
+        "config/pipelines/weather.toml",
+        "config/pipelines/weather.answers.yml",
+        "tests/unit/test_weather.py",
+        *(f"data/landing/weather/{key}/{file}" for key in landed(project) for file in ("observations.csv", "_SUCCESS")),
+    }
+    assert landed(project) == ["2013-01-01T01Z", "2013-01-01T02Z", "2013-01-01T03Z"]
+    for file in added(project):
+        if file.endswith(".py"):
+            ast.parse((project / file).read_text())
+    assert "run it: make run PIPELINE=weather" in done.stdout
+
+
+def landed(project: Path) -> list[str]:
+    return sorted(path.name for path in (project / "data/landing/weather").iterdir())
+
+
+def test_types_keys_and_missing_values_are_inferred(project, make_pipeline, sample):
+    assert make_pipeline("weather", sample, "--grain", "hour").returncode == 0
+    columns = {column["source"]: column for column in facts(project, "weather")["columns"]}
+    assert {source: (column["name"], column["type"]) for source, column in columns.items()} == {
+        "station": ("station", "string"),
+        "at": ("at", "timestamp"),
+        "temp": ("temp", "decimal"),
+        "class": ("class_", "string"),  # a keyword of Python
+        "Größe": ("groe", "integer"),
+        "note": ("note", "string"),
+    }
+    assert [source for source, column in columns.items() if column["key"]] == ["at"]
+    assert [source for source, column in columns.items() if column["nullable"]] == ["note"]
+    assert facts(project, "weather")["missing"] == "NA"
+    assert facts(project, "weather")["partition_column"] == "at"
+
+
+@pytest.mark.parametrize("form", ["parquet", "json"])
+def test_other_files_are_read_too(project, make_pipeline, sample, tmp_path, form):
+    file = tmp_path / f"observations.{form}"
+    duckdb.sql(f"COPY (SELECT * FROM read_csv('{sample}')) TO '{file}' (FORMAT {form})")
+    done = make_pipeline("weather", file, "--grain", "day")
+    assert done.returncode == 0, done.stderr
+    assert facts(project, "weather")["format"] == form
+    assert (project / "data/landing/weather/2013-01-02" / file.name).is_file()
+
+
+@pytest.mark.parametrize(
+    ("grain", "keys"),
+    [
+        ("day", ["2013-01-01", "2013-01-02", "2013-01-03"]),
+        ("week", ["2012-12-31"]),
+        ("month", ["2013-01"]),
+        ("none", ["_SUCCESS", "observations.csv"]),
+    ],
+)
+def test_every_grain_lands_what_the_sample_holds(project, make_pipeline, sample, grain, keys):
+    assert make_pipeline("weather", sample, "--grain", grain).returncode == 0
+    assert landed(project) == keys
+
+
+REFUSED = {
+    "a name with capitals": (("Weather",), "no name for a pipeline"),
+    "a keyword": (("class",), "no name for a pipeline"),
+    "an existing name": (("flights_daily",), "is there already"),
+    "an unknown grain": (("weather", "--grain", "minute"), "GRAIN=minute is not one of hour, day"),
+    "an unknown shape": (("weather", "--shape", "cube"), "SHAPE=cube is not one of batch_etl"),
+    "an unknown orchestrator": (
+        ("weather", "--orchestrator", "luigi"),
+        "ORCHESTRATOR=luigi is not in this project: use one of airflow",
+    ),
+    "an unknown partition column": (("weather", "--partition-column", "temp"), "usable: at"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_wrong_answer_ends_in_one_sentence_and_writes_nothing(project, make_pipeline, sample, case):
+    (name, *options), message = REFUSED[case]
+    done = make_pipeline(name, sample, *options)
+    assert done.returncode != 0
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert message in done.stderr
+    assert added(project) == set()
+
+
+BAD_SAMPLES = {
+    "no file": (None, "is not there"),
+    "empty": ("", "holds no rows"),
+    "a header alone": ("a,b\n", "holds no rows"),
+    "a column without a name": ("at,\n2013-01-01,1\n", "column 2 of the sample has no name"),
+    "no time": ("a,b\n1,2\n", "says which day a row belongs to"),
+    "columns that differ in case": ("at,At,b\n2013-01-01,2013-01-01,3\n", "rename all but one"),
+    "a column of the project's": ("at,source_row\n2013-01-01,1\n", "which the project uses itself"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_SAMPLES)
+def test_a_sample_that_cannot_be_used_ends_in_one_sentence(project, make_pipeline, tmp_path, case):
+    text, message = BAD_SAMPLES[case]
+    file = tmp_path / "bad.csv"
+    if text is not None:
+        file.write_text(text)
+    done = make_pipeline("weather", file)
+    assert done.returncode != 0
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert message in done.stderr
+    assert added(project) == set()
+
+
+def test_a_file_that_is_no_table_is_refused(project, make_pipeline, tmp_path):
+    file = tmp_path / "picture.png"
+    file.write_bytes(bytes(range(256)))
+    assert "is no table that can be read: give a file that ends in" in make_pipeline("weather", file).stderr
+    renamed = file.rename(tmp_path / "picture.parquet")
+    assert "is no table that can be read" in make_pipeline("weather", renamed).stderr
+
+
+def test_a_large_file_is_read_in_part(project, make_pipeline, tmp_path):
+    file = tmp_path / "large.csv"
+    rows = "SELECT range AS id, TIMESTAMP '2013-01-01' + to_seconds(range) AS at FROM range(1_000_000)"
+    duckdb.sql(f"COPY ({rows}) TO '{file}' (HEADER)")
+    done = make_pipeline("events", file, "--grain", "hour")
+    assert done.returncode == 0, done.stderr
+    key = json.loads(json.dumps(facts(project, "events")["landed"]))[0]
+    assert len((project / f"data/landing/events/{key}/large.csv").read_text().splitlines()) == 3601
+
+
+def test_a_second_time_is_refused_and_changes_nothing(project, make_pipeline, sample):
+    make_pipeline("weather", sample, "--grain", "hour")
+    before = {name: (project / name).read_bytes() for name in added(project)}
+    done = make_pipeline("weather", sample, "--grain", "day")
+    assert done.returncode == 2
+    assert "is there already: choose another name, or remove it with: make pipeline-remove NAME=weather" in done.stderr
+    assert {name: (project / name).read_bytes() for name in added(project)} == before
