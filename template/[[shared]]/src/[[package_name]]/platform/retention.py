@@ -1,7 +1,7 @@
 """History: what is older than ``[retention] days`` is removed, while the services of an orchestrator are up.
 
-Each orchestrator removes its own runs, events and logs, see ``orchestration/<orchestrator>/``. Here is what the platform
-itself keeps. What was published stays, and so does its record, ``platform.published``.
+Each orchestrator removes its own runs, events and logs, see ``orchestration/<orchestrator>/``. Here is what the
+platform itself keeps. What was published stays, and so does its record, ``platform.published``.
 """
 
 from __future__ import annotations

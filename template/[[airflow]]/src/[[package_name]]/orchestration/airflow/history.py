@@ -30,7 +30,7 @@ def main(*arguments: str) -> None:
     server.prepare_once()
     remove()
     # Waits in place of this process, which holds 200 MB; supervisord then starts it again.
-    os.execvp("sleep", ["sleep", str(retention.CHECK_SECONDS)])  # noqa: S606, S607  no shell wanted
+    os.execvp("sleep", ["sleep", str(retention.CHECK_SECONDS)])  # noqa: S606  no shell wanted
 
 
 def remove() -> None:

@@ -128,7 +128,7 @@ def _trigger(
 
 
 async def serve() -> None:
-    """Deploy the flows of this file and run them, wake waiting runs, and remove old files, until the process is ended."""
+    """Deploy the flows of this file and run them, wake waiting runs, remove old files, until the process is ended."""
     runner = Runner(name="operations", pause_on_shutdown=False, query_seconds=POLL_SECONDS)
     watches = {
         report_late_run: late_triggers,
