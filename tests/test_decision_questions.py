@@ -28,6 +28,8 @@ _envops:
 _message_after_copy: "[% from 'decision/messages.jinja' import after_copy with context %][[ after_copy() ]]"
 _message_after_update: "[% from 'decision/after_update.jinja' import after_update with context %][[ after_update() ]]"
 ---
+!include questions/kind.yml
+---
 !include questions/decision.yml
 ---
 !include questions/orchestrator.yml
@@ -49,7 +51,7 @@ def template(tmp_path):
     (root / "template").mkdir(parents=True)
     shutil.copytree(ROOT / "decision", root / "decision")
     (root / "questions").mkdir()
-    for name in ("decision.yml", "orchestrator.yml", "validators.jinja"):
+    for name in ("kind.yml", "decision.yml", "orchestrator.yml", "validators.jinja"):
         shutil.copy(ROOT / "questions" / name, root / "questions" / name)
     (root / "copier.yml").write_text(COPIER_YML)
     (root / "template/result.json.jinja").write_text(RESULT)

@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from ...platform import config, retention
@@ -73,7 +73,7 @@ def _before_runs_that_go_on(session: object, before: datetime) -> datetime:
     if run is None:
         return before
     log.warning("%s %s has not ended, so history since its start at %s stays", run.dag_id, run.run_id, run.start_date)
-    return run.start_date
+    return run.start_date - timedelta(seconds=1)  # SQLite compares the text of instants, with and without an offset
 
 
 if __name__ == "__main__":
