@@ -51,15 +51,8 @@ def remove(instance: dg.DagsterInstance, before: datetime) -> int:
         _remove_file(instance, run)
         removed += 1
     if folder := os.environ.get("DAGSTER_COMPUTE_LOGS"):  # logs of ticks, and of runs that were deleted in the UI
-<<<<<<< HEAD
-        going_on = instance.get_runs(
-            dg.RunsFilter(statuses=[each for each in dg.DagsterRunStatus if each not in ENDED])
-        )
-        retention.remove_files(Path(folder), before, keep={run.run_id for run in going_on})
-=======
         unended = dg.RunsFilter(statuses=[each for each in dg.DagsterRunStatus if each not in ENDED])
         retention.remove_files(Path(folder), before, keep={run.run_id for run in instance.get_runs(unended)})
->>>>>>> retention
     return removed
 
 

@@ -128,12 +128,8 @@ def _trigger(
 
 
 async def serve() -> None:
-<<<<<<< HEAD
     """Deploy the flows of this file and run them, wake waiting runs, and remove old files, until the process is
     ended."""
-=======
-    """Deploy the flows of this file and run them, wake waiting runs, remove old files, until the process is ended."""
->>>>>>> retention
     runner = Runner(name="operations", pause_on_shutdown=False, query_seconds=POLL_SECONDS)
     watches = {
         report_late_run: late_triggers,
