@@ -20,6 +20,7 @@ from .partitions import PARTITION
 
 POLL_SECONDS = 1
 LOAD_SECONDS = 120  # the server tries again every ten seconds when a busy code server did not answer in time
+UNREACHABLE = "Could not reach user code server"  # which does not run yet, or is busy
 TAG = "dagster/backfill"
 CODE = """
 { workspaceOrError { ... on Workspace { locationEntries { name loadStatus locationOrLoadError {
@@ -93,7 +94,7 @@ def _jobs(url: str, message: str) -> dict[str, tuple[str, str]]:
         failed = [_reason(location) for _, location in loaded if "message" in location]
         if jobs or any("repositories" in location for _, location in loaded):
             return jobs
-        if time.monotonic() > deadline or any("Could not reach" not in reason for reason in failed):
+        if time.monotonic() > deadline or any(UNREACHABLE not in reason for reason in failed):
             reason = failed[0] if failed else f"not loaded after {LOAD_SECONDS} s"
             raise ConfigError(f"Dagster cannot load the project ({reason}); see {state()}/code.log")
         if not said:
@@ -104,8 +105,10 @@ def _jobs(url: str, message: str) -> dict[str, tuple[str, str]]:
 
 def _reason(error: dict) -> str:
     """The first line of what an error of the project was in the first place."""
-    causes = [error["message"], *(each["message"] for each in error["causes"])]
-    return causes[-1].strip().splitlines()[0]
+    message = error["message"]
+    if UNREACHABLE not in message:  # else what lies beneath is gRPC's
+        message = [message, *(each["message"] for each in error["causes"])][-1]
+    return message.strip().splitlines()[0]
 
 
 def _start(url: str, selector: dict[str, str], partitions: Sequence[Partition]) -> str:
