@@ -1,15 +1,15 @@
-# make demo: a project from default answers, and a day of real data through it. make test: the tests.
+# make demo makes a project from default answers and runs a day of real data. make test runs the tests.
 
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 DEMO := build/demo
 # Two test modules or engines at once, see tests/conftest.py: most of them wait at times.
 PARALLEL ?= --numprocesses 2 --dist loadgroup
-# uv trusts what the system trusts, as pip does: networks with a certificate authority of their own need it.
+# uv trusts the system's certificates, as pip does: networks with their own certificate authority need this.
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines test-fast conformance conformance-page lint decision-page benchmarks constraints standards-page recommend
+.PHONY: help demo test test-engines test-fast conformance conformance-page lint decision-page integrations benchmarks constraints standards-page recommend
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 16
@@ -21,49 +21,55 @@ help: ## list these targets
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group dev --editable "hooks[fleet]"
 	@touch $@
 
-demo: .venv/.installed ## render a project with default answers and run its pipeline on real data
+demo: .venv/.installed ## make a project with default answers and run its pipeline on real data
 	@rm -rf $(DEMO)
 	@$(BIN)/copier copy --quiet --defaults --vcs-ref HEAD $(CURDIR) $(DEMO) 2>&1 | grep -v -i -E 'dirty|^ *warn' || true
 	@$(MAKE) --no-print-directory -C $(DEMO) run DATE=2013-01-02 UV=$(BIN)/uv
 
-recommend: .venv/.installed ## ask, and print what the rules recommend; ANSWERS=answers.yml instead of asking, FORMAT=json
+recommend: .venv/.installed ## ask the questions and print the recommendation; ANSWERS=answers.yml gives the answers, FORMAT=json prints JSON
 	@$(BIN)/python tools/recommend.py $(if $(ANSWERS),--answers '$(ANSWERS)') $(if $(FORMAT),--format '$(FORMAT)')
 
-test: .venv/.installed ## what fits ten minutes: every part of the template, and one orchestrator installed and run
+test: .venv/.installed ## test every part of the template, with one orchestrator installed and run: about ten minutes
 	@$(BIN)/python -m pytest $(PARALLEL)
 
-test-engines: .venv/.installed ## projects on each orchestrator and on all three, installed and run: make test-engines [ONLY=airflow]
+test-engines: .venv/.installed ## test projects on each orchestrator and on all three: make test-engines [ONLY=airflow]
 	@$(BIN)/python -m pytest -m "deep or quick" $(PARALLEL) $(if $(ONLY),-k $(ONLY))
 
-test-fast: .venv/.installed ## the tests that need no rendered project to be set up
+test-fast: .venv/.installed ## run the tests that install no project
 	@$(BIN)/python -m pytest -m "not project and not conformance and not deep" $(PARALLEL)
 
-conformance: .venv/.installed ## the behaviours of docs/conformance.md on running engines: make conformance [ONLY=dagster]
+conformance: .venv/.installed ## test the behaviours in docs/conformance.md on running orchestrators: make conformance [ONLY=dagster]
 	@$(BIN)/python -m pytest tests/conformance -m conformance $(PARALLEL) $(if $(ONLY),-k $(ONLY))
 
-conformance-page: .venv/.installed ## write what the last make conformance has shown into docs/conformance.md
+conformance-page: .venv/.installed ## write the results of the last make conformance into docs/conformance.md
 	@$(BIN)/python tests/conformance/results.py
 
-lint: .venv/.installed ## ruff on this repository's own code, and what decision/ holds
+lint: .venv/.installed ## check this repository's own code, the decision's data, and whether generated files are current
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/python tools/check_decision.py
 	@$(BIN)/python tools/write_decision_page.py --check
+	@$(BIN)/python tools/write_integrations_page.py --check
 	@$(BIN)/python tools/write_seeds.py --check
 	@$(BIN)/python tools/write_standards_page.py --check
 
 standards-page: .venv/.installed ## measure the standards over tests/hooks/corpus and write docs/standards.md
 	@$(BIN)/python tools/write_standards_page.py
 
-decision-page: .venv/.installed ## write docs/decision.md from decision/
+decision-page: .venv/.installed ## write docs/decision.md and docs/integrations.md from decision/
 	@$(BIN)/python tools/write_decision_page.py
+	@$(BIN)/python tools/write_integrations_page.py
 
-seeds: .venv/.installed ## write template/*/seeds.yml, which an update leaves alone, from the manifests
+integrations: .venv/.installed ## ask the package index about the packages of decision/integrations.yml
+	@$(BIN)/python tools/check_integrations.py
+	@$(BIN)/python tools/write_integrations_page.py
+
+seeds: .venv/.installed ## write template/*/seeds.yml, the files that an update leaves alone, from the manifests
 	@$(BIN)/python tools/write_seeds.py
 
 benchmarks: .venv/.installed ## print and write the ratios of docs/benchmarks.md
 	@for name in copying decision business_functions definitions_import first_day standards fleet; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 	@$(BIN)/python benchmarks/report.py --page
 
-constraints: .venv/.installed ## resolve template/*/constraints.txt anew
+constraints: .venv/.installed ## resolve the versions in template/*/constraints.txt again
 	@$(BIN)/python tools/refresh_constraints.py

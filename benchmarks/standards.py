@@ -39,7 +39,8 @@ def main() -> None:
 
 def fill(repository: Path, number: int) -> int:
     """Write so many files; returns their lines."""
-    corpus = [path for path in sorted((ROOT / "tests" / "hooks" / "corpus").rglob("*.py")) if path.stat().st_size]
+    cases = ROOT / "tests" / "hooks" / "corpus"
+    corpus = [path for path in sorted(cases.rglob("*.py")) if path.stat().st_size and "unparsed" not in path.parts]
     template = [path for path in sorted((ROOT / "template").rglob("*.py")) if path.stat().st_size > 200]
     lines = 0
     for copy, path in zip(range(number), itertools.cycle([*corpus, *template]), strict=False):

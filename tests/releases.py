@@ -26,11 +26,11 @@ CURRENT, NEXT = "v99.0.0", "v99.1.0"
 SHARED = "template/[[shared]]"
 ANSWERS = ".copier-answers.yml"
 REMOVED_IN_NEXT = ".pre-commit-config.yaml"
-RENAMED_IN_NEXT = ("scripts/services.py", "scripts/supervise.py")
+RENAMED_IN_NEXT = ("scripts/standards.py", "scripts/check_standards.py")
 NEW_LINE = "from the next release"
 CHANGED_IN_NEXT = {
     "config/dev.toml": f"\n# {NEW_LINE}\n",
-    "data/landing/2013-01-01/flights.csv": f"{NEW_LINE}\n",
+    "data/landing/flights_daily/2013-01-01/flights.csv": f"{NEW_LINE}\n",
     "src/[[package_name]]/pipelines/flights_daily/transform.py": f"\n# {NEW_LINE}\n",
 }
 ADDED_IN_NEXT = ("scripts/report.py", "src/[[package_name]]/pipelines/flights_daily/extra.py")
@@ -102,8 +102,9 @@ def release_next(releases: Releases) -> None:
     shared = releases.folder / SHARED
 
     def source(name: str) -> Path:
-        """The file of the template that becomes ``name``."""
-        return next(path for path in (shared / name, shared / f"{name}.jinja") if path.exists())
+        """The file of the template that becomes ``name``, in the shared folder or in that of a shape."""
+        folders = [shared, *sorted(path for path in shared.glob("[[][[]*[]][]]") if path.is_dir())]
+        return next(path for folder in folders for path in (folder / name, folder / f"{name}.jinja") if path.exists())
 
     def append(path: Path, text: str) -> None:
         path.write_text(path.read_text() + text)
@@ -111,6 +112,7 @@ def release_next(releases: Releases) -> None:
     for name, text in CHANGED_IN_NEXT.items():
         append(source(name), text)
     for name in ADDED_IN_NEXT:
+        (shared / name).parent.mkdir(parents=True, exist_ok=True)
         (shared / name).write_text(f'"""Added {NEW_LINE}."""\n')
     source(REMOVED_IN_NEXT).unlink()
     old, new = RENAMED_IN_NEXT
@@ -168,4 +170,11 @@ def update(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def copier_update(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Copier's own command, without trust."""
     command = [sys.executable, "-m", "copier", "update", "--defaults", *arguments]
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+
+
+def update_from_outside(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What docs/updating.md has for projects of a release without `make update`."""
+    script = ROOT / SHARED / "scripts" / "update.py"
+    command = [sys.executable, script, "--project", ".", *arguments]
     return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)

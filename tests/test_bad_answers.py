@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,9 @@ def test_other_malformed_answers_are_refused(template, tmp_path, question, value
     line = refused(template, tmp_path / "project", **{question: value})
     assert question in line
     assert told in line
+    sentence = line.removeprefix(f"{LAST_LINE_STARTS}'{question}': ")
+    # What to type stands first, for a terminal of 80 columns shows no more.
+    assert re.match(r"(write|use|choose) ", sentence), sentence
 
 
 CHOICES = sorted(

@@ -1,6 +1,7 @@
 """The decision in the questionnaire: what Copier asks, refuses, records and says."""
 
 import json
+import re
 import shutil
 import subprocess
 import warnings
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from copier import run_copy, run_update
+from decision_engine import contents, written
 from jinja2.exceptions import FilterArgumentError
 
 ROOT = Path(__file__).parent.parent
@@ -25,6 +27,8 @@ _envops:
   undefined: jinja2.StrictUndefined
 _message_after_copy: "[% from 'decision/messages.jinja' import after_copy with context %][[ after_copy() ]]"
 _message_after_update: "[% from 'decision/after_update.jinja' import after_update with context %][[ after_update() ]]"
+---
+!include questions/kind.yml
 ---
 !include questions/decision.yml
 ---
@@ -47,7 +51,7 @@ def template(tmp_path):
     (root / "template").mkdir(parents=True)
     shutil.copytree(ROOT / "decision", root / "decision")
     (root / "questions").mkdir()
-    for name in ("decision.yml", "orchestrator.yml"):
+    for name in ("kind.yml", "decision.yml", "orchestrator.yml", "validators.jinja"):
         shutil.copy(ROOT / "questions" / name, root / "questions" / name)
     (root / "copier.yml").write_text(COPIER_YML)
     (root / "template/result.json.jinja").write_text(RESULT)
@@ -63,7 +67,8 @@ def copy(template, tmp_path):
         known = [*yaml.safe_load((ROOT / "questions/decision.yml").read_text())]
         known += yaml.safe_load((ROOT / "questions/orchestrator.yml").read_text())
         assert data.keys() <= set(known)
-        project = tmp_path / "my project"
+        # A folder that holds a project gives its answers to the next copy.
+        project = next(path for n in range(9) if not (path := tmp_path / f"my project{n or ''}").exists())
         run_copy(str(template), project, data=data, defaults=True, quiet=quiet)
         result = json.loads((project / "result.json").read_text())
         return result | {"recorded": yaml.safe_load((project / ".copier-answers.yml").read_text())}
@@ -73,9 +78,9 @@ def copy(template, tmp_path):
 
 def test_defaults_alone_take_the_recommendation(copy):
     result = copy()
-    assert result["recorded"]["orchestrator"] == result["decision"]["recommended"] == "dagster"
-    assert result["recorded"]["recommended_orchestrator"] == "dagster"
-    assert result["orchestrators"] == ["dagster"]
+    assert result["recorded"]["orchestrator"] == result["decision"]["recommended"] == "airflow"
+    assert result["recorded"]["recommended_orchestrator"] == "airflow"
+    assert result["orchestrators"] == ["airflow"]
     assert "decision" not in result["recorded"]
 
 
@@ -85,7 +90,7 @@ def test_each_template_can_be_named_with_otherwise_default_answers(copy, system)
 
 
 def test_mixed_shapes_render_the_members_of_the_hybrid(copy):
-    result = copy(pipeline_shape="mixed", also_orchestrators=["dagster"])
+    result = copy(pipeline_shape="mixed")
     assert result["recorded"]["orchestrator"] == "hybrid"
     assert result["recorded"]["member_orchestrators"] == ["airflow", "dagster", "prefect"]
     assert result["orchestrators"] == ["airflow", "dagster", "prefect"]
@@ -101,9 +106,9 @@ def test_further_orchestrators_follow_without_repetition(copy):
 def test_choices_are_ranked_scored_and_disabled_with_their_reason(copy):
     choices = copy()["choices"]
     ids = [choice["value"] for _, choice in choices]
-    assert ids[:3] == ["dagster", "prefect", "step_functions"]
+    assert ids[:3] == ["airflow", "prefect", "step_functions"]
     labels = {choice["value"]: label for label, choice in choices}
-    assert labels["dagster"].split() == ["Dagster", "3.83"]
+    assert labels["dagster"].split() == ["Dagster", "2.33"]
     assert {choice["value"]: choice["validator"] for _, choice in choices}["gcp_workflows"] == DISABLED
 
 
@@ -113,7 +118,8 @@ def test_help_reads_well_at_80_columns(copy, shape):
     assert max(map(len, lines)) <= 80
     text = "\n".join(lines)
     assert "Your answers point to" in text
-    assert "Mind:" in text
+    assert re.search(r"\(step [1-4] of 4, [a-z ]+\)", " ".join(text.split()))
+    assert "Note:" in text
     assert "!" not in text
     assert ("Runner-up" in text) == (shape != "approval")
 
@@ -128,7 +134,18 @@ REFUSED = [
     ({"also_orchestrators": "airflow"}, ["also_orchestrators", "not a list"]),
     ({"also_orchestrators": ["temporal"]}, ["also_orchestrators", "temporal"]),
     ({"vpc": "isolated", "hosting": "managed"}, ["hosting", "vpc is isolated"]),
-    ({"needs": ["lineage", "freshness", "durable_execution"]}, ["needs", "Nothing fits: "]),
+    ({"needs": ["lineage", "freshness", "durable_execution"]}, ["needs", "Nothing fits; change needs: "]),
+    ({"connects_to": "s3"}, ["connects_to", "s3", "not a list"]),
+    ({"connects_to": ["teletext"]}, ["connects_to", "teletext"]),
+    ({"experience": ["fortran"]}, ["experience", "fortran"]),
+    ({"matters_most": ["cost", "testing", "operations"]}, ["matters_most", "choose at most two; these are 3"]),
+    ({"depth": "deeper"}, ["depth", "deeper"]),
+    ({"annual_salary": 0}, ["annual_salary", "such as 150000"]),
+    ({"annual_salary": "much"}, ["much"]),
+    ({"vendor_prices": [1, 2]}, ["vendor_prices", "write a range for each hosting variant"]),
+    ({"vendor_prices": {"mwaa": [2, 1]}}, ["vendor_prices", "[80, 120]}; mwaa has [2, 1]"]),
+    ({"vendor_prices": {"moon": [1, 2]}}, ["vendor_prices", '"moon" has no price']),
+    ({"accept_exclusion": "two\nlines"}, ["accept_exclusion", "use one line"]),
     ({"orchestrator": "nonsense"}, ["orchestrator", "nonsense"]),
     ({"orchestrator": "gcp_workflows"}, ["orchestrator", DISABLED]),
     ({"orchestrator": "step_functions"}, ["orchestrator", "no template"]),
@@ -140,11 +157,16 @@ REFUSED = [
         {"orchestrator": "airflow", "cloud": "gcp", "hosting_variant": "mwaa"},
         ["hosting_variant", "it is to be had on AWS alone"],
     ),
-    ({"hosting_variant": "mwaa"}, ["hosting_variant", "mwaa"]),
+    ({"orchestrator": "dagster", "hosting_variant": "mwaa"}, ["hosting_variant", "mwaa"]),
     (
         {"orchestrator": "airflow", "vpc": "isolated", "team_size": "under_5"},
-        ["orchestrator", "self-hosted-airflow-is-too-much-for-a-small-start"],
+        ["orchestrator", "add --data accept_exclusion=yes", "self-hosted-airflow-is-too-much-for-a-small-start"],
     ),
+    (
+        {"orchestrator": "prefect", "needs": ["many_integrations", "sensors"], "accept_exclusion": "no"},
+        ["orchestrator", "add --data accept_exclusion=yes", "its library of sensors is thin"],
+    ),
+    ({"orchestrator": "temporal", "accept_exclusion": "yes"}, ["orchestrator", "plain scheduled ETL"]),
 ]
 
 
@@ -158,11 +180,79 @@ def test_a_wrong_answer_is_refused_in_one_sentence_that_names_it(copy, tmp_path,
     assert not (tmp_path / "my project").exists()
 
 
+def test_the_remedy_stands_before_the_reason(copy):
+    """A terminal of 80 columns shows no more of a refusal than its beginning."""
+    for data in ({"vpc": "isolated", "hosting": "managed"}, {"needs": ["lineage", "freshness", "durable_execution"]}):
+        with pytest.raises(ValueError, match="Validation error") as refusal:
+            copy(**data)
+        sentence = str(refusal.value).partition("': ")[2]
+        assert re.search(r"^(choose hosting=self_host or vpc=data_plane|Nothing fits; change needs): ", sentence)
+
+
+def test_an_exclusion_that_is_accepted_can_be_overridden(copy, capsys):
+    answers = {"orchestrator": "prefect", "needs": ["many_integrations", "sensors"]}
+    result = copy(quiet=False, accept_exclusion="we know it", **answers)
+    assert result["orchestrators"] == ["prefect"]
+    assert result["recorded"]["accept_exclusion"] == "we know it"
+    assert result["recorded"]["recommended_orchestrator"] == "airflow"
+    message = " ".join(capsys.readouterr().err.split())
+    assert "Why: you accepted that the rules exclude it: many systems must be connected" in message
+
+
+# --- the short way, and what follows from earlier answers
+
+
+def test_the_short_way_records_the_defaults_of_the_rest(copy):
+    short, whole = copy(depth="quick", team_size="under_5"), copy(team_size="under_5")
+    assert short["decision"] == whole["decision"]
+    assert short["recorded"] == whole["recorded"] | {"depth": "quick"}
+
+
+def test_the_short_way_heeds_what_is_given(copy):
+    assert copy(depth="quick", needs=["dbt"], pipeline_count="over_100")["recorded"]["needs"] == ["dbt"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "name", "default"),
+    [
+        ({"pipeline_shape": "data_products"}, "mental_model", "tables"),
+        ({"pipeline_shape": "ml_dynamic"}, "mental_model", "functions"),
+        ({}, "mental_model", "jobs"),
+        ({"current_orchestrator": "prefect"}, "experience", ["prefect"]),
+        ({"current_orchestrator": "cron"}, "experience", []),
+    ],
+)
+def test_defaults_follow_from_earlier_answers(copy, answers, name, default):
+    assert copy(**answers)["recorded"][name] == default
+
+
+def test_a_further_orchestrator_is_asked_for_only_where_there_is_one(copy):
+    assert "also_orchestrators" not in copy(pipeline_shape="mixed")["recorded"]
+    assert copy()["recorded"]["also_orchestrators"] == []
+
+
+def test_a_name_that_no_question_has_is_named(template, tmp_path, capsys):
+    run_copy(str(template), tmp_path / "my project", data={"pipelne_count": "over_100"}, defaults=True, unsafe=False)
+    message = " ".join(capsys.readouterr().err.split())
+    assert "Not used: pipelne_count. No question of that name is asked" in message
+
+
 @pytest.mark.parametrize(
     ("data", "phrases"),
     [
-        ({}, ["Orchestrator: Dagster (Dagster+ Serverless)", "Why: On data lineage"]),
-        ({"orchestrator": "airflow"}, ["Apache Airflow (Amazon MWAA)", "you chose it; the rules recommend Dagster"]),
+        (
+            {},
+            [
+                "Orchestrator: Apache Airflow (Amazon MWAA)",
+                "Why: Scheduled jobs",
+                "Decided in step 3 of 4, preferences.",
+            ],
+        ),
+        ({"orchestrator": "dagster"}, ["Dagster (Dagster+ Serverless)", "you chose it; the rules recommend Apache"]),
+        (
+            {"current_orchestrator": "airflow", "pipeline_count": "over_100", "pipeline_shape": "data_products"},
+            ["Decided in step 2 of 4, stay.", "For a fresh start it would be Dagster (Dagster+ Serverless)"],
+        ),
         ({"pipeline_shape": "approval"}, ["Why: the best with a template; Temporal (Temporal Cloud) is recommended"]),
         ({"pipeline_shape": "mixed"}, ["Orchestrator: Hybrid", "Why: Each shape"]),
     ],
@@ -173,6 +263,7 @@ def test_message_names_the_choice_the_reason_and_two_commands(copy, capsys, data
     message = message[message.index("Orchestrator: ") :]
     assert all(phrase in message for phrase in phrases)
     assert max(map(len, message.splitlines()[:-3])) <= 80
+    assert "Not used" not in message
     *_, following, enter, run = message.splitlines()
     assert (following, run) == ("Next:", "  make run")
     assert enter.startswith("  cd '")
@@ -202,9 +293,11 @@ def released_project(template, tmp_path, monkeypatch, **data):
 
 
 def later_rule(template, rule):
-    """The template's next release has one more rule, added by hand: what is compiled does not know it."""
+    """The template's next release has one more rule."""
     rules = template / "decision/rules.yml"
     rules.write_text(rules.read_text() + "\n" + yaml.safe_dump([rule]))
+    for name, text in written(contents(rules=yaml.safe_load(rules.read_text()))).items():
+        (template / name).write_text(text)
     git(template, "commit", "-qam", "2")
     git(template, "tag", "v2.0.0")
 
@@ -218,9 +311,11 @@ def updated(project, capsys):
     return [line for line in capsys.readouterr().err.splitlines() if "Today's rules" in line]
 
 
-@pytest.mark.parametrize(("chosen", "shape"), [("airflow", "batch_etl"), ("hybrid", "mixed")])
-def test_a_later_rule_moves_no_existing_project(template, tmp_path, monkeypatch, capsys, chosen, shape):
-    data = {"orchestrator": chosen, "pipeline_shape": shape, "needs": ["sensors"]}
+@pytest.mark.parametrize(
+    ("chosen", "answers"), [("airflow", {}), ("hybrid", {"pipeline_shape": "mixed", "cloud": "several"})]
+)
+def test_a_later_rule_moves_no_existing_project(template, tmp_path, monkeypatch, capsys, chosen, answers):
+    data = {"orchestrator": chosen, **answers}
     project = released_project(template, tmp_path, monkeypatch, **data)
     before = json.loads((project / "result.json").read_text())["orchestrators"]
     later = {"id": "later", "exclude": ["airflow", "dagster"], "because": "it is out", "source": "section 4"}
@@ -239,7 +334,7 @@ def test_a_later_rule_moves_no_existing_project(template, tmp_path, monkeypatch,
 
 
 def test_a_later_rule_about_hosting_is_told_in_one_line(template, tmp_path, monkeypatch, capsys):
-    project = released_project(template, tmp_path, monkeypatch)
+    project = released_project(template, tmp_path, monkeypatch, mental_model="tables")
     rule = {
         "id": "later",
         "exclude_variants": {"id": "dagster_plus_serverless"},
@@ -257,3 +352,29 @@ def test_an_update_is_silent_where_the_rules_say_what_they_said(template, tmp_pa
     project = released_project(template, tmp_path, monkeypatch, orchestrator="airflow", hosting_variant="airflow_vm")
     later_rule(template, {"id": "later", "caution": ["airflow"], "because": "of that", "source": "section 4"})
     assert updated(project, capsys) == []
+
+
+NEW = {
+    "depth": "full",
+    "connects_to": [],
+    "experience": ["airflow"],
+    "matters_most": [],
+    "annual_salary": 150000,
+    "vendor_prices": {},
+    "accept_exclusion": "",
+}
+
+
+def test_a_project_from_before_a_question_keeps_its_answers_and_takes_its_default(
+    template, tmp_path, monkeypatch, capsys
+):
+    data = {"pipeline_count": "under_20", "needs": ["freshness"], "current_orchestrator": "airflow", "cloud": "gcp"}
+    project = released_project(template, tmp_path, monkeypatch, orchestrator="prefect", **data)
+    file = project / ".copier-answers.yml"
+    before = {name: value for name, value in yaml.safe_load(file.read_text()).items() if name not in NEW}
+    file.write_text(yaml.safe_dump(before))
+    git(project, "commit", "-qam", "as an earlier release recorded it")
+    later_rule(template, {"id": "later", "caution": ["airflow"], "because": "of that", "source": "section 4"})
+    assert updated(project, capsys) == []
+    after = yaml.safe_load(file.read_text())
+    assert after == before | NEW | {"_commit": "v2.0.0"}

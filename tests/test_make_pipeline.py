@@ -134,8 +134,8 @@ def test_every_grain_lands_what_the_sample_holds(project, make_pipeline, sample,
 
 
 REFUSED = {
-    "a name with capitals": (("Weather",), "no name for a pipeline"),
-    "a keyword": (("class",), "no name for a pipeline"),
+    "a name with capitals": (("Weather",), "cannot be the name of a pipeline"),
+    "a keyword": (("class",), "cannot be the name of a pipeline"),
     "an existing name": (("flights_daily",), "is there already"),
     "an unknown grain": (("weather", "--grain", "minute"), "GRAIN=minute is not one of hour, day"),
     "an unknown shape": (("weather", "--shape", "cube"), "SHAPE=cube is not one of batch_etl"),
@@ -184,9 +184,9 @@ def test_a_sample_that_cannot_be_used_ends_in_one_sentence(project, make_pipelin
 def test_a_file_that_is_no_table_is_refused(project, make_pipeline, tmp_path):
     file = tmp_path / "picture.png"
     file.write_bytes(bytes(range(256)))
-    assert "is no table that can be read: give a file that ends in" in make_pipeline("weather", file).stderr
+    assert "cannot be read as a table: give a file that ends in" in make_pipeline("weather", file).stderr
     renamed = file.rename(tmp_path / "picture.parquet")
-    assert "is no table that can be read" in make_pipeline("weather", renamed).stderr
+    assert "cannot be read as a table" in make_pipeline("weather", renamed).stderr
 
 
 def test_a_large_file_is_read_in_part(project, make_pipeline, tmp_path):

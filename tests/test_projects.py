@@ -132,7 +132,7 @@ def test_an_unknown_environment_or_orchestrator_is_told(project):
 def test_with_one_orchestrator_there_is_nothing_to_compare(project):
     done = project.make("compare", f"DATE={DAY}", timeout=RUN_SECONDS)
     assert done.returncode != 0
-    assert f"error: there is only {QUICK} to run; add another: make update" in done.stderr
+    assert f"error: this project has only {QUICK}; add another orchestrator: make update" in done.stderr
 
 
 side_by_side = pytest.mark.parametrize("project", [pytest.param(ALL, marks=pytest.mark.deep)], indirect=True)
@@ -164,7 +164,7 @@ def test_an_orchestrator_that_publishes_other_rows_is_told(project):
         settings.write_text(original)
         shutil.rmtree(elsewhere.parent)
     assert done.returncode != 0
-    assert "error: they do not publish the same rows. " in done.stderr
+    assert "error: the orchestrators publish different rows. " in done.stderr
     assert f"fact_flights: rows only from {first} 1, only from {last} 0" in done.stderr
 
 

@@ -9,6 +9,7 @@ import pexpect
 import pytest
 import yaml
 from conftest import QUESTIONS, ROOT
+from decision_engine import CHOICES
 from test_rendering import files_in
 
 TOPICS = ("project", "decision", "orchestrator", "production", "pipeline")
@@ -20,17 +21,17 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]")
 def at_terminal(template, tmp_path):
     """Answer the questionnaire by keys, Enter unless told otherwise: ``at_terminal(pipeline_shape=DOWN + ENTER)``.
 
-    ``skipped`` names the question that these answers make needless; it is an error when it is asked after all.
+    ``skipped`` names the questions that these answers make needless; it is an error when one is asked after all.
     Returns the answers file's content and the text of the screen.
     """
 
-    def answer(skipped: str = "", **keys: str) -> tuple[dict, str]:
+    def answer(skipped: str = "", quick: bool = False, **keys: str) -> tuple[dict, str]:
         assert not keys.keys() - QUESTIONS.keys()
         target = tmp_path / "project"
         command = [sys.executable, "-m", "copier", "copy", str(template), str(target)]
         shown = ""
         with pexpect.spawn(command[0], command[1:], dimensions=(50, 80), encoding="utf-8", timeout=60) as screen:
-            for name in asked(skipped):
+            for name in asked(skipped, quick):
                 screen.expect_exact(first_line_of_help(name))
                 shown += screen.before + screen.after
                 screen.send(keys.get(name, ENTER))
@@ -46,12 +47,14 @@ def first_line_of_help(name: str) -> str:
     return "Which orchestrator?" if name == "orchestrator" else QUESTIONS[name]["help"].splitlines()[0]
 
 
-def asked(skipped: str) -> list[str]:
+def asked(skipped: str, quick: bool = False) -> list[str]:
     """The questions in the order asked; those without a `help` of their own never are."""
     topics = [yaml.safe_load((ROOT / "questions" / f"{topic}.yml").read_text()) for topic in TOPICS]
     named = {name: question for topic in topics for name, question in topic.items() if "help" in question}
-    assert skipped in {"", *named}
-    return [name for name in named if name != skipped]
+    if quick:
+        named = {name: q for name, q in named.items() if "depth ==" not in str(q.get("ask"))}
+    assert {*skipped.split()} <= named.keys()
+    return [name for name in named if name not in skipped.split()]
 
 
 def test_enter_at_every_question_gives_the_project_of_the_defaults(at_terminal, render, tmp_path):
@@ -59,7 +62,12 @@ def test_enter_at_every_question_gives_the_project_of_the_defaults(at_terminal, 
     expected = yaml.safe_load((render() / ".copier-answers.yml").read_text())
     assert {**answers, "_src_path": ""} == {**expected, "_src_path": ""}
     assert files_in(tmp_path / "project") == files_in(render())
-    for line in ("Your answers point to Dagster", "Runner-up: Prefect", "Orchestrator: Dagster", "make run"):
+    for line in (
+        "Your answers point to Apache Airflow",
+        "Runner-up: Prefect",
+        "Orchestrator: Apache Airflow",
+        "make run",
+    ):
         assert line in screen
 
 
@@ -76,3 +84,22 @@ def test_an_isolated_network_is_not_asked_for_hosting(at_terminal):
     assert answers["vpc"] == "isolated"
     assert "hosting" not in answers
     assert QUESTIONS["hosting"]["help"].splitlines()[0] not in screen
+
+
+def test_the_short_way_asks_five_questions_of_the_decision(at_terminal):
+    answers, screen = at_terminal(quick=True, depth=DOWN + ENTER, team_size=DOWN + ENTER)
+    assert (answers["depth"], answers["team_size"]) == ("quick", "more_than_15")
+    assert [name for name in asked("", quick=True) if name in CHOICES] == [
+        "pipeline_shape",
+        "team_size",
+        "current_orchestrator",
+        "vpc",
+        "hosting",
+    ]
+    assert QUESTIONS["needs"]["help"].splitlines()[0] not in screen
+
+
+def test_a_hybrid_is_not_asked_for_orchestrators_that_it_has(at_terminal):
+    answers, screen = at_terminal(skipped="also_orchestrators hosting_variant", pipeline_shape=DOWN * 5 + ENTER)
+    assert answers["member_orchestrators"] == ["airflow", "dagster", "prefect"]
+    assert QUESTIONS["also_orchestrators"]["help"].splitlines()[0] not in screen

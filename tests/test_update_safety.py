@@ -6,6 +6,7 @@ A small template with the real update script, so that an update takes a second. 
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -33,6 +34,7 @@ FIRST = {
     "template/scripts/update.py": SCRIPT.read_text(),
     "template/scripts/dropped.py": "# dropped\n",
     "template/docs/page.md": "a page\n",
+    "template/tool.sh": "#!/bin/sh\n",
     "CHANGELOG.md": "# Changelog\n\n## [1.0.0]\n\n- The first.\n",
 }
 SECOND = {
@@ -63,7 +65,8 @@ def template(tmp_path_factory) -> Path:
     git("init", "--quiet", "--initial-branch=main", cwd=folder)
     release(folder, "v1.0.0")
     (folder / "template" / "run.sh").write_text("")
-    (folder / "template" / "run.sh").chmod(0o755)
+    for name in ("run.sh", "tool.sh"):
+        (folder / "template" / name).chmod(0o755)
     release(folder, "v1.1.0", SECOND)
     return folder
 
@@ -169,7 +172,8 @@ def test_an_update_killed_at_any_file_is_finished_by_the_next_or_taken_back(proj
     killed_in_a_child(stop_at_the_plan)
     assert files_of(project) == before, "nothing is written before the whole plan is known"
     count = len(script.Project.at(project, script.ANSWERS).plan().changes)
-    assert count == len([name for name in before | expected if before.get(name) != expected.get(name)])
+    changed = [name for name in before | expected if before.get(name) != expected.get(name)]
+    assert count == len(changed) + 1, "and the script that becomes executable"
     for number in range(1, count + 1):
         for half_written in (False, True):
             torn = Path(shutil.copytree(project, project.with_name(f"torn-{number}-{half_written}")))
@@ -212,6 +216,8 @@ def test_an_interrupted_update_whose_files_were_committed_is_finished(project):
 def test_undo_takes_back_conflicts_and_added_files_and_keeps_what_was_done_since(project):
     before = edited(project, CONFLICTING)
     assert run(project)[0] == 1
+    assert os.access(project / "tool.sh", os.X_OK)
+    assert os.access(project / "run.sh", os.X_OK)
     (project / "config" / "base.toml").write_text("half resolved\n")
     (project / "mine.txt").write_text("mine, of no update\n")
     code, printed = run(project, "--undo")
@@ -412,6 +418,27 @@ def test_what_git_said_is_shown_whole_and_told_from_other_failures(project, tmp_
     assert "TEMPLATE=" in done.stderr
     assert "Permission denied (publickey)" in done.stderr
     assert "Please make sure you have the correct access rights" in done.stderr
+
+
+def test_what_the_system_refuses_is_a_sentence_and_the_plan_is_finished_later(project, monkeypatch):
+    """Such as a full disk."""
+    whole = Path(shutil.copytree(project, project.with_name("whole")))
+    assert run(whole)[0] == 0
+    replace = Path.replace
+
+    def full(self, target):
+        if Path(target).name == "report.py":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+    code, printed = run(project)
+    assert code == 2
+    assert "No space left on device" in printed.splitlines()[-1]
+    assert "make update again" in printed.splitlines()[-1]
+    monkeypatch.undo()
+    assert run(project)[0] == 0
+    assert files_of(project) == files_of(whole)
 
 
 def test_names_of_files_are_readable(project):

@@ -1,4 +1,4 @@
-"""Check decision/*.yml: against the JSON Schemas beside them, and that they name only systems and answers there are.
+"""Check decision/: against the JSON Schemas beside the files, and that they name only systems and answers there are.
 
 Prints one line per problem, which names the rule or system, and ends with an error when there is one.
 """
@@ -10,12 +10,12 @@ import sys
 from collections.abc import Iterator
 
 import jsonschema
-from decision_engine import CHOICES, ROOT, data
+from compile_decision import EFFECTS
+from decision_engine import CHOICES, ROOT, SOURCES, data
 
-FILES = ("answers", "rules", "scenarios", "systems")
+FILES = (*SOURCES, "packages", "scenarios")
 GUIDE = ROOT / "docs" / "decision-guide.md"
-EFFECTS = ("require", "exclude", "exclude_variants", "prefer", "caution", "caution_variants")
-WITH_SYSTEMS = ("require", "exclude", "prefer", "caution")
+WITH_SYSTEMS = ("require", "exclude", "move_to", "prefer", "avoid", "caution")
 
 
 def problems(**changed) -> list[str]:
@@ -27,50 +27,95 @@ def problems(**changed) -> list[str]:
 
 
 def _against_schema(name: str, content) -> Iterator[str]:
-    schema = json.loads((ROOT / "decision" / f"{name}.schema.json").read_text(encoding="utf-8"))
+    if name == "systems":
+        for system in content:
+            yield from _errors(f"systems/{system.get('id')}", "system", system)
+    else:
+        yield from _errors(name, name, content)
+
+
+def _errors(file: str, schema: str, content) -> Iterator[str]:
+    rules = json.loads((ROOT / "decision" / f"{schema}.schema.json").read_text(encoding="utf-8"))
     # As JSON, in which every key is text: YAML reads `true` as a boolean even there.
-    instance = json.loads(json.dumps(content))
+    instance = json.loads(json.dumps(content, default=str))
     for error in sorted(
-        jsonschema.Draft202012Validator(schema).iter_errors(instance), key=lambda error: error.json_path
+        jsonschema.Draft202012Validator(rules).iter_errors(instance), key=lambda error: error.json_path
     ):
         deepest = jsonschema.exceptions.best_match([error])
-        yield f"decision/{name}.yml: {_where(name, content, list(deepest.absolute_path))}{_said(deepest)}"
+        where = _where(schema, content, list(deepest.absolute_path))
+        yield f"decision/{file}.yml: {where}{_message(deepest)}"
 
 
-def _where(name: str, content, path: list) -> str:
+def _where(schema: str, content, path: list) -> str:
     """The rule, system or variant that a path leads through, by its id, and the key in it."""
-    told, here = [], content
+    steps, here = [], content
     for step in path:
         here = here.get(step) if isinstance(here, dict) else here[step]
         if isinstance(here, dict) and ("id" in here or "situation" in here):
-            told = [f"{'rule' if name == 'rules' else 'entry'} {here.get('id') or here['situation']}"]
+            steps = [f"{'rule' if schema == 'rules' else 'entry'} {here.get('id') or here['situation']}"]
         elif isinstance(step, str):
-            told.append(step)
-    return f"{', '.join(told)}: " if told else ""
+            steps.append(step)
+    return f"{', '.join(steps)}: " if steps else ""
 
 
-def _said(error: jsonschema.ValidationError) -> str:
+def _message(error: jsonschema.ValidationError) -> str:
     if error.validator == "oneOf" and error.validator_value and error.validator_value[0].keys() == {"required"}:
         return f"it must have one effect, one of {', '.join(EFFECTS)}"
     return error.message
 
 
 def _unknown_names(contents: dict) -> Iterator[str]:
-    systems = {system["id"]: system for system in contents["systems"]["systems"]}
-    ids = [variant["id"] for system in systems.values() for variant in system.get("variants", [])]
+    systems = {system["id"]: system for system in contents["systems"]}
+    single = {name: system for name, system in systems.items() if "members" not in system}
+    variants = [
+        {"system": system["id"]} | variant for system in contents["systems"] for variant in system.get("variants", [])
+    ]
+    yield from _repeated(contents, variants)
+    yield from _in_rules(contents["rules"], systems, variants)
+    for dimension in contents["dimensions"]["dimensions"]:
+        for move in dimension.get("raise", []):
+            yield from (f"decision/dimensions.yml: {dimension['id']}: {p}" for p in _unknown_answers(move["when"]))
+    dimensions = {dimension["id"] for dimension in contents["dimensions"]["dimensions"]}
+    for system in systems.values():
+        where = f"decision/systems/{system['id']}.yml: "
+        if "scores" in system and system["scores"].keys() != dimensions:
+            yield f"{where}scores must be of {', '.join(sorted(dimensions))}"
+        if "serves" in system and list(system["serves"]) != CHOICES["needs"]:
+            yield f"{where}serves must be of {', '.join(CHOICES['needs'])}, in this order"
+        for part in system.get("variants", []) + system.get("adjust", []):
+            for when in (part.get("suits", {}), part.get("when", {})):
+                yield from (where + problem for problem in _unknown_answers(when))
+        yield from (
+            f"{where}its member {member['system']} is no system"
+            for member in system.get("members", [])
+            if member["system"] not in single
+        )
+    yield from _in_costs(contents["costs"], single.keys(), {variant["id"] for variant in variants})
+    yield from _in_answers(contents["answers"])
+    yield from _in_integrations(contents["integrations"]["systems"], single.keys(), contents["packages"]["packages"])
+    steps = contents["dimensions"]["steps"]
+    for scenario in contents["scenarios"]:
+        if scenario["step"] not in steps:
+            yield f"decision/scenarios.yml: entry {scenario['situation']}: its step is none of {', '.join(steps)}"
+
+
+def _repeated(contents: dict, variants: list[dict]) -> Iterator[str]:
     for kind, names in (
         ("rule", [rule["id"] for rule in contents["rules"]]),
-        ("system", [system["id"] for system in contents["systems"]["systems"]]),
-        ("tie_break", [system["tie_break"] for system in contents["systems"]["systems"]]),
-        ("hosting variant", ids),
-        *((f"rank of {s['id']}", [v["rank"] for v in s.get("variants", [])]) for s in systems.values()),
+        ("system", [system["id"] for system in contents["systems"]]),
+        ("effort", [system["effort"] for system in contents["systems"]]),
+        ("hosting variant", [variant["id"] for variant in variants]),
+        ("rank", [f"{variant['rank']} of {variant['system']}" for variant in variants]),
     ):
         yield from (
             f"decision: {kind} {name} stands twice" for name in sorted({n for n in names if names.count(n) > 1})
         )
+
+
+def _in_rules(rules: list[dict], systems: dict, variants: list[dict]) -> Iterator[str]:
     guide = GUIDE.read_text(encoding="utf-8").casefold().splitlines()
     headings = {line.lstrip("# ") for line in guide if line.startswith("#")}
-    for rule in contents["rules"]:
+    for rule in rules:
         where = f"decision/rules.yml: rule {rule['id']}: "
         yield from (where + problem for problem in _unknown_answers(rule.get("when", {})))
         for effect in WITH_SYSTEMS:
@@ -80,37 +125,52 @@ def _unknown_names(contents: dict) -> Iterator[str]:
                     yield f"{where}{effect} names {system}, which is no system"
         for effect in ("exclude_variants", "caution_variants"):
             for name, value in rule.get(effect, {}).items():
-                if not any(
-                    dict(variant, system=system["id"]).get(name) == value
-                    for system in systems.values()
-                    for variant in system.get("variants", [])
-                ):
+                if not any(variant.get(name) == value for variant in variants):
                     yield f"{where}{effect} names {name}: {value}, which no hosting variant has"
         number, _, part = rule["source"].removeprefix("section ").partition(", ")
         if not any(heading.startswith(f"{number}. ") for heading in headings) or (part and part not in headings):
             yield f"{where}its source, {rule['source']}, is no heading of docs/decision-guide.md"
-    for dimension in contents["systems"]["dimensions"]:
-        for move in dimension.get("raise", []):
-            yield from (f"decision/systems.yml: {dimension['id']}: {p}" for p in _unknown_answers(move["when"]))
-    dimensions = {dimension["id"] for dimension in contents["systems"]["dimensions"]}
-    for system in systems.values():
-        where = f"decision/systems.yml: entry {system['id']}: "
-        if "scores" in system and system["scores"].keys() != dimensions:
-            yield f"{where}scores must be of {', '.join(sorted(dimensions))}"
-        for part in system.get("variants", []) + system.get("adjust", []):
-            for when in (part.get("suits", {}), part.get("when", {})):
-                yield from (where + problem for problem in _unknown_answers(when))
-        yield from (where + problem for problem in _unknown_answers({"needs": system.get("covers", [])}))
-        yield from (
-            f"{where}its member {member['system']} is no system"
-            for member in system.get("members", [])
-            if member["system"] not in systems
-        )
-    for name, question in contents["answers"].items():
-        if list(question["answers"]) != CHOICES.get(name) and set(question["answers"]) != set(CHOICES.get(name, [])):
+
+
+def _in_costs(costs: dict, systems: set[str], variants: set[str]) -> Iterator[str]:
+    for kind, names, known in (
+        ("weeks", costs["weeks"], systems),
+        ("prices", costs["prices"], variants),
+        ("engineers", costs["engineers"], set(CHOICES["team_size"])),
+        ("pipelines", costs["pipelines"], set(CHOICES["pipeline_count"])),
+        ("migration, engineers", costs["migration"]["engineers"], set(CHOICES["pipeline_count"])),
+        ("migration, leaving", costs["migration"]["operators"]["leaving"], set(CHOICES["current_orchestrator"])),
+        ("migration, nothing_to_move", costs["migration"]["nothing_to_move"], set(CHOICES["current_orchestrator"])),
+    ):
+        yield from (f"decision/costs.yml: {kind}: there is no {name}" for name in names if name not in known)
+
+
+def _in_answers(answers: dict) -> Iterator[str]:
+    for name, question in answers.items():
+        if "answers" in question and set(question["answers"]) != set(CHOICES.get(name, [])):
             yield f"decision/answers.yml: {name}: its answers are not those of questions/decision.yml"
-    if contents["answers"].keys() != CHOICES.keys():
+    if answers.keys() != CHOICES.keys():
         yield "decision/answers.yml: its questions are not those of questions/decision.yml"
+
+
+def minimums(touched: dict) -> dict[str, str]:
+    """Of each package that decision/integrations.yml names, its lower bound."""
+    cells = [cell for system in touched.values() for cell in system.values() if isinstance(cell, dict)]
+    return {cell["package"]: cell["minimum"] for cell in cells if "package" in cell}
+
+
+def _in_integrations(touched: dict, orchestrators: set[str], facts: dict) -> Iterator[str]:
+    bounds = minimums(touched)
+    for touched_id, system in touched.items():
+        where = f"decision/integrations.yml: {touched_id}: "
+        for orchestrator, cell in system.items():
+            if isinstance(cell, dict) and orchestrator not in orchestrators:
+                yield f"{where}{orchestrator} is no orchestrator"
+            elif isinstance(cell, dict) and cell.get("minimum") != bounds.get(cell.get("package")):
+                yield f"{where}{orchestrator}: {cell['package']} has another minimum elsewhere"
+    if facts.keys() != bounds.keys():
+        names = ", ".join(sorted(facts.keys() ^ bounds.keys()))
+        yield f"decision/packages.yml: its packages are not those of integrations.yml ({names}); run make integrations"
 
 
 def _unknown_answers(when: dict) -> Iterator[str]:
@@ -118,9 +178,11 @@ def _unknown_answers(when: dict) -> Iterator[str]:
         if name not in CHOICES:
             yield f"{name} is no question"
             continue
-        values = [v for listed in wanted.values() for v in listed] if isinstance(wanted, dict) else wanted
-        for value in values if isinstance(values, list) else [values]:
-            if value not in CHOICES[name]:
+        parts = dict(wanted) if isinstance(wanted, dict) else {"any": wanted}
+        if "beyond" in parts and parts.pop("beyond") not in CHOICES["cloud"]:
+            yield f"{wanted['beyond']} is no cloud"
+        for value in [v for listed in parts.values() for v in (listed if isinstance(listed, list) else [listed])]:
+            if value not in CHOICES[name] and value != "":
                 yield f"{value} is no answer to {name}"
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import copier
 import yaml
 from copier.errors import CopierAnswersInterrupt, CopierError, InteractiveSessionError
-from decision_engine import CHOICES, ENVOPS, ROOT
+from decision_engine import CHOICES, ENVOPS, QUESTIONS, ROOT
 from jinja2.exceptions import FilterArgumentError
 from rich.console import Console
 from rich.table import Table
@@ -24,7 +24,8 @@ RECORD = """\
 [%- from 'decision/review.jinja' import review -%]
 [%- set answers = dict(answers_before_needs, needs=needs) -%]
 [[ {'answers': answers, 'decision': decision,
-    'review': review(answers, decision, orchestrator, hosting_variant) | from_json} | to_json ]]
+    'review': review(answers, decision, orchestrator, hosting_variant, annual_salary, 0, vendor_prices)
+        | from_json} | to_json ]]
 """
 
 
@@ -49,7 +50,7 @@ def recommend(given: dict | None) -> dict:
         (template / "copier.yml").write_text("\n---\n".join(documents), encoding="utf-8")
         (template / "record").mkdir()
         (template / "record" / "record.json.jinja").write_text(RECORD, encoding="utf-8")
-        answers = {name: value for name, value in (given or {}).items() if name in {*CHOICES, *CHOSEN}}
+        answers = {name: value for name, value in (given or {}).items() if name in {*QUESTIONS, *CHOSEN}}
         try:
             copier.run_copy(str(template), target, data=answers, defaults=given is not None, quiet=True)
         except InteractiveSessionError as error:
@@ -89,6 +90,9 @@ def show(record: dict, screen: Console) -> None:
         screen.print(
             f"Recommended: {best['name']}{hosted}{'' if best['template'] else ', which has no template here yet'}"
         )
+        screen.print(f"Decided by: {decision['step']}")
+        if decision["fresh_start"] != decision["recommended"]:
+            screen.print(f"For a fresh start it would be {everything[decision['fresh_start']]['name']}.")
     else:
         screen.print(decision["conflict"])
     for line in decision["reasons"]:
@@ -100,16 +104,18 @@ def show(record: dict, screen: Console) -> None:
     screen.print(ranking)
     for entry in decision["excluded"]:
         screen.print(f"Out: {entry['name']}, because {entry['out']}.")
+    for row in review["by_hand"]:
+        part = f", beside {row['only']}" if row["only"] else ""
+        screen.print(f"By hand: {row['name']}{part}, about {row['weeks']:g} weeks of one engineer.")
     costs = _table(
-        screen, "Two years, engineering time", ("system", "hosting variant", "setup", "maintenance", "total")
+        screen, "Two years, US dollars", ("system", "hosting variant", "setup", "maintenance", "vendor", "total")
     )
     for row in review["costs"]:
-        figures = [f"{row[name]:,}" if name in row else "no figures" for name in ("setup", "maintenance", "total")]
-        costs.add_row(row["name"], row["variant"], *figures)
+        figures = [f"{row[name]:,}" if name in row else "no figures" for name in ("setup", "maintenance")]
+        vendor = " to ".join(f"{bound:,}" for bound in row["vendor"]) if row.get("vendor") else "none"
+        costs.add_row(row["name"], row["variant"], *figures, vendor, row.get("shown", "no figures"))
     screen.print(costs)
-    screen.print(
-        f"at {review['salary']:,} a year and {review['engineers']} engineers; licences and compute are not in it"
-    )
+    screen.print(f"at {review['salary']:,} a year and {review['engineers']} engineers; compute is not in it")
     if review["migration"]:
         screen.print(_move(review["migration"]))
     changes = _table(screen, "What would change it", ("recommended", "if", "answer"))
@@ -120,8 +126,8 @@ def show(record: dict, screen: Console) -> None:
     concerned = {decision["recommended"], *decision["members"].get(decision["recommended"], [])}
     hosts = {everything[system]["variant"].get("id") for system in concerned if system}
     for caution in decision["cautions"]:
-        if concerned & set(caution.get("caution", [])) or hosts & set(caution["variants"]):
-            screen.print(f"Mind: {caution['because']}.")
+        if concerned & set(caution.get("caution", [])) or hosts & set(caution.get("variants", [])):
+            screen.print(f"Note: {caution['because']}.")
 
 
 def _table(screen: Console, title: str, columns: tuple[str, ...]) -> Table:
@@ -134,13 +140,14 @@ def _table(screen: Console, title: str, columns: tuple[str, ...]) -> Table:
 
 
 def _move(migration: dict) -> str:
-    least, most = migration["weeks"]
-    weeks = f"at least {least:.0f}" if most is None else f"{least:.0f} to {most:.0f}"
-    told = f"Moving off {migration['from']} takes {weeks} engineer-weeks"
-    if migration["further"]:
-        least, most = migration["further"]
-        told += f", and {least:g} to {most:g} more per {migration['per']}"
-    return f"{told}; half of it again for surprises is in it."
+    each, in_all = (f"{least:g} to {most:g}" for least, most in (migration["each"], migration["in_all"]))
+    text = (
+        f"Moving off {migration['from']} takes each of {migration['engineers']} engineers {each} weeks, {in_all} in all"
+    )
+    if migration["per_10"]:
+        least, most = migration["per_10"]
+        text += f", and {least:g} to {most:g} more per 10 operators to replace"
+    return f"{text}; half as much again for surprises is in it."
 
 
 def main() -> str | None:

@@ -1,7 +1,8 @@
-"""Resolve each orchestrator's dependencies anew and write the result to its constraints.txt.
+"""Resolve each orchestrator's dependencies anew and write the result to its constraints.txt and connections.txt.
 
 One resolution over a project with all of them, each as a conflicting group of its own, so that they share versions
-where they can. Lines are requirement pins with markers, without any index or hash.
+where they can, and with the packages of all systems in decision/integrations.yml, so that those install with the
+project. connections.txt has what only these bring. Lines are requirement pins with markers, without any index or hash.
 """
 
 from __future__ import annotations
@@ -9,42 +10,51 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 import tempfile
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 import copier
-import yaml
+from decision_engine import ROOT, data, manifests
 
-ROOT = Path(__file__).parents[1]
+UV = Path(sys.executable).with_name("uv")
 PIN = re.compile(r"^[A-Za-z0-9._-]+==\S+( ; .*)?$")
 CLIENTS = ("aws_secrets_manager", "google_secret_manager", "azure_key_vault", "hashicorp_vault")
+# What the resolver must not take. The parser of dbt Core 1.12 downloads itself from a code host while it is installed.
+AVOIDED = ["dbt-core<1.12"]
 HEAD = "# Versions that a resolver found together and the tests ran; refreshed by tools/refresh_constraints.py.\n"
 
 
 def main() -> None:
-    systems = yaml.safe_load((ROOT / "decision" / "systems.yml").read_text())["systems"]
-    ids = [system["id"] for system in systems if system.get("template")]
+    ids = list(manifests())
+    touched = data("integrations")["systems"]
     with tempfile.TemporaryDirectory() as folder:
-        project = _project_with_every_client(ids, Path(folder))
+        project = _project_with_every_client(ids, list(touched), Path(folder))
         print(f"resolving {', '.join(ids)}", flush=True)
-        subprocess.run(["uv", "lock", "--quiet"], cwd=project, check=True)
+        subprocess.run([UV, "lock", "--quiet"], cwd=project, check=True)
         for name in ids:
-            found = _export(project, name)
-            (ROOT / "template" / f"[[{name}]]" / "constraints.txt").write_text(HEAD + "".join(f"{x}\n" for x in found))
-            print(f"  {name}: {len(found)} packages")
+            packages = {system[name]["package"] for system in touched.values() if "package" in system.get(name, {})}
+            others = [other for other in ids if other != name]
+            everything, base = _export(project, others), _export(project, others, packages)
+            pins = {"constraints": base, "connections": [pin for pin in everything if pin not in base]}
+            for file, lines in pins.items():
+                text = HEAD + "".join(f"{line}\n" for line in lines)
+                (ROOT / "template" / f"[[{name}]]" / f"{file}.txt").write_text(text)
+            print(f"  {name}: {len(base)} packages, {len(everything)} with those of all systems")
 
 
-def _project_with_every_client(ids: list[str], folder: Path) -> Path:
-    """A project with all orchestrators and the clients of all secrets backends, and without any constraint."""
+def _project_with_every_client(ids: list[str], touched: list[str], folder: Path) -> Path:
+    """A project with all orchestrators, systems and clients of secrets backends, and with no other constraint."""
     dependencies: set[str] = set()
     for client in CLIENTS:
-        answers = {"orchestrator": ids[0], "also_orchestrators": ids, "secrets_backend": client}
+        answers = {"orchestrator": ids[0], "also_orchestrators": ids, "connects_to": touched, "secrets_backend": client}
         project = folder / client
         copier.run_copy(str(ROOT), project, data=answers, defaults=True, quiet=True, vcs_ref="HEAD")
         text = (project / "pyproject.toml").read_text()
         dependencies |= set(tomllib.loads(text)["project"]["dependencies"])
-    for key, value in {"constraint-dependencies": [], "dependencies": sorted(dependencies)}.items():
+    for key, value in {"constraint-dependencies": AVOIDED, "dependencies": sorted(dependencies)}.items():
         text = re.sub(
             rf"^{key} = \[.*?\n\]", f"{key} = {json.dumps(value)}", text, count=1, flags=re.DOTALL | re.MULTILINE
         )
@@ -52,9 +62,12 @@ def _project_with_every_client(ids: list[str], folder: Path) -> Path:
     return project
 
 
-def _export(project: Path, group: str) -> list[str]:
-    command = ["uv", "export", "--quiet", "--frozen", "--no-hashes", "--no-annotate", "--no-header"]
-    command += ["--no-emit-project", "--group", group]
+def _export(project: Path, others: Iterable[str], without: Iterable[str] = ()) -> list[str]:
+    """The pins of all groups but these, less those that only these packages bring."""
+    command = [UV, "export", "--quiet", "--frozen", "--no-hashes", "--no-annotate", "--no-header"]
+    command += ["--no-emit-project", "--all-groups"]
+    command += [word for group in others for word in ("--no-group", group)]
+    command += [word for package in sorted(without) for word in ("--prune", package)]
     lines = subprocess.run(command, cwd=project, check=True, capture_output=True, text=True).stdout.splitlines()
     return sorted(line.strip() for line in lines if PIN.match(line.strip()))
 

@@ -1,45 +1,58 @@
-"""Write docs/decision.md and decision/compiled.json from decision/*.yml, so that nothing is written by hand twice.
+"""Write docs/decision.md, decision/compiled.json and decision/facts.json, so that nothing is written by hand twice.
 
-With --check, write nothing and end with an error when either differs.
+With --check, write nothing and end with an error when one of them differs.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
-from check_decision import EFFECTS
-from decision_engine import ROOT, complete, data, environment, macros
+from compile_decision import EFFECTS
+from decision_engine import ROOT, complete, contents, data, macros, manifests, written
+from measure_stability import AT_MOST, FEW, RESULT, STRONGEST
 
 PAGE = ROOT / "docs" / "decision.md"
-COMPILED = ROOT / "decision" / "compiled.json"
 INTRODUCTION = """\
 # How the decision is made
 
 Written by `tools/write_decision_page.py` from the files in `decision/`; change those. Why they say what they say is in
 the [decision guide](decision-guide.md).
 
-1. Requirements and exclusions: what a rule excludes cannot be chosen, and what is required leaves nothing else.
-2. Weighted scores, 1 poor to 5 excellent; answers move the weights, which always sum to 100 %.
-3. Points from preferences and stay rules are added. Equal scores go by a stated rank, never by order in the files.
-4. Then the hosting variant: of those that no rule excludes, the lowest rank that suits the answers.
+A choice falls in one of four steps, in this order. A later step never overturns an earlier one.
+
+1. **Requirements.** What cannot be met excludes a system; no preference brings it back.
+2. **Stay.** What runs today and meets every requirement stays: always from 20 pipelines up, and with fewer unless it
+   serves a named need with 2 of 5 or less.
+3. **Preferences.** What remains is ranked: weighted scores, 1 poor to 5 excellent, with weights that the answers move
+   and that always sum to 100 %; then the points of needs and rules.
+4. **Least effort.** Of those within {margin} points of the best, the one with least to operate and to learn wins.
+
+Then the hosting variant: of those that no rule excludes, the lowest rank that suits the answers.
 
 The result is a default. The answer is recorded in the project, so a later change of the rules moves no project; after
 an update one line says so where today's rules would say something else. Each project holds the whole decision as
-`docs/adr/0001-orchestrator.md`. `make recommend` asks the same questions without making one.
+`docs/adr/0001-orchestrator.md`. `make recommend` asks the same questions without making a project. A system that a rule
+excludes can be chosen with `--data accept_exclusion=yes`; the record then says what cannot be met.
 """
 
 
 def page() -> str:
-    catalogue, rules = data("systems"), data("rules")
+    files = contents()
     sections = (
-        [INTRODUCTION],
-        _scores(catalogue),
-        _weights(catalogue),
-        _variants(catalogue),
-        _costs(catalogue),
-        _rules(rules),
-        _scenarios(catalogue),
+        [INTRODUCTION.format(margin=files["dimensions"]["margin"])],
+        _scores(files),
+        _needs(files),
+        _weights(files),
+        _variants(files),
+        _facts(files),
+        _costs(files["costs"], files["systems"]),
+        _rules(files["rules"]),
+        _scenarios(files["systems"]),
+        _irrelevant(),
+        _stability(),
     )
     return "\n".join(line for section in sections for line in section)
 
@@ -48,47 +61,64 @@ def _table(head: list[str], rows: list[list[str]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)] + [""]
 
 
-def _scores(catalogue: dict) -> list[str]:
-    dimensions = catalogue["dimensions"]
-    head = ["system", "template", *(dimension["name"] for dimension in dimensions), "weighted sum", "integrations"]
+def _single(systems: list[dict]) -> list[dict]:
+    """The systems that are no combination of others, those with a template first."""
+    templates = manifests()
+    single = [system for system in systems if "members" not in system]
+    return sorted(single, key=lambda system: (system["id"] not in templates, system["effort"]))
+
+
+def _scores(files: dict) -> list[str]:
+    dimensions = files["dimensions"]["dimensions"]
+    templates = manifests()
+    head = ["system", "template", *(dimension["name"] for dimension in dimensions), "weighted sum", "effort"]
     rows = []
-    for system in catalogue["systems"]:
-        if "members" in system:
-            continue
+    for system in _single(files["systems"]):
         scores = [system["scores"][dimension["id"]] for dimension in dimensions]
         total = sum(score * dimension["weight"] for score, dimension in zip(scores, dimensions, strict=True)) / 100
-        count = (
-            f"{system['integrations']}+"
-            if system.get("integrations")
-            else "none"
-            if "integrations" in system
-            else "its cloud's"
-        )
         name = f"[{system['name']}]({system['docs'].removeprefix('docs/')})"
-        rows.append([name, "yes" if system["template"] else "not yet", *map(str, scores), f"{total:.2f}", count])
+        template = "yes" if system["id"] in templates else "not yet"
+        rows.append([name, template, *map(str, scores), f"{total:.2f}", str(system["effort"])])
     weights = ["weight", "", *(f"{dimension['weight']} %" for dimension in dimensions), "", ""]
+    text = [
+        "Where the team names the systems it connects, the first score is the share of these that is covered; waiting",
+        "for their events counts where sensors are needed. `effort` orders systems by how much there is to operate and",
+        "to learn.",
+        "",
+    ]
     combined = [
         f"{system['name']}: {_members(system)}; scored as its best member less {system['overhead']}."
-        for system in catalogue["systems"]
+        for system in files["systems"]
         if "members" in system
     ]
-    return ["## Scores", "", *_table(head, [weights, *rows]), *combined, ""]
+    return ["## Scores", "", *_table(head, [weights, *rows]), *text, *combined, ""]
 
 
 def _members(system: dict) -> str:
     return ", ".join(f"{member['system']} for {member['for']}" for member in system["members"])
 
 
-def _weights(catalogue: dict) -> list[str]:
+def _needs(files: dict) -> list[str]:
+    single = _single(files["systems"])
+    rows = [[f"`{need}`", *(str(system["serves"][need]) for system in single)] for need in single[0]["serves"]]
+    text = [
+        f"A named need gives {files['dimensions']['points_per_need']} points for each step above 3, and takes as much",
+        "for each step below.",
+        "",
+    ]
+    return ["## How well each serves a need", "", *text, *_table(["need", *(s["name"] for s in single)], rows)]
+
+
+def _weights(files: dict) -> list[str]:
     rows = [
         [dimension["name"], _condition(move["when"]), f"+{move['by']}"]
-        for dimension in catalogue["dimensions"]
+        for dimension in files["dimensions"]["dimensions"]
         for move in dimension.get("raise", [])
     ]
     return ["## Answers that move the weights", "", *_table(["dimension", "when", "raised by"], rows)]
 
 
-def _variants(catalogue: dict) -> list[str]:
+def _variants(files: dict) -> list[str]:
     rows = [
         [
             system["name"],
@@ -97,38 +127,69 @@ def _variants(catalogue: dict) -> list[str]:
             variant["hosting"],
             _condition(variant.get("suits", {})),
             variant.get("only_on", "any cloud"),
-            "vendor" if variant.get("vendor_runs_code") else "you",
+            "vendor" if variant.get("vendor_runs_code") or variant.get("provider_workers") else "you",
             variant["because"],
         ]
-        for system in catalogue["systems"]
-        for variant in sorted(system.get("variants", []), key=lambda variant: variant["rank"])
+        for system in _single(files["systems"])
+        for variant in sorted(system["variants"], key=lambda variant: variant["rank"])
     ]
     head = ["system", "rank", "variant", "hosting", "suits", "on", "runs your code", "because"]
     return ["## Hosting variants", "", *_table(head, rows)]
 
 
-def _costs(catalogue: dict) -> list[str]:
-    costs, move = catalogue["costs"], catalogue["migration"]
+def _facts(files: dict) -> list[str]:
+    single = _single(files["systems"])
+    head = ["", *(system["name"] for system in single)]
+    lines = ["## At a glance", ""]
+    for part in ("comparison", "qualities", "health"):
+        keys = dict.fromkeys(key for system in single for key in system[part])
+        rows = [[key.replace("_", " "), *(_fact(system[part].get(key, "")) for system in single)] for key in keys]
+        lines += _table(head, rows)
+    return [*lines, "Bold: the system that leads.", ""]
+
+
+def _fact(value: object) -> str:
+    if isinstance(value, dict):
+        return f"**{value['says']}**" if value.get("leads") else value["says"]
+    return str(value)
+
+
+def _costs(costs: dict, systems: list[dict]) -> list[str]:
+    names = {system["id"]: system["name"] for system in systems}
+    move = costs["migration"]
     rows = []
-    for system in catalogue["systems"]:
-        for hosting, weeks in system.get("weeks", {}).items():
+    for system, kinds in costs["weeks"].items():
+        for hosting, weeks in kinds.items():
             week = costs["annual_salary"] / 52
             total = week * (weeks["setup"] * costs["setup_engineers"] + weeks["maintenance"] * costs["years"])
-            rows.append([system["name"], hosting, str(weeks["setup"]), str(weeks["maintenance"]), f"{total:,.0f}"])
+            rows.append([names[system], hosting, str(weeks["setup"]), str(weeks["maintenance"]), f"{total:,.0f}"])
+    prices = [
+        [
+            next(v["name"] for system in systems for v in system.get("variants", []) if v["id"] == variant),
+            {"run": "run of a daily pipeline", "engineer_month": "engineer and month"}[price["per"]],
+            f"{price['range'][0]} to {price['range'][1]}",
+        ]
+        for variant, price in costs["prices"].items()
+    ]
     low, high = move["weeks_per_10"]
-    more_low, more_high = move["further"]["weeks_per_10"]
+    operators, remodelled = move["operators"], move["operators"]["remodelled"]
     formula = f"""\
 Two years cost setup weeks x weekly salary x engineers, at most {costs["setup_engineers"]}, plus maintenance weeks a
-year x weekly salary x {costs["years"]}; the salary is {costs["annual_salary"]:,} a year, a week's a 52nd of it.
-Engineering time only: neither licences nor compute. For a cloud's own service there are no figures.
+year x weekly salary x {costs["years"]}, plus what the vendor asks; the salary is {costs["annual_salary"]:,} a year,
+a week's a 52nd of it. Salary and prices are answers: `--data annual_salary=120000`,
+`--data 'vendor_prices={{mwaa: [0.2, 0.4]}}'`.
+Compute in your own account is not in it. For a cloud's own service there are no figures.
 """
     moving = f"""\
-Moving takes {low} to {high} engineer-weeks per 10 pipelines, tests, monitoring and runbooks included; leaving
-{" or ".join(move["further"]["leaving"])}, {more_low} to {more_high} more per {move["further"]["per"]}; and
-{move["surprises"] * 100:.0f} % on top for surprises.
+Moving takes each of the engineers who do it {low} to {high} weeks per 10 pipelines, tests, monitoring and runbooks
+included; two engineers, or three above 100 pipelines. Leaving {" or ".join(operators["leaving"])} takes
+{operators["weeks_per_10"][0]} to {operators["weeks_per_10"][1]} weeks more per 10 operators to replace,
+{remodelled["weeks_per_10"][0]} to {remodelled["weeks_per_10"][1]} where a task becomes an asset
+({" or ".join(remodelled["to"])}). {move["surprises"] * 100:.0f} % are added for surprises.
 """
-    head = ["system", "hosting", "setup weeks", "maintenance weeks a year", "two years"]
-    return ["## Money and time", "", formula, *_table(head, rows), moving]
+    head = ["system", "hosting", "setup weeks", "maintenance weeks a year", "two years, engineering time"]
+    asked = _table(["variant", "US dollars per", "from and to"], prices)
+    return ["## Money and time", "", formula, *_table(head, rows), *asked, moving]
 
 
 def _rules(rules: list[dict]) -> list[str]:
@@ -168,61 +229,97 @@ def _condition(when: dict) -> str:
 
 def _wanted(wanted: object) -> str:
     if isinstance(wanted, dict):
-        words = {"all": "has all of", "any": "has one of", "none": "is none of"}
-        return " and ".join(f"{words[kind]} {', '.join(map(str, values))}" for kind, values in wanted.items())
+        return " and ".join(_part(kind, values) for kind, values in wanted.items())
     wanted = wanted if isinstance(wanted, list) else [wanted]
     return f"is {' or '.join(str(value).lower() for value in wanted)}"
 
 
-def _scenarios(catalogue: dict) -> list[str]:
-    names = {system["id"]: system["name"] for system in catalogue["systems"]}
+def _part(kind: str, values: list | str) -> str:
+    if kind == "beyond":
+        return f"is not all of {values}, or nothing is named"
+    if kind == "none" and values == [""]:
+        return "names something"
+    words = {"all": "has all of", "any": "has one of", "none": "is none of"}
+    return f"{words[kind]} {', '.join(map(str, values))}"
+
+
+def _scenarios(systems: list[dict]) -> list[str]:
+    names = {system["id"]: system["name"] for system in systems} | {"": "nothing fits"}
     explain = macros("engine")
-    rows = []
+    rows, mended = [], []
     for scenario in data("scenarios"):
         decision = explain("explain", complete(scenario["answers"]))
         best, *others = decision["ranking"]
-        given = ", ".join(f"{name} {_given(value)}" for name, value in scenario["answers"].items()) or "all defaults"
+        given = _answers(scenario["answers"])
         hosted = f" ({best['variant']['name']})" if "variant" in scenario else ""
         following = f"{others[0]['name']} {others[0]['score']:.2f}" if others else "none"
-        rows.append([scenario["situation"], given, f"{names[best['id']]}{hosted}", f"{best['score']:.2f}", following])
-    head = ["situation", "answers", "recommended", "score", "runner-up"]
-    return ["## Scenarios", "", "Tests hold the rules to these.", "", *_table(head, rows)]
+        score = f"{best['score']:.2f}"
+        rows.append([scenario["situation"], given, f"{names[best['id']]}{hosted}", decision["step"], score, following])
+        if "used_to" in scenario:
+            reason = decision["reasons"][0].removesuffix(".")
+            mended.append(
+                [scenario["situation"], names[scenario["used_to"]], names[best["id"]], decision["step"], reason]
+            )
+    head = ["situation", "answers", "recommended", "step", "score", "runner-up"]
+    lines = ["## Scenarios", "", "Tests hold the rules to these.", "", *_table(head, rows)]
+    head = ["situation", "before", "now", "step", "first reason"]
+    return [*lines, "## Situations that used to go wrong", "", *_table(head, mended)]
 
 
-def _given(value: object) -> str:
-    return " + ".join(value) if isinstance(value, list) else str(value)
+def _answers(answers: dict) -> str:
+    given = [f"{name} {' + '.join(v) if isinstance(v, list) else v}" for name, v in answers.items()]
+    return ", ".join(given) or "all defaults"
 
 
-def _compact(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))
+def _irrelevant() -> list[str]:
+    rows = []
+    for row in data("irrelevant"):
+        among = f" among {', '.join(row['among'])}" if "among" in row else ""
+        step = f"decided in step {row['step']}" if "step" in row else ""
+        when = _condition(row["when"]) if "when" in row else ""
+        rows.append([row["changed"] + among, "; ".join(filter(None, (when, step))) or "always", row["because"]])
+    text = ["Another answer to the first does not change the recommendation. Tests hold the rules to this.", ""]
+    return ["## Answers that do not matter, and when", "", *text, *_table(["answer", "when", "because"], rows)]
 
 
-def compiled() -> str:
-    """decision/compiled.json, one condition or system a line; brackets stand apart, for Jinja takes two for its own."""
-    content = json.loads(environment().get_template("decision/compile.jinja").module.compiled())
-    parts = []
-    for name, value in content.items():
-        first, last = {list: "[]", dict: "{}"}.get(type(value), ("", ""))
-        if isinstance(value, list):
-            lines = [_compact(each) for each in value]
-        elif isinstance(value, dict):
-            lines = [f"{_compact(key)}:{_compact(each)}" for key, each in value.items()]
-        else:
-            lines = [_compact(value)]
-        parts.append(f"{_compact(name)}:{first}\n" + ",\n".join(lines) + f"\n{last}")
-    text = "{\n" + ",\n".join(parts) + "\n}\n"
-    while "[[" in text or "]]" in text:
-        text = text.replace("[[", "[ [").replace("]]", "] ]")
-    assert json.loads(text) == content
-    return text
+def _stability() -> Iterator[str]:
+    found = json.loads(RESULT.read_text(encoding="utf-8"))
+    limits = ", ".join(f"{count} of {name}" for name, count in FEW.items())
+    yield from ("## Stability", "")
+    yield f"""\
+How often one changed answer changes the recommendation, over {found["situations"]:,} random answers: with few items of
+each list (at most {limits}),
+and with each item chosen or not alike. Answers that would be refused, because nothing fits, count on neither side.
+`python tools/measure_stability.py` measures it. No question may exceed {AT_MOST} %, except
+{" and ".join(STRONGEST)}: the shape is meant to decide, and what runs today is meant to stay.
+"""
+    rows = [
+        [
+            name,
+            *(f"{found[kind].get(name, 0):.1f} %" if name in found[kind] else "" for kind in ("before", "few", "many")),
+        ]
+        for name in found["few"]
+    ]
+    yield from _table(["question", "last release, few", "few", "any number"], rows)
+    yield """\
+What keeps it low: needs that are requirements no longer compete with tastes in one sum; what runs today stays without
+points that others could outweigh; a need counts for every system by how well it serves it, not for one favourite alone;
+and points of single answers are small beside those of the shape.
+"""
+
+
+def made() -> Iterator[tuple[Path, str]]:
+    # In this order: the page is made with the engine, which reads what is compiled.
+    for name, text in written(contents()).items():
+        yield ROOT / name, text
+    yield PAGE, page()
 
 
 def main() -> str | None:
-    # In this order: the page is made with the engine, which reads what is compiled.
-    for path, content in ((COMPILED, compiled), (PAGE, page)):
+    for path, text in made():
         if "--check" not in sys.argv:
-            path.write_text(content(), encoding="utf-8")
-        elif path.read_text(encoding="utf-8") != content():
+            path.write_text(text, encoding="utf-8")
+        elif not path.is_file() or path.read_text(encoding="utf-8") != text:
             return f"{path.relative_to(ROOT)} is not what decision/ says: make decision-page"
     return None
 

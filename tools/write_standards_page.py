@@ -28,12 +28,16 @@ def tables() -> str:
     found = scores()
     lines = []
     for check in dict.fromkeys(rule.check for rule in rules().values()):
-        lines += [f"### {check}", "", "| rule | what it says | right | wrong | missed | precision | recall |"]
-        lines.append("|---|---|---:|---:|---:|---:|---:|")
+        lines += [
+            f"#### {check}",
+            "",
+            "| rule | severity | what it says | right | wrong | missed | precision | recall |",
+        ]
+        lines.append("|---|---|---|---:|---:|---:|---:|---:|")
         for rule in rules().values():
             if rule.check == check:
                 sentence = rule.sentence.replace("{what}", "…").replace("|", "\\|")
-                lines.append(f"| `{rule.id}` | {sentence} | {_figures(found[rule.id])} |")
+                lines.append(f"| `{rule.id}` | {rule.severity} | {sentence} | {_figures(found[rule.id])} |")
         lines.append("")
     total = Score()
     for score in found.values():
@@ -51,7 +55,7 @@ def _figures(score: Score) -> str:
 
 
 def _lists(found: dict[str, Score]) -> list[str]:
-    lines = ["### What is wrong and what is missed", ""]
+    lines = ["#### What is wrong and what is missed", ""]
     for kind in ("wrong", "missed"):
         lines += [f"- {kind}: `{rule}` at `{place}`" for rule, score in found.items() for place in getattr(score, kind)]
     return [*lines, ""]

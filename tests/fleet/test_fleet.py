@@ -361,6 +361,7 @@ def test_owner_release_and_last_update_are_known(made, tmp_path, monkeypatch):
     found = examined(repository)["dated"]
     assert (found["owner"], found["updated"]) == ("marts", "2026-02-03")
     assert found["released"] == git("log", "-1", "--format=%cs", "v1.0.0", cwd=Path(found["template"]))
+    monkeypatch.setenv("COLUMNS", "140")
     titles = fleet(repository).stdout.splitlines()[0].split()
     assert {"owner", "age", "updated"} <= set(titles)
 

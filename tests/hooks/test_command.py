@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -13,8 +14,10 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT
-from orch_standards import CHECKS, Finding, ProjectError, check, checks, rules
+from orch_standards import ALWAYS, CHECKS, Finding, ProjectError, check, checks, rules
 from orch_standards.cli import main
+from orch_standards.engines import engines
+from orch_standards.findings import SEVERITIES
 
 FLOW = 'from prefect import flow\n\n\n@flow(name="a", timeout_seconds=3)\ndef a(): ...\n'
 
@@ -29,9 +32,9 @@ def repository(tmp_path) -> Path:
 def test_a_finding_is_one_line_with_place_rule_sentence_and_link(repository, capsys):
     assert main(["--root", str(repository)]) == 1
     line, summary = capsys.readouterr().out.splitlines()
-    assert line.startswith("flows/a.py:4: prefect-no-deployment: no deployment runs the flow a")
+    assert line.startswith("flows/a.py:4:2: prefect-no-deployment: no deployment runs the flow a")
     assert line.endswith("(https://docs.prefect.io/v3/how-to-guides/deployments/prefect-yaml)")
-    assert summary == "1 finding in 1 file"
+    assert summary == "1 finding in 1 file: 1 warning"
 
 
 def test_the_link_is_to_the_projects_own_documents_where_it_has_them(repository, capsys):
@@ -63,14 +66,14 @@ def test_findings_as_json_and_as_annotations(repository, capsys):
     (found,) = json.loads(capsys.readouterr().out)
     assert Finding(**found) == check(repository)[0]
     main(["--root", str(repository), "--format", "github"])
-    assert capsys.readouterr().out.startswith("::error file=flows/a.py,line=4,title=prefect-no-deployment::")
+    assert capsys.readouterr().out.startswith("::warning file=flows/a.py,line=4,col=2,title=prefect-no-deployment::")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--root", "nowhere"], "orch-standards: nowhere is not a folder: name the repository's root"),
-        (["no-such-check"], "orch-standards: no check or rule 'no-such-check': use one of production-shape, "),
+        (["no-such-check"], "orch-standards: no check, rule or file 'no-such-check': use one of production-shape, "),
     ],
 )
 def test_what_cannot_be_used_is_one_sentence(arguments, message, capsys):
@@ -103,8 +106,8 @@ def test_a_secret_is_never_shown(repository, capsys):
     (repository / "prod.toml").write_text('password = "Tr0ub4dor"\nurl = "pg://etl:Tr0ub4dor@db/x"\n')
     main(["no-plaintext-secrets", "--root", str(repository)])
     told = capsys.readouterr().out
-    assert "prod.toml:1: plaintext-secret" in told
-    assert "prod.toml:2: password-in-url" in told
+    assert "prod.toml:1:1: plaintext-secret" in told
+    assert "prod.toml:2:8: password-in-url" in told
     assert "Tr0ub4dor" not in told
 
 
@@ -115,7 +118,18 @@ def test_files_that_cannot_be_parsed_do_not_stop_the_others(repository):
     (repository / "broken.yaml").write_text("a: [\n")
     (repository / "latin.py").write_bytes("# prefect: Größe\n".encode("latin-1"))
     (repository / "picture.png").write_bytes(b"\x89PNG\0<<<<<<< ")
-    assert {finding.rule for finding in check(repository)} == {"conflict-marker", "prefect-no-deployment"}
+    found = check(repository)
+    assert {finding.rule for finding in found} == {"conflict-marker", "file-not-parsed", "prefect-no-deployment"}
+    unparsed = {finding.path: finding.line for finding in found if finding.rule == "file-not-parsed"}
+    assert unparsed == {"broken.py": 2, "broken.yaml": 2, "pyproject.toml": 1}  # no check asks for broken.toml
+
+
+def test_a_file_that_cannot_be_parsed_fails_also_alone(tmp_path, capsys):
+    (tmp_path / "flows.py").write_text("from prefect import flow\nprint 'Python 2'\n")
+    assert main(["production-shape", "--root", str(tmp_path)]) == 1
+    assert capsys.readouterr().out.startswith("flows.py:2:1: file-not-parsed: this file was not checked")
+    (tmp_path / "pyproject.toml").write_text('[tool.orch-standards]\nexclude = ["flows.py"]\n')
+    assert main(["production-shape", "--root", str(tmp_path)]) == 0
 
 
 CIRCLES = {
@@ -174,13 +188,16 @@ def test_names_that_go_in_circles_end_somewhere(tmp_path):
 
 
 def test_every_rule_says_what_is_wrong_and_where_to_read_on():
-    assert set(checks()) == {*CHECKS, "silences"}
+    assert set(checks()) == {*CHECKS, *ALWAYS}
     for rule in rules().values():
         assert rule.link.startswith("docs/"), rule.id
         assert rule.docs, rule.id
         assert rule.engine == ("" if rule.check != "production-shape" else rule.id.split("-")[0])
         assert len(rule.sentence) <= 130
         assert not rule.sentence.endswith(".")
+        assert rule.severity in SEVERITIES
+        assert rule.why.endswith("."), rule.id
+        assert not rule.since or rule.engine
 
 
 def test_pre_commit_offers_every_check_and_all_of_them_together():
@@ -203,3 +220,30 @@ def test_the_roots_package_is_the_one_in_hooks():
 def test_it_runs_as_a_module(repository):
     command = [sys.executable, "-m", "orch_standards", "--root", str(repository), "layering"]
     assert subprocess.run(command, check=False).returncode == 0
+
+
+PACKAGE = ROOT / "hooks" / "src" / "orch_standards"
+
+
+def test_an_engine_is_a_table_a_module_and_rules():
+    tables = engines()
+    assert {rule.engine for rule in rules().values() if rule.engine} == set(tables)
+    for name, table in tables.items():
+        assert table.keys() == tables["airflow"].keys(), name
+        assert (PACKAGE / "production" / f"{name}.py").is_file()
+        assert f"{name}-import-work" in rules()
+
+
+def test_no_modules_import_each_other():
+    """Also not for the sake of types: what needs the other's names is not two modules."""
+    imports = {}
+    for path in PACKAGE.rglob("*.py"):
+        folder = [*path.relative_to(PACKAGE).parts[:-1]]
+        name = ".".join([*folder, path.stem])
+        imports[name] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level and path.stem != "__init__":
+                base = [*folder[: len(folder) - node.level + 1], *([node.module] if node.module else [])]
+                imports[name] |= {".".join(base), *(".".join([*base, alias.name]) for alias in node.names)}
+    for first, others in imports.items():
+        assert not [other for other in others if first in imports.get(other, ())], first

@@ -81,7 +81,7 @@ def test_a_project_runs_the_standards_of_its_template_and_then_needs_no_network(
     makefile.write_text(f"<<<<<<< before updating\n{makefile.read_text()}>>>>>>> after updating\n")
     done = run([sys.executable, "scripts/standards.py", "--offline"], repository, UV=UV, **cache, **UNREACHABLE)
     assert done.returncode == 1
-    assert "Makefile:1: conflict-marker: " in done.stdout, done.stdout + done.stderr
+    assert "Makefile:1:1: conflict-marker: " in done.stdout, done.stdout + done.stderr
 
 
 def test_an_installed_wheel_needs_nothing_of_this_repository(wheels, repository, tmp_path):

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import ROOT
 
 SCRIPT = ROOT / "template" / "[[shared]]" / "scripts" / "standards.py"
@@ -107,3 +108,23 @@ def test_a_damaged_answers_file_is_one_clear_sentence(project, damage, message):
 def test_a_missing_uv_is_said(project):
     done = typed(project, UV="no-such-uv")
     assert done.stderr == "standards: uv is not installed: run make setup\n"
+
+
+def test_hooks_of_a_project_need_no_uv_on_the_path():
+    """uv may stand in .uv/ alone, which is on no path; what it has installed stands in .venv."""
+    config = yaml.safe_load((SCRIPT.parents[1] / ".pre-commit-config.yaml").read_text())
+    hooks = [hook for repository in config["repos"] for hook in repository["hooks"]]
+    entries = [hook["entry"] for hook in hooks if hook["language"] == "system"]  # the others are patterns
+    assert entries
+    assert all(entry.startswith(".venv/bin/") for entry in entries)
+
+
+def test_uv_of_the_projects_own_is_found(standards, tmp_path, monkeypatch):
+    own = tmp_path / ".uv" / "bin" / "uv"
+    own.parent.mkdir(parents=True)
+    own.write_text("#!/bin/sh\n")
+    own.chmod(0o755)
+    monkeypatch.setattr(standards, "ROOT", tmp_path)
+    monkeypatch.delenv("UV", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert standards.uv() == str(own)

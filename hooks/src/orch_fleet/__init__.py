@@ -1,1 +1,1 @@
-"""orch-fleet: how many repositories stand to the template they were made from. Reads them, never writes into them."""
+"""orch-fleet: how far repositories are from the template they were made from. Reads them, never writes into them."""

@@ -1,4 +1,4 @@
-"""The command `orch-fleet`: report how repositories stand to the template they were made from."""
+"""The command `orch-fleet`: report how far repositories are from the template they were made from."""
 
 from __future__ import annotations
 

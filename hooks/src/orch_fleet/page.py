@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import jinja2
 
 from .repositories import Report
-from .table import age, told, update_told
+from .table import age, remarks, update_text
 
 MOST_RULES = 8  # bars of a chart
 
@@ -34,8 +34,8 @@ def drawn(reports: Sequence[Report]) -> str:
     rules = Counter(rule for report in reports for rule in report.standards)
     return environment.get_template("page.html.jinja").render(
         reports=reports,
-        update_told=update_told,
-        told=told,
+        update_text=update_text,
+        remarks=remarks,
         age=age,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         several_templates=len({report.template for report in readable}) > 1,

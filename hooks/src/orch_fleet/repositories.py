@@ -213,7 +213,7 @@ def examine(
     except (TemplateError, RepositoryError, orch_standards.ProjectError) as error:
         report.problem = report.problem or str(error)
     except subprocess.CalledProcessError as error:
-        said = (error.stderr.strip() or "no reason given").splitlines()[-1]
+        said = " ".join(error.stderr.split()) or "no reason given"
         report.problem = report.problem or f"git cannot read it: {said}"
     except Exception as error:  # noqa: BLE001  one repository's trouble must not hide the others
         said = (str(error).strip() or "no reason given").splitlines()[-1]

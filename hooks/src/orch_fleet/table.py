@@ -33,7 +33,7 @@ def show(reports: Sequence[Report], out: Console) -> None:
         drawn.add_row(*row)
     out.print(drawn)
     for report in reports:
-        for sentence in told(report):
+        for sentence in remarks(report):
             out.print(Text(f"{report.name}: {sentence}", style="red" if report.problem else "yellow"))
     out.print()
     for line in _sums(reports):
@@ -43,7 +43,7 @@ def show(reports: Sequence[Report], out: Console) -> None:
         out.print("age: days since that version was released; updated: when the project took it", style="dim")
 
 
-def told(report: Report) -> list[str]:
+def remarks(report: Report) -> list[str]:
     """What the columns cannot say, in sentences."""
     if report.problem:
         return [report.problem]
@@ -51,7 +51,7 @@ def told(report: Report) -> list[str]:
     return [*failed, *report.notes]
 
 
-def update_told(report: Report) -> str:
+def update_text(report: Report) -> str:
     """Such as "clean", or "2 conflicts"."""
     if report.problem:
         return "unknown"
@@ -70,7 +70,7 @@ def _cells(report: Report) -> dict[str, str | Text]:
         "behind": "-" if report.behind is None else str(report.behind),
         "drift": "-" if report.behind is None else str(len(report.drift)),
         "findings": str(sum(report.standards.values())),
-        "update": Text(update_told(report), style="red" if report.problem else COLOURS[report.update]),
+        "update": Text(update_text(report), style="red" if report.problem else COLOURS[report.update]),
         "updated": report.updated or "-",
         "owner": report.owner or "-",
         "runs on": ", ".join(report.orchestrators),

@@ -105,8 +105,8 @@ def mirror(source: str, folder: Path) -> Mirror:
     try:
         run_git("clone", "--quiet", url, str(target))
     except subprocess.CalledProcessError as error:
-        told = [line for line in error.stderr.splitlines() if line.strip()]
-        raise TemplateError(f"the template {source} cannot be reached: {told[-1] if told else 'git failed'}") from None
+        said = " ".join(error.stderr.split()) or "git gave no reason"
+        raise TemplateError(f"the template {source} cannot be reached: {said}") from None
     except subprocess.TimeoutExpired:
         raise TemplateError(f"the template {source} did not answer within {FETCH_SECONDS} s") from None
     # Many loose objects are slow to clone and slow to remove, and a template on this machine may have them.

@@ -1,4 +1,8 @@
-"""layering: business code imports no orchestrator, directly or through a module of the project."""
+"""layering: business code imports no orchestrator, directly or through a module of the project.
+
+Which code that is, a team says in one of three ways: ``business`` names it, ``orchestration`` names all that is not,
+or a contract of import-linter forbids it an orchestrator. Where nothing is said, folders with usual names are taken.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,16 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from .names import ENGINES, Module
-from .project import Project
+from .project import Project, is_test
 from .report import Report
 
+# Of the template; and what other repositories call the code that knows no orchestrator.
 BUSINESS = ("src/*/pipelines/*", "src/*/platform/*")
+USUAL_NAMES = {"domain", "business", "business_logic", "transforms", "transformations", "usecases", "use_cases"}
 
 
 def check(project: Project) -> Iterator[Report]:
-    patterns = project.settings.get("business", BUSINESS)
-    business = [path for path in project.with_suffix(".py") if any(fnmatchcase(path, each) for each in patterns)]
+    business = [path for path in project.with_suffix(".py") if _is_business(path, project)]
     reached = _Reached(project, set(business))
     for path in business:
         module = project.module(path)
@@ -29,6 +34,26 @@ def check(project: Project) -> Iterator[Report]:
             other = project.module_path(dotted, path) or project.module_path(dotted.rpartition(".")[0], path)
             if other and other not in business and reached.by(other):
                 yield Report("business-imports-orchestrator", path, line, f"{dotted}, and with it {reached.by(other)}")
+
+
+def _is_business(path: str, project: Project) -> bool:
+    settings = project.settings
+    if any(fnmatchcase(path, each) for each in settings.business):
+        return True
+    if any(_is_module(path, each) for each in settings.forbidden):
+        return True
+    if settings.orchestration:
+        return not is_test(path) and not any(fnmatchcase(path, each) for each in settings.orchestration)
+    if settings.business or settings.forbidden:
+        return False
+    usual = USUAL_NAMES.intersection(path.split("/")[:-1]) and not is_test(path)
+    return bool(usual) or any(fnmatchcase(path, each) for each in BUSINESS)
+
+
+def _is_module(path: str, dotted: str) -> bool:
+    """Whether a file is a module, or in a package, of that name."""
+    wanted = f"/{dotted.removesuffix('.**').removesuffix('.*').replace('.', '/')}"
+    return f"/{path}".endswith(f"{wanted}.py") or f"{wanted}/" in f"/{path}"
 
 
 def _engine(dotted: str) -> str:

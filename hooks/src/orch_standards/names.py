@@ -9,10 +9,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .project import Project
+from typing import Protocol
 
 ENGINES = ("airflow", "dagster", "prefect", "temporalio")
 # Never modules of a project, though it may have a tests/airflow/ or a logging.py.
@@ -114,11 +111,19 @@ class Scope:
         return None
 
 
+class Modules(Protocol):
+    """Where the modules of a repository are found."""
+
+    def module(self, path: str) -> Module | None: ...
+
+    def module_path(self, dotted: str, near: str) -> str | None: ...
+
+
 class Module:
     """A parsed file. parents: the node around each node. scopes: of the module, and of each function and class."""
 
-    def __init__(self, project: Project, path: str, tree: ast.Module) -> None:
-        self.project, self.path, self.tree = project, path, tree
+    def __init__(self, modules: Modules, path: str, tree: ast.Module) -> None:
+        self.modules, self.path, self.tree = modules, path, tree
         self.parents: dict[ast.AST, ast.AST] = {}
         self.scope = Scope(self, tree, None)
         self.scopes: dict[ast.AST, Scope] = {tree: self.scope}
@@ -326,14 +331,14 @@ def _imported(dotted: str, module: Module, depth: int) -> Meaning:
         return UNKNOWN
     if dotted.partition(".")[0] in NOT_OWN:
         return External(dotted)
-    project = module.project
-    path = project.module_path(dotted, module.path)
+    modules = module.modules
+    path = modules.module_path(dotted, module.path)
     if path and path != module.path:
-        other = project.module(path)
+        other = modules.module(path)
         return OwnModule(other, dotted) if other else UNKNOWN
     base, _, name = dotted.rpartition(".")
-    path = project.module_path(base, module.path) if base else None
-    other = project.module(path) if path else None
+    path = modules.module_path(base, module.path) if base else None
+    other = modules.module(path) if path else None
     if path and other is None:
         return UNKNOWN
     if other and other is not module:
@@ -350,11 +355,24 @@ def _attribute(base: Meaning, name: str, module: Module, depth: int) -> Meaning:
         return _imported(f"{base.dotted}.{name}", module, depth)
     if isinstance(base, Definition) and isinstance(base.node, ast.ClassDef):
         inner = base.module.scopes[base.node]
-        return meaning_of_name(name, inner, depth) if name in inner.bound else UNKNOWN
+        return meaning_of_name(name, inner, depth) if name in inner.bound else _inherited(base, name, depth)
     if isinstance(base, Value) and isinstance(base.node, ast.Call):
         made = meaning(base.node.func, base.scope, depth)
         if isinstance(made, External):
             return External(f"{made.dotted}().{name}")
         if isinstance(made, Definition) and isinstance(made.node, ast.ClassDef):
             return _attribute(made, name, module, depth)
+    return UNKNOWN
+
+
+def _inherited(base: Definition, name: str, depth: int) -> Meaning:
+    """What a class has from the classes it is derived from."""
+    scope = base.module.scopes[base.node].outer or base.module.scope
+    for each in base.node.bases if depth <= DEEPEST else ():
+        above = meaning(each, scope, depth + 1)
+        if isinstance(above, External) and above.package != "builtins":
+            return External(f"{above.dotted}().{name}" if name[:1].islower() else f"{above.dotted}.{name}")
+        found = _attribute(above, name, base.module, depth + 1) if isinstance(above, Definition) else UNKNOWN
+        if not isinstance(found, Unknown):
+            return found
     return UNKNOWN

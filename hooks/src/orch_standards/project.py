@@ -8,6 +8,7 @@ import re
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -15,20 +16,46 @@ from typing import Any
 
 import yaml
 
-from .names import Module
+from . import newer_syntax, settings
+from .names import ENGINES, Module
+from .settings import ProjectError, Settings
 
+# Folders that are on the path of the interpreter, whatever is in them: what stands below is imported from there.
+ROOTS = {"src", "dags", "plugins", "lib", "libs"}
+TESTS = {"test", "tests"}
 NOT_OURS = {"node_modules", "site-packages", "__pycache__", "build", "dist", "target", "venv", "env"}
 LARGEST_FILE = 20_000_000  # bytes; what is larger is data
-Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+TEMPLATED = re.compile(rb"\{\{|\{%|\[%|<%")  # Helm, Jinja and the like make YAML of it later
+
+
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """Reads tags of other programs, such as ``!Ref`` and ``!vault``, as what they stand before."""
+
+
+def _tagged(loader: Loader, suffix: str, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.ScalarNode):
+        return loader.construct_scalar(node)
+    build = loader.construct_sequence if isinstance(node, yaml.SequenceNode) else loader.construct_mapping
+    return build(node, deep=True)
+
+
+Loader.add_multi_constructor("!", _tagged)
+Loader.add_multi_constructor("tag:yaml.org,2002:python/", _tagged)
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """A file that could not be read, with the line (from 1) and why."""
+
+    path: str
+    line: int
+    reason: str
 
 
 def is_test(path: str) -> bool:
     """Whether a file is a test or its fixture: code that makes things up, and never runs in production."""
-    return "/tests/" in f"/{path}" or path.rpartition("/")[2].startswith(("test_", "conftest."))
-
-
-class ProjectError(Exception):
-    """The folder cannot be checked; the message says why and what to do."""
+    name = path.rpartition("/")[2]
+    return bool(TESTS & set(path.split("/")[:-1])) or name.startswith(("test_", "conftest."))
 
 
 class Project:
@@ -41,13 +68,15 @@ class Project:
         self._bytes: dict[str, bytes] = {}
         self._texts: dict[str, str] = {}
         self._modules: dict[str, Module | None] = {}
+        self._yaml: dict[str, tuple[yaml.Node, ...]] = {}
+        self.problems: set[Problem] = set()  # of the files that were to be read until now
 
     @cached_property
     def files(self) -> tuple[str, ...]:
         """Files under version control or about to be; all but hidden and installed ones where there is no git."""
         found = self._listed_by_git() if (self.root / ".git").exists() else None
         paths = sorted(self._walked() if found is None else found)
-        excluded = self.settings.get("exclude", [])
+        excluded = self.settings.exclude
         return tuple(path for path in paths if not any(fnmatchcase(path, pattern) for pattern in excluded))
 
     def _listed_by_git(self) -> list[str] | None:
@@ -74,17 +103,9 @@ class Project:
         return found
 
     @cached_property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """``[tool.orch-standards]`` of pyproject.toml. Raises ProjectError when that file cannot be read."""
-        path = self.root / "pyproject.toml"
-        if not path.is_file():
-            return {}
-        try:
-            return tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("orch-standards", {})
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            if b"<<<<<<< " in path.read_bytes():
-                return {}  # left by an update, which is a finding of its own
-            raise ProjectError(f"{path.name} cannot be read: {error}") from None
+        return settings.read(self.root, ENGINES)
 
     def matching(self, *patterns: str) -> Iterator[str]:
         """Files that match one of these patterns, in which ``*`` spans folders."""
@@ -102,8 +123,9 @@ class Project:
             file = self.root / path
             try:
                 self._bytes[path] = file.read_bytes() if file.stat().st_size <= LARGEST_FILE else b""
-            except OSError:
+            except OSError as error:
                 self._bytes[path] = b""
+                self._note(path, 1, error.strerror or "it cannot be opened")
         return self._bytes[path]
 
     def text(self, path: str) -> str:
@@ -114,36 +136,51 @@ class Project:
             self._texts[path] = text.replace("\r\n", "\n")
         return self._texts[path]
 
+    def _note(self, path: str, line: int, reason: str) -> None:
+        """A file that a check wanted to read and could not; those of tests may be broken on purpose."""
+        if not is_test(path):
+            self.problems.add(Problem(path, line, reason))
+
     def toml(self, path: str) -> dict[str, Any]:
+        """The file's content, empty when it cannot be parsed."""
         try:
             return tomllib.loads(self.text(path))
-        except tomllib.TOMLDecodeError:
+        except tomllib.TOMLDecodeError as error:
+            at = re.search(r"at line (\d+)", str(error))
+            self._note(path, int(at[1]) if at else 1, str(error).partition(" (at")[0])
             return {}
 
     def yaml(self, path: str) -> Any:
         """The file's first document, None when it cannot be parsed."""
+        return next(iter(self.yaml_documents(path)), None)
+
+    def yaml_documents(self, path: str) -> list[Any]:
+        """What the documents of a file hold, none when it cannot be parsed."""
+        loader = Loader("")
         try:
-            return next(iter(yaml.load_all(self.text(path), Loader=Loader)), None)
-        except yaml.YAMLError:
-            return None
+            return [loader.construct_document(node) for node in self.yaml_nodes(path)]
+        except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+            self._note_yaml(path, error)
+            return []
+
+    def yaml_nodes(self, path: str) -> tuple[yaml.Node, ...]:
+        """The file's documents as nodes that know their lines."""
+        if path not in self._yaml:
+            try:
+                self._yaml[path] = tuple(filter(None, yaml.compose_all(self.text(path), Loader=Loader)))
+            except (yaml.YAMLError, RecursionError) as error:
+                self._yaml[path] = ()
+                self._note_yaml(path, error)
+        return self._yaml[path]
+
+    def _note_yaml(self, path: str, error: Exception) -> None:
+        if not TEMPLATED.search(self.bytes(path)):
+            mark = getattr(error, "problem_mark", None)
+            self._note(path, mark.line + 1 if mark else 1, getattr(error, "problem", None) or str(error))
 
     def yaml_node(self, path: str) -> yaml.Node | None:
         """As `yaml`, as nodes that know their lines."""
-        try:
-            return next(iter(yaml.compose_all(self.text(path), Loader=Loader)), None)
-        except yaml.YAMLError:
-            return None
-
-    def environment_files(self) -> Iterator[str]:
-        """Files that set variables for processes: lists of them, images, Compose, charts."""
-        yield from self.matching(
-            "*.env", ".env*", "*/.env*", "*Dockerfile*", "*compose*.y*ml", "*values*.y*ml", "*airflow.cfg"
-        )
-
-    def sets_variable(self, *names: str) -> bool:
-        """Whether some file sets one of these variables. A commented line does not."""
-        wanted = re.compile(rf"^[^#\n]*\b(?:{'|'.join(names)})\b", re.MULTILINE)
-        return any(wanted.search(self.text(path)) for path in self.environment_files())
+        return next(iter(self.yaml_nodes(path)), None)
 
     @cached_property
     def answers(self) -> dict[str, Any]:
@@ -166,19 +203,23 @@ class Project:
             if parts[-1] == "__init__":
                 parts.pop()
             for start in range(len(parts)):
-                if "/".join(parts[:start]) not in packages:
+                if "/".join(parts[:start]) not in packages or parts[start - 1] in ROOTS:
                     found.setdefault(".".join(parts[start:]), []).append(path)
         return found
 
     def module(self, path: str) -> Module | None:
         """The parsed file, None when it is no valid Python."""
         if path not in self._modules:
+            content = self.bytes(path)
+            reason = (1, "it cannot be read")
             try:
-                tree = ast.parse(self.bytes(path))
-            except (SyntaxError, ValueError, RecursionError):
-                self._modules[path] = None
-            else:
-                self._modules[path] = Module(self, path, tree)
+                tree: ast.Module | None = ast.parse(content)
+            except (SyntaxError, ValueError, RecursionError) as error:
+                tree = None if isinstance(error, RecursionError) else newer_syntax.parse(content)
+                reason = (getattr(error, "lineno", None) or 1, getattr(error, "msg", None) or str(error))
+            self._modules[path] = Module(self, path, tree) if tree else None
+            if tree is None:
+                self._note(path, *reason)
         return self._modules[path]
 
     def module_path(self, dotted: str, near: str) -> str | None:

@@ -4,58 +4,53 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Collection, Iterator
+from functools import cache
+from importlib import resources
 
 import yaml
 
 from .names import Module
 from .project import Project, is_test
 from .report import Report
+from .tokens import tokens_in
 
 # Words of a name that say its value is secret, when they are its last ones.
 SECRET_WORDS = re.compile(
     r"(?:^|_)(?:password|passwd|passphrase|pwd|secret|token|api_?key|access_?key|secret_?key|private_?key|auth_?key"
-    r"|account_?key|client_?secret|credentials?)s?$"
+    r"|account_?key|fernet_?key|encryption_?key|signing_?key|client_?secret|credentials?)s?$"
 )
 NOT_SECRET = re.compile(
-    r"(?:^|_)(?:next|page|continuation|csrf|pagination|sync|cancellation|public)_?(?:token|key)s?$"
+    r"(?:^|_)(?:next|page|continuation|csrf|pagination|sync|cancellation|public|id)_?(?:token|key)s?$"
     r"|(?:^|_)(?:existing|pull)_?secrets?$"
 )
+# A password may be any word that somebody thought of; tokens and keys are made by machines, and look like it.
+PASSWORD = re.compile(r"(?:password|passwd|passphrase|pwd)s?$")
 # Values that stand for a secret without being one.
 REFERENCE = re.compile(
-    r"^(?:secret|env|vault|ref|file|aws|gcp|azure|op|ssm|sm|doppler)[:+]|^arn:aws|^projects/|^\$|[{<]|\{\{|^%|^!|^/|^\*+$|^\.{3}$|^x+$",
+    r"^(?:secret|env|vault|ref|file|aws|gcp|azure|op|ssm|sm|doppler)[:+]|^arn:aws|^projects/|^\$|^\[|[{<]|\$\(|%\(|^%"
+    r"|^!|^/|^~"
+    r"|^\*+$|^\.{3}$|://|^[\w./~-]+\.(?:json|pem|p8|p12|key|crt|txt|ya?ml|env|py)$",
     re.IGNORECASE,
 )
-PLACEHOLDER = re.compile(
-    r"^(?:your|my|some|the|insert|replace|enter|todo|example|dummy|none|null|true|false|redacted)\b", re.IGNORECASE
+CODE = re.compile(r"^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$")
+WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+NAME_PART = re.compile(r"[a-z]+|[A-Z]+|[A-Z]?[a-z]+(?:[A-Z][a-z]+)*|v?\d{1,4}")
+AUTHORIZATION = re.compile(
+    r"""authorization["']?\]?\s*[:=,]\s*f?["']?(?:Bearer|Basic|Token|ApiKey)\s+"""
+    r"""(?P<value>[A-Za-z0-9._~+/=-]{8,})(?![A-Za-z0-9{$])""",
+    re.IGNORECASE,
 )
-URL = re.compile(r"[a-z][a-z0-9+.-]*://(?P<user>[^\s:/@'\"<>{}$]*):(?P<password>[^\s/@'\"]+)@[^\s'\"]+", re.IGNORECASE)
+URL = re.compile(
+    r"[a-z][a-z0-9+.-]*://(?P<user>[^\s:/@'\"<>{}$]*):(?P<password>[^\s/@'\"]+)@(?P<host>[^\s'\"/:?]+)[^\s'\"]*",
+    re.IGNORECASE,
+)
+CONNECTION = re.compile(
+    r"(?<=;)\s*(?:Password|PWD|SharedAccessKey)\s*=\s*(?P<password>[^;\s\"'{}<>$%]{4,})", re.IGNORECASE
+)
+EXAMPLE_HOST = re.compile(r"(?:^|\.)example(?:\.\w+)?$|^(?:host|hostname|server|your-\S*|db-host)$", re.IGNORECASE)
 CAPITALS = re.compile(r"^[A-Z][A-Z_]*$")
-TOKENS = re.compile(
-    r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36,}\b|\bgithub_pat_[A-Za-z0-9_]{40,}\b|\bglpat-[\w-]{20,}\b"
-    r"|\bxox[abprs]-[A-Za-z0-9-]{10,}\b|\bsk_live_[A-Za-z0-9]{16,}\b|\bAIza[\w-]{35}\b|\bdapi[0-9a-f]{32}\b"
-    r"|\bpypi-[\w-]{50,}\b|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}|hooks\.slack\.com/services/T\w+/B\w+/\w{16,}"
-    r"|-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----"
-)
-# A text without any of these has no token; looking for them is much quicker than for the tokens.
-TOKEN_STARTS = (
-    *(
-        "AKIA",
-        "ASIA",
-        "ghp_",
-        "gho_",
-        "ghu_",
-        "ghs_",
-        "ghr_",
-        "github_pat_",
-        "glpat-",
-        "xox",
-        "sk_live_",
-        "AIza",
-        "dapi",
-    ),
-    *("pypi-", "eyJ", "hooks.slack.com/services/", "PRIVATE KEY-----"),
-)
 PLAIN = (
     ".toml",
     ".yml",
@@ -75,7 +70,14 @@ PLAIN = (
 LINE = re.compile(
     r"""^\s*(?:export\s+|-\s+)?["']?(?P<name>[A-Za-z][\w.-]*)["']?\s*(?P<sign>[:?+]?=|:)\s*(?P<value>.+?)\s*,?\s*$"""
 )
-SHORTEST = 4
+SHORTEST, SHORTEST_TOKEN = 4, 8  # letters
+
+
+@cache
+def _words(kind: str) -> frozenset[str]:
+    """Words of data/secrets.toml: placeholders, samples or names."""
+    text = resources.files("orch_standards").joinpath("data/secrets.toml").read_text(encoding="utf-8")
+    return frozenset(tomllib.loads(text)[kind])
 
 
 def check(project: Project) -> Iterator[Report]:
@@ -88,7 +90,7 @@ def check(project: Project) -> Iterator[Report]:
             yield from _in_python(project, path)
         elif path.endswith(PLAIN) or name.startswith((".env", "Dockerfile", "Makefile")):
             yield from _in_text(project, path)
-            if path.endswith((".yml", ".yaml")):
+            if path.endswith((".yml", ".yaml")) and project.yaml_nodes(path):
                 yield from _in_yaml(project, path)
             elif not path.endswith((".md", ".sql")):
                 yield from _in_lines(project, path)
@@ -96,41 +98,108 @@ def check(project: Project) -> Iterator[Report]:
 
 def is_secret_name(name: str) -> bool:
     """Whether a name says that its value is secret: ``db_password``, ``apiKey``; not ``primary_key``, ``token_url``."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().replace("-", "_").replace(".", "_")
+    words = _as_words(name)
     return bool(SECRET_WORDS.search(words)) and not NOT_SECRET.search(words)
 
 
-def is_secret_value(value: str) -> bool:
-    """Whether a value is one that opens something, not a reference, a placeholder, a sentence or another name."""
+def _as_words(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().replace("-", "_").replace(".", "_")
+
+
+def is_secret_value(name: str, value: str, beside: Collection[str] = ()) -> bool:
+    """Whether a value opens something, and is no reference, placeholder, sentence, or name of something else.
+
+    beside: other values that stand with it; a password that is also the user's name is a sample.
+    """
     if len(value) < SHORTEST or any(letter.isspace() for letter in value):
         return False
-    if REFERENCE.search(value) or PLACEHOLDER.search(value) or CAPITALS.match(value):
+    if REFERENCE.search(value) or _is_code(value) or CAPITALS.match(value) or _is_stand_in(value):
         return False
-    # The name of a column, a variable or a key in a store: the words of the name, in lower case.
-    return not (re.fullmatch(r"[a-z_.-]+", value) and is_secret_name(value))
+    if value in beside or value.rstrip("0123456789") in beside:
+        return False
+    if PASSWORD.search(_as_words(name)):
+        # crm_password, lake_password_v2: how the password is called where it is kept
+        return not (_is_name(value) and _words("names").intersection(word.lower() for word in WORD.findall(value)))
+    return _is_random(value)
+
+
+def _is_code(value: str) -> bool:
+    """Whether it is an expression, such as settings.password or os.environ[...]."""
+    return bool(CODE.match(value) and _is_name(value)) or "(" in value or "[" in value
+
+
+def _is_stand_in(value: str) -> bool:
+    """Whether it is a placeholder, or what everybody has on a machine of their own."""
+    words = {word.lower() for word in WORD.findall(value)}
+    plain = value.lower().strip("!.")
+    return (
+        plain.rstrip("0123456789") in _words("samples")
+        or len(set(plain)) <= 2
+        or (bool(words & _words("placeholders")) and not _is_long(value))
+    )
+
+
+def _is_long(value: str) -> bool:
+    """Whether a value is too long and too mixed for the words in it to mean anything."""
+    return len(value) >= 20 and not _is_name(value) and len(re.findall(r"\d", value)) >= 4
+
+
+def _is_name(value: str) -> bool:
+    """Whether a value is made of words, such as a key in a store or a mode: ``google_default``, ``db-creds-v2``."""
+    parts = [part for part in re.split(r"[-_./:]+", value) if part]
+    numbered = [part for part in parts if not NAME_PART.fullmatch(part)]
+    return not numbered or (len(numbered) == 1 and bool(re.fullmatch(r"[a-z]{3,}\d{1,3}", numbered[0])))
+
+
+def _is_random(value: str) -> bool:
+    """Whether a machine made it: letters and digits without words."""
+    if len(value) < SHORTEST_TOKEN:
+        return False
+    mixed = any(each.isdigit() for each in value) and any(each.isalpha() for each in value)
+    turns = len(re.findall(r"[a-z][A-Z]", value))
+    return not _is_name(value) if mixed else len(value) >= 20 and turns >= 4
 
 
 def _in_text(project: Project, path: str) -> Iterator[Report]:
     text = project.text(path)
-    if any(start in text for start in TOKEN_STARTS):
-        for match in TOKENS.finditer(text):
-            yield Report("known-token", path, text.count("\n", 0, match.start()) + 1)
-    if "://" not in text or "@" not in text or is_test(path):
+    for start in tokens_in(text):
+        yield _at("known-token", path, text, start)
+    if is_test(path):
         return
-    for match in URL.finditer(text):
-        password = match["password"]
-        shown = password == match["user"] or _shown(password)  # as in examples: postgres:postgres
-        if not (shown or REFERENCE.search(password) or CAPITALS.match(password) or PLACEHOLDER.search(password)):
-            yield Report("password-in-url", path, text.count("\n", 0, match.start()) + 1)
+    if "://" in text and "@" in text:
+        for match in URL.finditer(text):
+            if _is_password(match, text):
+                yield _at("password-in-url", path, text, match.start())
+    if ";" in text and "=" in text:
+        for match in CONNECTION.finditer(text):
+            if is_secret_value("password", match["password"]):
+                yield _at("password-in-url", path, text, match.start("password"))
+    for match in AUTHORIZATION.finditer(text) if "uthorization" in text else ():
+        if _is_random(match["value"]) and not _is_stand_in(match["value"]):
+            yield _at("plaintext-secret", path, text, match.start(), "Authorization")
 
 
-def _shown(password: str) -> bool:
-    """Whether it is the word for a password, as examples have it."""
-    return password.lower() in ("password", "pass", "pwd", "passwd", "pw", "secret", "token", "user")
+def _at(rule: str, path: str, text: str, start: int, what: str = "") -> Report:
+    return Report(rule, path, text.count("\n", 0, start) + 1, what, start - text.rfind("\n", 0, start))
+
+
+def _is_password(match: re.Match[str], text: str) -> bool:
+    """Whether the password in an address is one: not the word for it, a sample, or that of a machine of one's own."""
+    user, password, host = match["user"], match["password"], match["host"]
+    if password == user or password.lower() in _words("names") or EXAMPLE_HOST.search(host):
+        return False
+    if REFERENCE.search(password) or CAPITALS.match(password) or _is_stand_in(password):
+        return False
+    line = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
+    if _is_name(password) and _words("names").intersection(word.lower() for word in WORD.findall(password)):
+        return False
+    nearby = "." not in host or host.startswith("127.") or line.lstrip().startswith(("#", ";", "//"))
+    return not (nearby and re.fullmatch(r"[a-z]+", password))
 
 
 def _in_lines(project: Project, path: str) -> Iterator[Report]:
-    for number, line in enumerate(project.text(path).split("\n"), 1):
+    lines = project.text(path).split("\n")
+    for number, line in enumerate(lines, 1):
         match = LINE.match(line)
         if not match or line.lstrip().startswith(("#", ";", "//")) or not is_secret_name(match["name"]):
             continue
@@ -141,7 +210,14 @@ def _in_lines(project: Project, path: str) -> Iterator[Report]:
         plain = quoted[2] if quoted else re.split(r"\s+[#;]", value)[0].strip()
         if not quoted and path.endswith((".toml", ".json", ".tf", ".tfvars")):
             continue  # a number, a list or an expression
-        if is_secret_value(plain):
+        beside = [
+            part.strip("\"', ")
+            for each in lines[max(0, number - 6) : number + 5]
+            for part in re.split(r"[=:]", each, maxsplit=1)[1:]
+        ]
+        if plain in beside:
+            beside.remove(plain)  # its own line
+        if is_secret_value(match["name"], plain, beside):
             yield Report("plaintext-secret", path, number, match["name"])
 
 
@@ -149,8 +225,7 @@ def _in_yaml(project: Project, path: str) -> Iterator[Report]:
     text = project.text(path)
     if not re.search(r"(?i)passw|passphrase|pwd|secret|token|key|credential", text):
         return
-    node = project.yaml_node(path)
-    left = [node] if node else []
+    left: list[yaml.Node] = list(project.yaml_nodes(path))
     seen: set[int] = set()
     while left:
         each = left.pop()
@@ -159,29 +234,41 @@ def _in_yaml(project: Project, path: str) -> Iterator[Report]:
         seen.add(id(each))
         if isinstance(each, yaml.SequenceNode):
             left += each.value
+            given = [item.value.partition("=") for item in each.value if isinstance(item, yaml.ScalarNode)]
             for item in each.value:  # as in Compose: - DB_PASSWORD=...
                 name, equals, value = item.value.partition("=") if isinstance(item, yaml.ScalarNode) else ("", "", "")
-                if equals and name.isidentifier() and is_secret_name(name) and is_secret_value(value):
-                    yield Report("plaintext-secret", path, item.start_mark.line + 1, name)
+                beside = [other for key, _, other in given if key != name]
+                if equals and name.isidentifier() and is_secret_name(name) and is_secret_value(name, value, beside):
+                    yield _yaml_report(path, name, item)
         elif isinstance(each, yaml.MappingNode):
             named = {key.value: value for key, value in each.value if isinstance(key, yaml.ScalarNode)}
             for key, value in each.value:
                 left.append(value)
                 if isinstance(key, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode):
-                    yield from _yaml_pair(path, key.value, value)
+                    beside = [
+                        other.value
+                        for name, other in named.items()
+                        if name != key.value and isinstance(other.value, str)
+                    ]
+                    yield from _yaml_pair(path, key.value, value, beside)
             # As in Kubernetes and Compose: {name: DB_PASSWORD, value: ...}
             if isinstance(named.get("name"), yaml.ScalarNode) and isinstance(named.get("value"), yaml.ScalarNode):
                 yield from _yaml_pair(path, named["name"].value, named["value"])
 
 
-def _yaml_pair(path: str, name: str, value: yaml.ScalarNode) -> Iterator[Report]:
-    if value.tag == "tag:yaml.org,2002:str" and is_secret_name(name) and is_secret_value(value.value):
-        yield Report("plaintext-secret", path, value.start_mark.line + 1, name)
+def _yaml_pair(path: str, name: str, value: yaml.ScalarNode, beside: Collection[str] = ()) -> Iterator[Report]:
+    is_text = value.tag == "tag:yaml.org,2002:str"
+    if is_text and is_secret_name(name) and is_secret_value(name, value.value, beside):
+        yield _yaml_report(path, name, value)
+
+
+def _yaml_report(path: str, name: str, node: yaml.Node) -> Report:
+    return Report("plaintext-secret", path, node.start_mark.line + 1, name, node.start_mark.column + 1)
 
 
 # A secret's name with a value behind it, as an assignment, an argument or an item.
 HINT = re.compile(
-    rb"(?i)(?:passw(?:or)?d|passphrase|pwd|secret|token|(?:api|access|secret|private|auth|account)_?key|credential)s?"
+    rb"(?i)(?:passw(?:or)?d|passphrase|pwd|secret|token|(?:api|access|secret|private|auth|account|fernet|encryption|signing)[_-]?key|credential)s?"
     rb"""[\"']?\]?\s*(?::[^=\n]*=|[:=,])\s*f?[\"']"""
 )
 
@@ -194,8 +281,22 @@ def _in_python(project: Project, path: str) -> Iterator[Report]:
         return
     for name, value in _pairs(module):
         text = value.value if isinstance(value, ast.Constant) else None
-        if isinstance(text, str) and is_secret_name(name) and is_secret_value(text):
-            yield Report("plaintext-secret", path, value.lineno, name)
+        if isinstance(text, str) and is_secret_name(name) and is_secret_value(name, text, _beside(value, module)):
+            yield Report.at("plaintext-secret", path, value, name)
+
+
+def _beside(value: ast.expr, module: Module) -> list[str]:
+    """Other texts in the same call or dictionary: ``user="etl", password="etl"``."""
+    around = next((each for each in module.around(value) if isinstance(each, ast.Call | ast.Dict)), None)
+    if isinstance(around, ast.Call):
+        others = [each.value for each in around.keywords]
+    else:
+        others = around.values if isinstance(around, ast.Dict) else []
+    return [
+        each.value
+        for each in others
+        if isinstance(each, ast.Constant) and isinstance(each.value, str) and each is not value
+    ]
 
 
 def _pairs(module: Module) -> Iterator[tuple[str, ast.expr]]:

@@ -157,7 +157,7 @@ def project_timezone() -> ZoneInfo:
 def refuse_name(name: str, package: str) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9_]{1,39}", name) or keyword.iskeyword(name):
         raise Refused(
-            f"NAME={name} is no name for a pipeline: use 2 to 40 lower-case letters, digits and underscores, "
+            f"NAME={name} cannot be the name of a pipeline: use 2 to 40 lower-case letters, digits and underscores, "
             "a letter first, such as weather_hourly"
         )
     for path in (f"src/{package}/pipelines/{name}", f"config/pipelines/{name}.toml", f"tests/unit/test_{name}.py"):
@@ -176,13 +176,13 @@ class Sample:
         if not path.is_file():
             raise Refused(f"SAMPLE={path} is not there")
         if not self.format:
-            raise Refused(f"SAMPLE={path} is no table that can be read: give a file that ends in {', '.join(FORMATS)}")
+            raise Refused(f"SAMPLE={path} cannot be read as a table: give a file that ends in {', '.join(FORMATS)}")
         self.con = duckdb.connect()
         self.con.execute("SET enable_progress_bar = false; SET TimeZone = 'UTC'")
         try:
             self._load()
         except duckdb.Error as error:
-            raise Refused(f"SAMPLE={path} is no table that can be read: {str(error).splitlines()[0]}") from None
+            raise Refused(f"SAMPLE={path} cannot be read as a table: {str(error).splitlines()[0]}") from None
         self.rows = self.con.execute("SELECT count(*) FROM sample").fetchone()[0]
         if not self.rows:
             raise Refused(f"SAMPLE={path} holds no rows: give a file with at least one")

@@ -29,8 +29,8 @@ def answer(name: str) -> str:
     """A line of the answers file, empty when it is not there. Raises StandardsError without the file."""
     if not ANSWERS.is_file():
         raise StandardsError(f"{ANSWERS.name} is missing: restore it, for example with git checkout -- {ANSWERS.name}")
-    found = re.search(rf"^{name}: *(.*?) *$", ANSWERS.read_text(encoding="utf-8"), re.MULTILINE)
-    return found[1].strip("'\"") if found else ""
+    line = re.search(rf"^{name}: *(.*?) *$", ANSWERS.read_text(encoding="utf-8"), re.MULTILINE)
+    return line[1].strip("'\"") if line else ""
 
 
 def requirement(source: str, version: str) -> str:
@@ -70,10 +70,10 @@ def _path(source: str) -> Path:
 
 
 def uv() -> str:
-    found = os.environ.get("UV") or shutil.which("uv") or str(ROOT / ".uv" / "bin" / "uv")
-    if not shutil.which(found):
+    command = os.environ.get("UV") or shutil.which("uv") or str(ROOT / ".uv" / "bin" / "uv")
+    if not shutil.which(command):
         raise StandardsError("uv is not installed: run make setup")
-    return found
+    return command
 
 
 def main(arguments: list[str]) -> int:
@@ -102,8 +102,8 @@ def _fails(command: list[str]) -> str:
     if done.returncode == 0:
         return ""
     lines = [re.sub(r"^\W+", "", line).rstrip() for line in done.stderr.splitlines() if line.strip()]
-    told = [line for line in lines if re.match(r"(fatal|error|failed|caused by|because)", line, re.IGNORECASE)]
-    return (told or lines or ["uv gave no reason"])[-1]
+    reasons = [line for line in lines if re.match(r"(fatal|error|failed|caused by|because)", line, re.IGNORECASE)]
+    return (reasons or lines or ["uv gave no reason"])[-1]
 
 
 if __name__ == "__main__":

@@ -198,13 +198,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"the update to {unfinished.version} was interrupted; it is finished now")
             return finish(project, unfinished)
         answers = recorded_answers(project)
-        refuse_uncommitted_changes(project, answers)
+        if not options.dry_run:
+            refuse_uncommitted_changes(project, answers)
         return update(project, answers, options)
     except Refused as refusal:
         print(f"error: {refusal}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("error: the update was stopped; run make update again, or make update-undo", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error}; put it right, then run make update again, or make update-undo", file=sys.stderr)
         return 2
 
 
@@ -272,7 +276,7 @@ def refuse_uncommitted_changes(project: Project, answers: dict) -> None:
     named = ", ".join(changed[:3]) + (", …" if len(changed) > 3 else "")
     files = "1 file is" if len(changed) == 1 else f"{len(changed)} files are"
     raise Refused(
-        f"{files} not committed ({named}): commit or stash first, so that the update can be told apart and undone"
+        f"{files} not committed ({named}): commit or stash first, so that the update can be reviewed and undone"
     )
 
 
@@ -312,9 +316,9 @@ def update(project: Project, before: dict, options: argparse.Namespace) -> int:
 
 
 def address(project: Project, template: str) -> str:
-    """The template's address; a folder on this machine by its whole path."""
-    folder = project.root / Path(template).expanduser()
-    return str(folder.resolve()) if folder.is_dir() else template
+    """The template's address; a folder given by a relative path by its whole path."""
+    folder = project.root / template
+    return str(folder.resolve()) if not template.startswith("~") and folder.is_dir() else template
 
 
 @contextlib.contextmanager
@@ -365,6 +369,8 @@ class Scratch:
                     self.line_ends[name] = content, content.replace(b"\r\n", b"\n")
                     path.write_bytes(self.line_ends[name][1])
         answers = self.folder / self.project.answers_file
+        if not answers.is_file():
+            raise Refused(f"{answers.name} is not committed: git add --force {answers.name} && git commit")
         text = answers.read_text(encoding="utf-8")
         source = yaml.safe_dump({"_src_path": self.template}, width=10_000)
         answers.write_text(
@@ -403,7 +409,7 @@ class Scratch:
                 f"{self.project.answers_file} has their names"
             )
         self.stages = self.git("ls-files", "--unmerged", "-z").split("\0")[:-1]
-        self.keep_edited_files(before | {"_src_path": self.template}, after, excluded)
+        self.keep_edited_files(before | {"_src_path": self.template}, after)
         return after
 
     def run_copier(
@@ -426,8 +432,7 @@ class Scratch:
             os.chdir(here)
 
     def refusal(self, error: Exception) -> Refused:
-        """The sentence for what stopped Copier. What git said is shown whole, and a template out of reach is told
-        apart."""
+        """What stopped Copier, in a sentence, and below it what git said."""
         if isinstance(error, UserMessageError):
             return Refused(error.message)
         if not isinstance(error, ProcessExecutionError):
@@ -447,7 +452,7 @@ class Scratch:
         last_line = (message.strip() or "no reason given").splitlines()[-1]
         if last_line.startswith("Unknown revision: "):
             version = last_line.removeprefix("Unknown revision: ").strip("'")
-            if (Path(self.template) / ".git" / "shallow").is_file():
+            if (Path(self.template).expanduser() / ".git" / "shallow").is_file():
                 return (
                     f"the template {self.template} is a shallow clone without {version}: "
                     f"git -C {self.template} fetch --unshallow --tags"
@@ -515,7 +520,7 @@ class Scratch:
         shown = run_git(self.folder, "show", f"HEAD:{path}", check=False)
         return shown.stdout if shown.returncode == 0 else None
 
-    def keep_edited_files(self, before: dict, after: dict, excluded: Sequence[str]) -> None:
+    def keep_edited_files(self, before: dict, after: dict) -> None:
         """Bring back what Copier deletes although the team had changed it.
 
         A file that the template renamed gets the team's changes under its new name; another one stays where it was.
@@ -664,6 +669,11 @@ def is_new(change: Change, names: set[str]) -> bool:
     return change.new in names if change.new_mode != DELETED else not names
 
 
+def only_mode(change: Change) -> bool:
+    """Whether the file keeps its content and becomes executable, or the reverse, which its content does not show."""
+    return change.old == change.new
+
+
 def keep_what_is_not_in_git(project: Project, plan: Plan) -> None:
     """Take out of the plan what would overwrite a file that the last commit does not have so: ignored ones above
     all."""
@@ -715,7 +725,7 @@ def finish(project: Project, plan: Plan) -> int:
     now = project.contents([change.path for change in plan.changes])
     for change in sorted(plan.changes, key=turn):
         names = now[change.path]
-        if is_new(change, names):
+        if is_new(change, names) and not only_mode(change):
             continue
         if is_old(change, names):
             project.write(change.path, change.new_mode, change.new)
@@ -725,9 +735,9 @@ def finish(project: Project, plan: Plan) -> int:
             plan.stages = [line for line in plan.stages if line.split("\t")[1] != change.path]
     entries = [line.split("\t") for line in plan.stages]
     forgotten = [f"0 {'0' * 40}\t{project.prefix}{path}\0" for path in sorted({path for _, path in entries})]
-    told = [f"{entry}\t{project.prefix}{path}\0" for entry, path in entries]
-    if told:
-        project.git("update-index", "-z", "--index-info", text="".join([*forgotten, *told]))
+    staged = [f"{entry}\t{project.prefix}{path}\0" for entry, path in entries]
+    if staged:
+        project.git("update-index", "-z", "--index-info", text="".join([*forgotten, *staged]))
     plan.state = "written"
     project.keep(plan)
     print("\n".join(plan.report))
@@ -749,7 +759,7 @@ def undo(project: Project) -> int:
     done = plan and any(change.path == project.answers_file and change.new == head for change in plan.changes)
     if plan and not done and begun(project, plan):
         now = project.contents([change.path for change in plan.changes])
-        undone = [change for change in plan.changes if not is_old(change, now[change.path])]
+        undone = [change for change in plan.changes if only_mode(change) or not is_old(change, now[change.path])]
         save(project, [change.path for change in undone if not is_new(change, now[change.path])])
         # What was added goes first, so that what stood in its place can come back.
         for change in sorted(undone, key=lambda each: each.old_mode != DELETED):

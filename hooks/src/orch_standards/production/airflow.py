@@ -3,52 +3,63 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Callable, Iterator
 
-from ..names import Definition, Unknown, Value, meaning
+from ..engines import engines
+from ..names import FUNCTIONS, Definition, Unknown, Value, meaning
 from ..options import Options
 from ..report import Report
 from .airflow_dags import Dag, Task, bodies, dags_and_tasks
 from .sites import Site, Sites, polls
+from .words import is_upkeep, waits
 
 TASKS_OF_A_DAG = ("max_active_tasks", "concurrency")
 LIMITS = ("max_active_runs", *TASKS_OF_A_DAG)
 TASK_LIMITS = ("pool", "max_active_tis_per_dag", "max_active_tis_per_dagrun", "task_concurrency")
-RUNS_OF_ALL = ("AIRFLOW__CORE__MAX_ACTIVE_RUNS_PER_DAG", "max_active_runs_per_dag")  # of an installation
-WAITS = re.compile(r"sensor|wait|gate|ready", re.IGNORECASE)
 
 
 def check(sites: Sites) -> Iterator[Report]:
     dags, tasks = dags_and_tasks(sites)
     gates = {task.site.function.node for task in tasks if _is_gate(task) and task.site.function}
-    limited = sites.project.sets_variable(*RUNS_OF_ALL)
     for dag in dags:
-        yield from _of_dag(dag, gates, limited)
+        yield from _of_dag(dag, gates, sites)
+    limited = sites.engines.sets("airflow", "max_active_tasks")
     for task in tasks:
-        yield from _of_task(task)
+        yield from _of_task(task, limited)
     yield from _repeated(dags, tasks, "airflow-no-retries", _no_retries)
     yield from _repeated(dags, tasks, "airflow-no-timeout", _no_timeout)
 
 
-def _of_dag(dag: Dag, gates: set[ast.AST], limited: bool) -> Iterator[Report]:
-    site, path, line, name = dag.site, dag.site.path, dag.site.line, dag.name
+def _of_dag(dag: Dag, gates: set[ast.AST], sites: Sites) -> Iterator[Report]:
+    site, name, of_all = dag.site, dag.name, sites.engines.sets
     if "sla_miss_callback" in site.options.values:
-        yield Report("airflow-ignored-sla", path, _line_of(site, site.options, "sla_miss_callback"), name)
+        yield _at_option("airflow-ignored-sla", site, site.options, "sla_miss_callback", name)
     if "sla" in dag.defaults.values:
-        yield Report("airflow-ignored-sla", path, _line_of(site, dag.defaults, "sla"), name)
+        yield _at_option("airflow-ignored-sla", site, dag.defaults, "sla", name)
     if not dag.scheduled:
         return
     # False is what most want here, so what counts is that it is said.
-    if not site.options.has("catchup") and not (site.inside and not site.inside.has("catchup")):
-        yield Report("airflow-no-catchup", path, line, name)
+    said = site.options.has("catchup") or (site.inside and not site.inside.has("catchup"))
+    if not said and not of_all("airflow", "catchup"):
+        yield site.report("airflow-no-catchup", name)
     if site.lacks("deadline"):
-        yield Report("airflow-no-deadline", path, line, name)
-    if site.lacks(*LIMITS) and not limited and not _limited_by_tasks(dag):
-        yield Report("airflow-unbounded-concurrency", path, line, name)
-    waits = any(_is_gate(task) for task in dag.tasks) or bool(dag.calls & gates) or _calls_a_gate(dag)
-    if dag.tasks and not site.through and not waits:
-        yield Report("airflow-no-input-gate", path, line, name)
+        yield site.report("airflow-no-deadline", name)
+    if site.lacks(*LIMITS) and not of_all("airflow", "max_active_runs") and not _limited_by_tasks(dag):
+        yield site.report("airflow-unbounded-concurrency", name)
+    waited = any(_is_gate(task) for task in dag.tasks) or bool(dag.calls & gates) or _calls_a_gate(dag)
+    if dag.tasks and not site.through and not waited and not _is_upkeep(dag):
+        yield site.report("airflow-no-input-gate", name)
+
+
+def _is_upkeep(dag: Dag) -> bool:
+    """Whether a DAG looks after the platform: by its own name, or by that of all of its tasks."""
+    return is_upkeep(dag.name) or all(is_upkeep(_told(task.site)) for task in dag.tasks)
+
+
+def _told(site: Site) -> str:
+    """The name of a task and the command it runs."""
+    command = site.options.given("bash_command")
+    return f"{site.name('task_id')} {command if isinstance(command, str) else ''}"
 
 
 def _limited_by_tasks(dag: Dag) -> bool:
@@ -59,8 +70,10 @@ def _limited_by_tasks(dag: Dag) -> bool:
 
 
 def _is_gate(task: Task) -> bool:
-    dotted = task.site.dotted
-    return task.kind == "sensor" or dotted.rpartition(".")[2] in ("short_circuit", "ShortCircuitOperator")
+    site = task.site
+    return (
+        task.kind == "sensor" or site.last in ("short_circuit", "ShortCircuitOperator") or waits(site.name("task_id"))
+    )
 
 
 def _calls_a_gate(dag: Dag) -> bool:
@@ -68,32 +81,45 @@ def _calls_a_gate(dag: Dag) -> bool:
     for body, _ in bodies(dag):
         for node in body:
             calls = (each for each in ast.walk(node) if isinstance(each, ast.Call))
-            if any(WAITS.search(ast.unparse(each.func)) for each in calls):
+            if any(waits(ast.unparse(each.func)) for each in calls):
                 return True
     return False
 
 
-def _of_task(task: Task) -> Iterator[Report]:
-    site, name = task.site, task.site.name("task_id")
+def _of_task(task: Task, limited: bool) -> Iterator[Report]:
+    """limited: whether the installation bounds how many tasks of a DAG run at once."""
+    site, name = task.site, task.site.name("task_id", "group_id")
     if "sla" in site.options.values:
-        yield Report("airflow-ignored-sla", site.path, _line_of(site, site.options, "sla"), name)
-    merged = task.inherited.merged(site.options)
-    if task.kind == "sensor" and _holds_slot(merged, site):
-        yield Report("airflow-sensor-holds-slot", site.path, site.line, name)
-    if task.kind == "task" and site.function:
-        for line in polls(site.function):
-            yield Report("airflow-sensor-holds-slot", site.function.module.path, line, name)
-    if _is_mapped(site) and task.lacks(*TASK_LIMITS) and not (task.dag and not task.dag.site.lacks(*TASKS_OF_A_DAG)):
-        yield Report("airflow-unbounded-concurrency", site.path, site.line, name)
+        yield _at_option("airflow-ignored-sla", site, site.options, "sla", name)
+    if _holds_slot(task):
+        yield site.report("airflow-sensor-holds-slot", name)
+    function = site.function or _callable(site)
+    if task.kind == "task" and function:
+        for path, loop in polls(function):
+            yield Report.at("airflow-sensor-holds-slot", path, loop, name)
+    by_dag = task.dag and not task.dag.site.lacks(*TASKS_OF_A_DAG)
+    if _is_mapped(site) and task.lacks(*TASK_LIMITS) and not by_dag and not limited:
+        yield site.report("airflow-unbounded-concurrency", name)
 
 
-def _holds_slot(options: Options, site: Site) -> bool:
+def _callable(site: Site) -> Definition | None:
+    """The function that an operator runs."""
+    value = site.options.values.get("python_callable")
+    found = meaning(value.node, value.scope) if isinstance(value, Value) else None
+    return found if isinstance(found, Definition) and isinstance(found.node, FUNCTIONS) else None
+
+
+def _holds_slot(task: Task) -> bool:
+    """Whether a sensor waits in its slot, or an operator waits there for the end of what it has started."""
+    options, site = task.options, task.site
     if site.last.endswith("SensorAsync"):
         return False
     mode, deferrable = options.given("mode"), options.given("deferrable")
     if isinstance(mode, Unknown) or isinstance(deferrable, Unknown):
         return False
-    return mode != "reschedule" and not deferrable
+    if task.kind == "sensor":
+        return mode != "reschedule" and not deferrable
+    return options.given("wait_for_completion") is True and not deferrable
 
 
 def _is_mapped(site: Site) -> bool:
@@ -125,7 +151,8 @@ def _no_retries(task: Task) -> bool:
 def _no_timeout(task: Task) -> bool:
     if task.dag and not task.dag.site.options.lacks("dagrun_timeout"):
         return False
-    return task.lacks("execution_timeout", *(["timeout"] if task.kind == "sensor" else []))
+    # A sensor gives up after [sensors] default_timeout, seven days; others have limits of their own.
+    return task.kind != "sensor" and task.lacks("execution_timeout", *engines()["airflow"]["time_limits"])
 
 
 def _repeated(dags: list[Dag], tasks: list[Task], rule: str, broken: Callable[[Task], bool]) -> Iterator[Report]:
@@ -133,15 +160,17 @@ def _repeated(dags: list[Dag], tasks: list[Task], rule: str, broken: Callable[[T
     told: set[Task] = set()
     for dag in dags:
         lacking = [task for task in dag.tasks if broken(task)]
-        if len(lacking) > 1 and len(lacking) == len(dag.tasks):
+        here = all(task.site.path == dag.site.path for task in lacking)
+        if len(lacking) > 1 and len(lacking) == len(dag.tasks) and here:
             told.update(lacking)
-            yield Report(rule, dag.site.path, dag.site.line, dag.name)
+            yield dag.site.report(rule, dag.name)
     for task in tasks:
         if task not in told and broken(task):
-            yield Report(rule, task.site.path, task.site.line, task.site.name("task_id"))
+            yield task.site.report(rule, task.site.name("task_id", "group_id"))
 
 
-def _line_of(site: Site, options: Options, key: str) -> int:
+def _at_option(rule: str, site: Site, options: Options, key: str, what: str) -> Report:
+    """A finding where an option is given, if that is in the same file."""
     value = options.values.get(key)
     inside = isinstance(value, Value) and value.scope.module is site.module
-    return value.node.lineno if inside else site.line
+    return Report.at(rule, site.path, value.node, what) if inside else site.report(rule, what)

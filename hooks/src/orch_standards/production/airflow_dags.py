@@ -7,18 +7,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..names import FUNCTIONS, UNKNOWN, Definition, Module, Unknown, Value, meaning
+from ..names import DEEPEST, FUNCTIONS, UNKNOWN, Definition, Module, Parameter, Unknown, Value, meaning
 from ..options import Options, called
-from ..project import Project
 from .sites import Site, Sites
 
 NO_WORK = re.compile(r"(Empty|Dummy|Latest\w*)Operator$|^ExternalTaskMarker$")
 ON_ASSETS = re.compile(r"Asset|Dataset")  # AssetAny, PartitionedAssetTimetable, ...
-# What an installation sets for all tasks, as variables or as keys of airflow.cfg.
-TASKS_OF_ALL = {
-    "retries": ("AIRFLOW__CORE__DEFAULT_TASK_RETRIES", "default_task_retries"),
-    "execution_timeout": ("AIRFLOW__CORE__DEFAULT_TASK_EXECUTION_TIMEOUT", "default_task_execution_timeout"),
-}
+OF_ALL_TASKS = ("retries", "execution_timeout", "deferrable")  # options that an installation may set for every task
+POLICY_FILE = "airflow_local_settings.py"  # where an installation changes tasks as they are read
 
 
 @dataclass(eq=False)
@@ -53,18 +49,34 @@ class Task:
     dag: Dag | None
 
     def lacks(self, *names: str) -> bool:
-        own = self.site.options
         if self.site.inside and all(self.site.inside.lacks(name) for name in names):
             return False
-        return all(self.inherited.merged(own).lacks(name) for name in names)
+        return all(self.options.lacks(name) for name in names)
+
+    @property
+    def options(self) -> Options:
+        """Its own and those it inherits. A group of another package hands its defaults on to the tasks it makes."""
+        own = self.site.options
+        if makes_many(self.site):
+            own = own.sub("default_args").merged(own.sub("operator_args"))
+        return self.inherited.merged(own)
 
 
-def kind(dotted: str) -> str:
+def makes_many(site: Site) -> bool:
+    """Whether it is a group or DAG of another package, which makes the tasks that nobody sees here."""
+    return site.foreign and site.last.endswith(("TaskGroup", "Dag", "DAG"))
+
+
+def kind(site: Site) -> str:
     """dag, task, sensor, group or nothing of these."""
-    parts = dotted.split(".")
-    if "()" in dotted or parts[0] != "airflow":
-        return ""
+    parts = site.dotted.split(".")
     last = parts[-1]
+    if "()" in site.dotted:
+        return ""
+    if site.foreign:
+        if last.endswith(("Dag", "DAG")):
+            return "dag"
+        return "sensor" if last.endswith(("Sensor", "SensorAsync")) else "task"
     if last in ("DAG", "dag"):
         return "dag"
     if last in ("TaskGroup", "task_group"):
@@ -81,31 +93,59 @@ def kind(dotted: str) -> str:
 
 def dags_and_tasks(sites: Sites) -> tuple[list[Dag], list[Task]]:
     """All of a project, each task joined to the DAG it is in."""
-    own = [(site, kind(site.dotted)) for site in sites.of("airflow")]
+    own = [(site, kind(site)) for site in sites.of("airflow")]
     dags = {site.node: Dag(site) for site, what in own if what == "dag" and _is_made(site)}
     groups = {site.node: site for site, what in own if what == "group"}
-    installation = _installation(sites.project)
-    callers = _Callers(dags)
+    installation = _installation(sites)
+    callers = _Callers(dags, sites.modules_of("airflow"))
     tasks = [
         _task(site, what, dags, groups, callers, installation)
         for site, what in own
         if what in ("task", "sensor") and _is_task(site)
     ]
+    for site, what in own:
+        if what == "dag" and site.foreign:  # the tasks inside of it, as one
+            task = Task(site, "task", installation, dags[site.node])
+            dags[site.node].tasks.append(task)
+            tasks.append(task)
     return list(dags.values()), tasks
 
 
-def _installation(project: Project) -> Options:
-    """Options that the installation's configuration gives every task."""
-    given = {option: UNKNOWN for option, names in TASKS_OF_ALL.items() if project.sets_variable(*names)}
-    return Options(dict(given))
+def _installation(sites: Sites) -> Options:
+    """Options that every task has from the installation's configuration, or from a policy of its."""
+    given = {option for option in OF_ALL_TASKS if sites.engines.sets("airflow", option)}
+    for path in sites.project.matching(POLICY_FILE, f"*/{POLICY_FILE}"):
+        module = sites.project.module(path)
+        for each in module.definitions if module else ():
+            if isinstance(each, FUNCTIONS) and each.name in ("task_policy", "task_instance_mutation_hook"):
+                given |= {
+                    node.attr
+                    for node in ast.walk(each)
+                    if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+                }
+    return Options(dict.fromkeys(given, UNKNOWN))
 
 
 def _is_made(site: Site) -> bool:
-    return site.last == "DAG" or site.function is not None or site.through is not None
+    return site.last == "DAG" or site.foreign or site.function is not None or site.through is not None
 
 
 def _is_task(site: Site) -> bool:
-    return site.function is not None or site.last[:1].isupper()
+    return (site.function is not None or site.last[:1].isupper()) and not _is_executed(site)
+
+
+def _is_executed(site: Site) -> bool:
+    """Whether code runs an operator itself, as callbacks do: it is no task of a DAG then."""
+    parents = site.module.parents
+    above = parents.get(site.node)
+    if isinstance(above, ast.Attribute):
+        return above.attr == "execute"
+    name = above.targets[0] if isinstance(above, ast.Assign) else None
+    function = next((each for each in site.module.around(site.node) if isinstance(each, FUNCTIONS)), None)
+    return isinstance(name, ast.Name) and any(
+        isinstance(each, ast.Attribute) and each.attr == "execute" and getattr(each.value, "id", "") == name.id
+        for each in (ast.walk(function) if function else ())
+    )
 
 
 def _ticks(value: Value | Unknown | None) -> bool:
@@ -129,18 +169,34 @@ def _ticks(value: Value | Unknown | None) -> bool:
 
 
 class _Callers:
-    """The DAGs that call a task which is defined outside of them."""
+    """The DAGs that call a function which is defined outside of them, directly or through other functions."""
 
-    def __init__(self, dags: dict[ast.expr, Dag]) -> None:
+    def __init__(self, dags: dict[ast.expr, Dag], modules: list[Module]) -> None:
+        self.dags = dags
         self.by_function: dict[ast.AST, list[tuple[Dag, ast.expr]]] = {}
         for dag in dags.values():
             for body, module in bodies(dag):
-                for node in body:
-                    for each in ast.walk(node):
-                        if isinstance(each, ast.Call):
-                            self._note(each, module, dag)
+                self._follow(body, module, dag, 0)
+        if dags:
+            for module in modules:
+                for call in module.calls:
+                    self._handed_a_dag(call, module)
 
-    def _note(self, call: ast.Call, module: Module, dag: Dag) -> None:
+    def _follow(self, body: list[ast.stmt], module: Module, dag: Dag, depth: int) -> None:
+        for node in body:
+            for each in ast.walk(node):
+                if isinstance(each, ast.Call):
+                    self._note(each, module, dag, depth)
+
+    def _handed_a_dag(self, call: ast.Call, module: Module) -> None:
+        """``make_tasks(dag)`` and ``make_tasks(dag=dag)``, below a DAG that is no context."""
+        for argument in (*call.args, *(each.value for each in call.keywords)):
+            if isinstance(argument, ast.Name):
+                found = meaning(argument, module.scope_of(call))
+                if isinstance(found, Value) and found.node in self.dags:
+                    self._note(call, module, self.dags[found.node], 0)
+
+    def _note(self, call: ast.Call, module: Module, dag: Dag, depth: int) -> None:
         target, changed = call.func, False
         while isinstance(target, ast.Call | ast.Attribute):
             if isinstance(target, ast.Attribute) and target.attr in ("override", "partial"):
@@ -151,11 +207,14 @@ class _Callers:
             target = target.func if isinstance(target, ast.Call) else target.value
         found = meaning(target, module.scope_of(call))
         if isinstance(found, Definition):
+            known = found.node in dag.calls
             dag.calls.add(found.node)
             self.by_function.setdefault(found.node, []).append((dag, call if changed else target))
+            if not known and depth < DEEPEST and isinstance(found.node, FUNCTIONS) and not found.node.decorator_list:
+                self._follow(found.node.body, found.module, dag, depth + 1)
 
-    def of(self, function: Definition | None) -> list[tuple[Dag, ast.expr]]:
-        return self.by_function.get(function.node, []) if function else []
+    def of(self, function: ast.AST | None) -> list[tuple[Dag, ast.expr]]:
+        return self.by_function.get(function, []) if function else []
 
 
 def bodies(dag: Dag) -> Iterator[tuple[list[ast.stmt], Module]]:
@@ -181,7 +240,14 @@ def _task(
     dag = next((each for each in around if isinstance(each, Dag)), None)
     if dag is None and isinstance(dag_option, Value):
         dag = _dag_named(dag_option, dags)
-    elsewhere = [] if dag else callers.of(site.function)
+        found = meaning(dag_option.node, dag_option.scope)
+        if dag is None and isinstance(found, Parameter):
+            dag_option = None  # of a helper, which is handed the DAG
+    elsewhere = [] if dag else callers.of(site.function.node if site.function else None)
+    if not dag and not elsewhere and not isinstance(dag_option, Value):
+        # A helper makes it: in whichever DAG calls the helper.
+        maker = next((each for each in site.module.around(site.node) if isinstance(each, FUNCTIONS)), None)
+        elsewhere = callers.of(maker)
     inherited = Options(unknown=dag is None)
     if dag:
         inherited = dag.defaults

@@ -1,4 +1,4 @@
-"""Dagster's assets: what a decorator makes, by which names, and what is checked and watched of it."""
+"""Dagster's assets: what a decorator makes, by which names, and what it reads."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from ..names import DEEPEST, Definition, Unknown, Value, meaning
 from ..options import Options, called, constant, keywords
 from .sites import Site
-
-CHECKS = ("asset_check", "multi_asset_check", "AssetCheckSpec")
 
 
 @dataclass(eq=False)
@@ -42,6 +40,19 @@ def assets_of(site: Site) -> list[Asset]:
     else:
         made = [Asset(site, "", Options(unknown=True), upstream)]
     return made
+
+
+def is_stand_in(site: Site) -> bool:
+    """Whether a function does nothing: it only says that a table is there, which something else writes."""
+    return site.function is not None and all(map(_is_nothing, site.function.node.body))
+
+
+def _is_nothing(statement: ast.stmt) -> bool:
+    """A docstring, `...`, `pass` or `return None`."""
+    value = getattr(statement, "value", None)
+    if isinstance(statement, ast.Return):
+        return value is None or (isinstance(value, ast.Constant) and value.value is None)
+    return isinstance(statement, ast.Pass) or (isinstance(statement, ast.Expr) and isinstance(value, ast.Constant))
 
 
 def _key(site: Site) -> str:
@@ -107,75 +118,3 @@ def _named_asset(found: Definition) -> str:
             if isinstance(name, str):
                 return name
     return found.node.name
-
-
-def names_selected(value: Value, depth: int = 0) -> set[str] | None:
-    """Names of assets that a selection names, ``group:x`` for groups; None when it is not a plain list of them."""
-    if depth > DEEPEST:
-        return None
-    found = meaning(value.node, value.scope)
-    node, scope = (found.node, found.scope) if isinstance(found, Value) else (value.node, value.scope)
-    if isinstance(found, Definition):
-        return {found.node.name}
-    if isinstance(node, ast.List | ast.Tuple):
-        parts = [names_selected(Value(each, scope), depth + 1) for each in node.elts]
-        return None if any(part is None for part in parts) else set().union(*parts)
-    if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.replace("_", "").isalnum():
-        return {node.value}
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("assets", "groups"):
-        prefix = "group:" if node.func.attr == "groups" else ""
-        names = [constant(each, scope) for each in node.args]
-        if prefix or all(isinstance(name, str) for name in names):
-            return {f"{prefix}{name}" for name in names} if all(isinstance(name, str) for name in names) else None
-        parts = [names_selected(Value(each, scope), depth + 1) for each in node.args]
-        return None if any(part is None for part in parts) else set().union(*parts)
-    return None
-
-
-@dataclass
-class Targets:
-    """Names of assets that something is for. any: it may be for any asset, as its target cannot be told."""
-
-    names: set[str] = field(default_factory=set)
-    any: bool = False
-
-    def add(self, value: Value | Unknown | None) -> None:
-        found = names_in(value)
-        self.names |= found
-        self.any = self.any or not found
-
-    def may_hold(self, name: str) -> bool:
-        return self.any or name in self.names
-
-
-def checked_in(own: list[Site]) -> Targets:
-    """The assets that a check is for: an `@asset_check`, a specification, or one that a `build_..._checks` makes."""
-    targets = Targets()
-    for site in own:
-        built = site.last.startswith("build_") and "check" in site.last and "freshness" not in site.last
-        if site.last not in CHECKS and not built:
-            continue
-        for key in ("asset", "assets"):
-            # In `check_specs=` of an asset it is that one which has the check.
-            if key in site.options.values and not _inside_check_specs(site):
-                targets.add(site.options.values[key])
-        arguments = site.node.args if isinstance(site.node, ast.Call) else []
-        position = 1 if site.last == "AssetCheckSpec" else 0
-        if site.last in CHECKS and len(arguments) > position:
-            targets.names |= names_in(Value(arguments[position], site.scope))
-    return targets
-
-
-def _inside_check_specs(site: Site) -> bool:
-    return any(isinstance(each, ast.keyword) and each.arg == "check_specs" for each in site.module.around(site.node))
-
-
-def watched_in(own: list[Site]) -> Targets:
-    """The assets whose freshness is checked from outside, or whose specifications are changed afterwards."""
-    targets = Targets()
-    for site in own:
-        if site.last in ("apply_freshness_policy", "map_asset_specs", "map_resolved_asset_specs"):
-            targets.any = True
-        elif "freshness" in site.last and "FreshnessPolicy" not in site.dotted:
-            targets.add(site.options.values.get("assets"))
-    return targets

@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 
+from ..engines import engines
 from ..names import FUNCTIONS, Definition, External, Module, meaning
 from ..report import Report
-from .sites import Sites
+from .sites import Sites, is_guard
 
 DEEPEST = 4  # calls of the project's own functions that are followed
+IN_MEMORY = (":memory:", "", "sqlite://", "sqlite:///:memory:", "duckdb:///:memory:")
+WITHOUT_ADDRESS = ("duckdb.connect", "ibis.duckdb.connect")  # in memory when they are not told where
 HEAVY_IN = ("airflow",)  # reads its files again and again; the others load theirs once
 
 
@@ -23,7 +26,7 @@ def _table() -> dict[str, re.Pattern[str] | frozenset[str]]:
     table = tomllib.loads(text)
     patterns = {
         name: re.compile("|".join(re.escape(each).replace(r"\*", r"[\w().]*") for each in table[name]))
-        for name in ("connect", "connect_later", "read", "run")
+        for name in ("connect", "connect_later", "read", "run", "passive")
     }
     return {**patterns, "heavy": frozenset(table["heavy"])}
 
@@ -31,19 +34,29 @@ def _table() -> dict[str, re.Pattern[str] | frozenset[str]]:
 def does_io(call: ast.Call, module: Module, kinds: tuple[str, ...]) -> bool:
     """Whether a call reaches outside of the process, by its name. kinds: of data/io_calls.toml."""
     found = meaning(call.func, module.scope_of(call))
-    if not isinstance(found, External):
+    if not isinstance(found, External) or _table()["passive"].fullmatch(found.dotted) or _in_memory(call, found):
         return False
     return any(_table()[kind].fullmatch(found.dotted) for kind in kinds)
 
 
+def _in_memory(call: ast.Call, found: External) -> bool:
+    """Whether a database is made that nobody else sees and nothing is kept in."""
+    given = [*call.args, *(each.value for each in call.keywords if each.arg in ("database", "url"))]
+    if not given:
+        return found.dotted in WITHOUT_ADDRESS
+    return isinstance(given[0], ast.Constant) and given[0].value in IN_MEMORY
+
+
 def check(sites: Sites) -> Iterator[Report]:
     dag_bodies = _dag_bodies(sites)
-    for engine in ("airflow", "dagster", "prefect"):
-        for module in sites.modules_of(engine):
+    for engine in engines():
+        if not sites.of(engine):
+            continue
+        for module in sites.loaded_by(engine):
             run_at_import = dag_bodies.get(module, set())
             for call in _at_import(module.tree, run_at_import):
                 if works(call, module):
-                    yield Report(f"{engine}-import-work", module.path, call.lineno, ast.unparse(call.func))
+                    yield Report.at(f"{engine}-import-work", module.path, call, ast.unparse(call.func))
             if engine in HEAVY_IN:
                 yield from _heavy_imports(module)
 
@@ -62,7 +75,7 @@ def _at_import(node: ast.AST, entered: set[ast.AST]) -> Iterator[ast.Call]:
         if isinstance(child, FUNCTIONS) and child not in entered:
             for part in (*child.decorator_list, child.args):
                 yield from _calls(part)
-        elif isinstance(child, ast.Lambda) or (isinstance(child, ast.If) and _is_guard(child.test)):
+        elif isinstance(child, ast.Lambda) or is_guard(child):
             yield from ()
         else:
             if isinstance(child, ast.Call):
@@ -74,13 +87,6 @@ def _calls(node: ast.AST) -> Iterator[ast.Call]:
     if isinstance(node, ast.Call):
         yield node
     yield from _at_import(node, set())
-
-
-def _is_guard(test: ast.expr) -> bool:
-    """``if __name__ == "__main__"`` and ``if TYPE_CHECKING``: not run when the file is imported."""
-    names = {each.id for each in ast.walk(test) if isinstance(each, ast.Name)}
-    names |= {each.attr for each in ast.walk(test) if isinstance(each, ast.Attribute)}
-    return bool(names & {"__name__", "TYPE_CHECKING"})
 
 
 def works(
@@ -99,7 +105,8 @@ def works(
     if found.node in seen or found.node.decorator_list:
         return False
     seen = seen | {found.node}
-    return any(works(each, found.module, kinds, depth + 1, seen) for part in found.node.body for each in _calls(part))
+    body = (part for part in found.node.body if not isinstance(part, (*FUNCTIONS, ast.ClassDef)))
+    return any(works(each, found.module, kinds, depth + 1, seen) for part in body for each in _calls(part))
 
 
 def _heavy_imports(module: Module) -> Iterator[Report]:
@@ -110,4 +117,4 @@ def _heavy_imports(module: Module) -> Iterator[Report]:
             continue
         found = sorted({name.partition(".")[0] for name in names} & heavy)
         if found and all(not isinstance(each, (*FUNCTIONS, ast.If)) for each in module.around(node)):
-            yield Report("airflow-heavy-import", module.path, node.lineno, found[0])
+            yield Report.at("airflow-heavy-import", module.path, node, found[0])

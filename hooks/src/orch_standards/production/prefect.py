@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from ..engines import Engines
 from ..names import UNKNOWN, External, Value, meaning
 from ..options import Options, keywords
-from ..project import Project
 from ..report import Report
 from . import prefect_deployments
-from .prefect_calls import Calls
+from .prefect_calls import DEEPEST, Calls
 from .sites import Site, Sites
 
 
@@ -20,15 +20,16 @@ def check(sites: Sites) -> Iterator[Report]:
     tasks = [site for site in own if site.last in ("task", "materialize") and site.function]
     calls = Calls(sites, flows, tasks)
     yield from _of_flows(flows, calls)
-    yield from _of_tasks(tasks, calls, _task_defaults(sites.project))
+    workers_are_bounded = sites.engines.sets("prefect", "max_workers")
+    yield from _of_tasks(tasks, calls, _task_defaults(sites.engines), workers_are_bounded)
     yield from prefect_deployments.check(sites, flows, calls)
 
 
-def _task_defaults(project: Project) -> Options:
+def _task_defaults(engines: Engines) -> Options:
     """Options that the project's settings give every task."""
-    given = project.sets_variable("PREFECT_TASKS_DEFAULT_RETRIES", "PREFECT_TASK_DEFAULT_RETRIES")
+    given = engines.sets("prefect", "retries")
     for path in ("prefect.toml", "pyproject.toml"):
-        settings = project.toml(path) if path in project.files else {}
+        settings = engines.project.toml(path) if path in engines.project.files else {}
         settings = settings.get("tool", {}).get("prefect", {}) if path == "pyproject.toml" else settings
         given = given or bool(settings.get("tasks", {}).get("default_retries"))
     return Options({"retries": UNKNOWN} if given else {})
@@ -38,26 +39,39 @@ def _of_flows(flows: list[Site], calls: Calls) -> Iterator[Report]:
     for site in flows:
         name = site.name("name")
         if site.lacks("name"):
-            yield Report("prefect-unnamed-flow", site.path, site.line, name)
+            yield site.report("prefect-unnamed-flow", name)
         # A flow whose tasks have time-outs is bounded by them; one that does its work itself is not.
         bounded = calls.given_by_variants(site, "timeout_seconds") or calls.calls_steps(site)
         if site.lacks("timeout_seconds") and not bounded:
-            yield Report("prefect-no-timeout", site.path, site.line, name)
+            yield site.report("prefect-no-timeout", name)
 
 
-def _of_tasks(tasks: list[Site], calls: Calls, defaults: Options) -> Iterator[Report]:
+def _of_tasks(tasks: list[Site], calls: Calls, defaults: Options, workers_are_bounded: bool) -> Iterator[Report]:
     for site in tasks:
         name = site.name("name")
         by_settings = "retries" in defaults.values and "retries" not in site.options.values
         if site.lacks("retries") and not by_settings and not calls.given_by_variants(site, "retries"):
-            yield Report("prefect-no-retries", site.path, site.line, name)
+            yield site.report("prefect-no-retries", name)
         bounded = bool(calls.of(site)) and all(calls.ends_in_time(caller) for caller in calls.of(site))
         if site.lacks("timeout_seconds") and not bounded and not calls.given_by_variants(site, "timeout_seconds"):
-            yield Report("prefect-no-timeout", site.path, site.line, name)
-        if site.function.node in calls.mapped and not calls.takes_turns(site):
-            callers = calls.of(site)
-            if not callers or not all(_runner_is_bounded(caller) for caller in callers):
-                yield Report("prefect-unbounded-concurrency", site.path, site.line, name)
+            yield site.report("prefect-no-timeout", name)
+        mapped = site.function.node in calls.mapped and not calls.takes_turns(site)
+        if mapped and not workers_are_bounded and not _bounded_above(site, calls, 0):
+            yield site.report("prefect-unbounded-concurrency", name)
+
+
+def _bounded_above(site: Site, calls: Calls, depth: int) -> bool:
+    """Whether all flows that a task is mapped in have a task runner of some size, also through tasks between them."""
+    callers = calls.of(site)
+    if not callers or depth > DEEPEST:
+        return False
+    flows = calls.flows
+    return all(
+        _runner_is_bounded(each) or calls.given_by_variants(each, "task_runner")
+        if each.function.node in flows
+        else _bounded_above(each, calls, depth + 1)
+        for each in callers
+    )
 
 
 def _runner_is_bounded(flow: Site) -> bool:

@@ -1,4 +1,4 @@
-"""The commands of the project, whatever the orchestrator: `make` calls them, and so does a container."""
+"""The project's commands, the same on every orchestrator. `make` calls them, and so does a container."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Run and look after the project's pipelines. Exit codes: 0 done, 1 a permanent error, 2 wrong usage, "
-    "65 bad rows, 66 no input yet, 75 an error that another attempt may not meet, 78 wrong configuration.",
+    "65 bad rows, 66 no input yet, 75 an error that may pass, 78 wrong configuration.",
 )
 
-PipelineName = Annotated[str, typer.Option("--pipeline", "-p", help="Which pipeline; needless when there is one.")]
-OrchestratorId = Annotated[str, typer.Option(help="Which orchestrator, where the project has several.")]
+PipelineName = Annotated[str, typer.Option("--pipeline", "-p", help="The pipeline; not needed if there is only one.")]
+OrchestratorId = Annotated[str, typer.Option(help="The orchestrator, if the project has several.")]
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
 def run(
     pipeline: PipelineName = "",
     partition: Annotated[
-        str, typer.Option(help="Its key, such as 2013-01-02; the newest that landed by default.")
+        str, typer.Option(help="The key, such as 2013-01-02. Default: the newest one that has landed.")
     ] = "",
     orchestrator: OrchestratorId = "",
 ) -> None:
@@ -57,13 +57,13 @@ def run(
 
 @app.command()
 def backfill(
-    first: Annotated[str, typer.Option("--from", help="The first partition, or a day or month of them.")],
-    last: Annotated[str, typer.Option("--to", help="The last one, included.")],
+    first: Annotated[str, typer.Option("--from", help="The first partition, or a day or a month.")],
+    last: Annotated[str, typer.Option("--to", help="The last partition, included, or a day or a month.")],
     pipeline: PipelineName = "",
-    only_missing: Annotated[bool, typer.Option("--only-missing", help="Leave out what is published.")] = False,
+    only_missing: Annotated[bool, typer.Option("--only-missing", help="Leave out published partitions.")] = False,
     orchestrator: OrchestratorId = "",
 ) -> None:
-    """Run several partitions: on the services of `make up` while they are up, else in this process."""
+    """Run several partitions: on the services of `make up` if they are up, or else in this process."""
     from . import orchestration
     from .orchestration import backfills
     from .orchestration.services import Services
@@ -89,11 +89,11 @@ def step(
     pipeline: Annotated[str, typer.Argument(help="The pipeline.")],
     name: Annotated[str, typer.Argument(metavar="STEP", help="One of its steps.")],
     partition: Annotated[str, typer.Option(help="The partition's key.")],
-    run_id: Annotated[str, typer.Option(help="The same in all steps of a run.")] = "",
-    attempt: Annotated[int, typer.Option(help="Of this step, from 1.")] = 1,
-    engine: Annotated[str, typer.Option(help="The orchestrator that starts it.")] = "",
+    run_id: Annotated[str, typer.Option(help="The id of the run, the same in all its steps.")] = "",
+    attempt: Annotated[int, typer.Option(help="The number of the attempt, from 1.")] = 1,
+    engine: Annotated[str, typer.Option(help="The orchestrator that starts the step.")] = "",
 ) -> None:
-    """Run one step of a partition, without an orchestrator: what containers do."""
+    """Run one step of a partition without an orchestrator, as a container does."""
     from .platform import pipelines
     from .platform.runs import Run, run_context
 
@@ -112,7 +112,7 @@ def step(
 @app.command()
 def state(
     pipeline: PipelineName = "",
-    limit: Annotated[int, typer.Option(help="So many runs.", min=1)] = 10,
+    limit: Annotated[int, typer.Option(help="How many runs to show.", min=1)] = 10,
     orchestrator: OrchestratorId = "",
 ) -> None:
     """Show the newest runs of a pipeline, as the orchestrator knows them."""
@@ -133,7 +133,7 @@ def state(
 
 @app.command("pipelines")
 def list_pipelines() -> None:
-    """List the project's pipelines: what they are, when they run, and whether what they published is fresh."""
+    """List the project's pipelines: their shape, grain and schedule, and whether their tables are fresh."""
     from .platform import pipelines, publications
 
     rows = []
@@ -152,7 +152,7 @@ def list_pipelines() -> None:
 
 @app.command()
 def up(orchestrator: OrchestratorId = "") -> None:
-    """Start the orchestrator's server, UI and what runs the pipelines, on this machine."""
+    """Start the orchestrator's services and UI on this machine."""
     from . import orchestration
     from .orchestration.services import Services
 
@@ -171,7 +171,7 @@ def down(orchestrator: OrchestratorId = "") -> None:
 
 @app.command()
 def secrets() -> None:
-    """Read every secret that the configuration refers to, and say which cannot be read."""
+    """Read every secret that the configuration refers to, and list the unreadable ones."""
     from .platform import secrets as references
 
     sys.exit(references.main())
@@ -180,9 +180,9 @@ def secrets() -> None:
 @app.command()
 def compare(
     pipeline: PipelineName = "",
-    partition: Annotated[str, typer.Option(help="Its key; the newest that landed by default.")] = "",
+    partition: Annotated[str, typer.Option(help="The key. Default: the newest one that has landed.")] = "",
 ) -> None:
-    """Run one partition on each orchestrator of the project, apart, and compare what they publish."""
+    """Run one partition on each orchestrator of the project separately, and compare what they publish."""
     from .orchestration import comparison
     from .platform import pipelines, terminal
 
@@ -193,7 +193,7 @@ def compare(
 
 @app.command()
 def remove(name: Annotated[str, typer.Argument(help="The pipeline.")]) -> None:
-    """Remove a pipeline from the project; what it has published stays."""
+    """Remove a pipeline from the project. Its published tables stay."""
     from .orchestration import removal
 
     removal.remove(name)

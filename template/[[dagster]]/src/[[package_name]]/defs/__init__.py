@@ -1,1 +1,1 @@
-"""Dagster definitions: whatever stands in the modules of this folder is loaded, a module for each pipeline."""
+"""Dagster definitions, one module for each pipeline. Dagster loads everything in this folder."""

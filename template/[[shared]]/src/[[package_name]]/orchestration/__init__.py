@@ -1,4 +1,4 @@
-"""What the project's command needs of any orchestrator, and what all of them share; each has a package of its own here.
+"""What the commands need from an orchestrator, and what all orchestrators share. Each one has its own package here.
 
 The thin files that define a DAG, assets or a flow are the team's, in the orchestrator's own folder.
 """

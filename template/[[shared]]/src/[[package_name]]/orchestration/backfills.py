@@ -1,4 +1,4 @@
-"""A backfill on an orchestrator's services: each partition is shown as its run ends, and what failed at the end."""
+"""A backfill on an orchestrator's services: it shows each partition when its run ends, and the failures at the end."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def run(engine: Engine, pipeline: Pipeline, partitions: Sequence[Partition]) -> 
             seconds = f"{state.seconds:7.1f} s" if state.seconds is not None else f"{'-':>7}  "
             print(f"  {state.partition:<{len(last.key)}}  {state.state:<10}{seconds}   {number} of {count}", flush=True)
     except KeyboardInterrupt:
-        print("\nthe runs go on; watch and stop them in the orchestrator's UI", file=sys.stderr)
+        print("\nthe runs continue; watch and stop them in the orchestrator's UI", file=sys.stderr)
         raise
     print(f"{published} of {count} partitions published")
     for key, reason in sorted(failed.items()):
         print(f"error: {pipeline.name} {key}: {masking.mask(reason)}", file=sys.stderr)
     if failed:
         again = f"make backfill PIPELINE={pipeline.name} FROM={first} TO={last} ONLY_MISSING=1"
-        print(f"when that is mended: {again}", file=sys.stderr)
+        print(f"when the cause is solved: {again}", file=sys.stderr)
     return PERMANENT if failed else OK

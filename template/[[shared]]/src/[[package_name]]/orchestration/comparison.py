@@ -1,4 +1,4 @@
-"""What several orchestrators publish for one partition, side by side: `make compare`.
+"""`make compare`: compares what the project's orchestrators publish for one partition.
 
 Each runs the partition in a folder of its own under var/compare/, into a DuckDB file of its own; the project's tables
 stay as they are.
@@ -23,7 +23,7 @@ from ..platform.partitions import Partition
 from ..platform.pipelines import Pipeline
 
 WAREHOUSE = "var/dev/warehouse.duckdb"
-OF_THE_CALLER = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "UV_NO_ENV_FILE", "ORCHESTRATOR")  # it works in another folder
+OF_THE_CALLER = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "UV_NO_ENV_FILE", "ORCHESTRATOR")  # `make` runs in another folder
 DECIMAL_PLACES = 9  # sums of floating-point numbers depend on the order of the rows
 
 
@@ -32,8 +32,8 @@ def compare(pipeline: Pipeline, partition: Partition) -> int:
     names = orchestration.names()
     if len(names) < 2:
         raise ConfigError(
-            f"there is only {names[0]} to run; add another: make update ANSWERS='also_orchestrators=[...]', "
-            "then make setup"
+            f"this project has only {names[0]}; add another orchestrator: "
+            "make update ANSWERS='also_orchestrators=[...]', then make setup"
         )
     compared = config.load().root / "var" / "compare"
     shutil.rmtree(compared, ignore_errors=True)
@@ -84,7 +84,7 @@ def _show(con: duckdb.DuckDBPyConnection, pipeline: Pipeline, partition: Partiti
         table.add_row(name, *("-" if number is None else str(number) for number in counts.values()), str(differing))
     Console(highlight=False).print(f"\nrows published for {pipeline.name} {partition}", table, sep="\n")
     if problems:
-        print(f"error: they do not publish the same rows. {'; '.join(problems)}", file=sys.stderr)
+        print(f"error: the orchestrators publish different rows. {'; '.join(problems)}", file=sys.stderr)
         return PERMANENT
     print(f"{', '.join(others)} and {first} publish identical rows")
     return OK
@@ -98,7 +98,7 @@ def rows(con: duckdb.DuckDBPyConnection, database: str, table: str) -> int | Non
 
 
 def differences(con: duckdb.DuckDBPyConnection, first: str, other: str, table: str) -> tuple[int, int]:
-    """Rows that only the first has, and rows that only the other has; each counted as often as it stands there."""
+    """Rows that only the first has, and rows that only the other has; each counted as often as it occurs."""
     one, two = selected(con, first, table), selected(con, other, table)
     try:
         return tuple(

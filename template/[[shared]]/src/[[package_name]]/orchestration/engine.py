@@ -1,4 +1,4 @@
-"""The interface of an orchestrator, for the project's command and for the tests."""
+"""The interface of an orchestrator, for the commands and for the tests."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from ..platform.pipelines import PACKAGE
 
 
 def remove(name: str) -> None:
-    """Move the files of a pipeline to var/removed/ and say what stays. Raises ConfigError when there is none."""
+    """Move the files of a pipeline to var/removed/ and say what stays. Raises ConfigError when it does not exist."""
     pipeline, settings = pipelines.get(name), config.load()
     root = settings.root
     paths = [
@@ -48,11 +48,11 @@ def remove(name: str) -> None:
         print(f"these tables stay in {warehouse.describe(settings)}: {', '.join(tables)}")
     if others:
         print(f"this input stays: {', '.join(str(path.relative_to(root)) for path in others)}")
-    print("services that are up still know the pipeline: make down up")
+    print("restart services that are up, because they still know the pipeline: make down up")
 
 
 def _landing(root: Path, name: str) -> tuple[list[Path], list[Path]]:
-    """The landing data that `make pipeline` wrote, and what has come since."""
+    """The landing data that `make pipeline` wrote, and what has arrived since."""
     answers, folder = root / "config" / "pipelines" / f"{name}.answers.yml", root / "data" / "landing" / name
     if not folder.is_dir():
         return [], []

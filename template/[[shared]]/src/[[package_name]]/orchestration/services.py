@@ -1,7 +1,8 @@
 """An orchestrator's services on this machine: `make up`, `make down`.
 
 deploy/local/<orchestrator>.conf names the processes, and supervisord keeps them. A process counts as ours by its
-command line, which names this project and environment: a process number alone may belong to a stranger after a restart.
+command line, which names this project and environment: after a restart, the process number alone may belong to another
+program.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from ..platform import config, secrets
 from ..platform.errors import ConfigError
 from .engine import Engine
 
-START_SECONDS = 600  # a busy machine takes minutes; without progress it ends long before
+START_SECONDS = 600  # a busy machine takes minutes; services that die are noticed long before
 PID_SECONDS = 10
 STOP_SECONDS = 60
-TELL_SECONDS = 15
+PROGRESS_SECONDS = 15
 
 
 class Services:
@@ -67,7 +68,7 @@ class Services:
         if subprocess.run(command, check=False).returncode:
             raise ConfigError(f"{name} cannot be started by {conf.relative_to(self.root)}, see above")
         start = time.monotonic()
-        tell_at = start + TELL_SECONDS
+        progress_at = start + PROGRESS_SECONDS
         while not _answers(self.url + self.engine.health):
             waited = time.monotonic() - start
             # supervisord writes the number of its process a moment after the call that starts it has returned.
@@ -78,9 +79,9 @@ class Services:
                     f"{name} does not answer at {self.url} after {START_SECONDS} s, though its services still run: "
                     f"see {logs}, or stop it with: make down"
                 )
-            if time.monotonic() > tell_at:
+            if time.monotonic() > progress_at:
                 print(f"{name} is starting, {waited:.0f} s so far: {self._running()}", flush=True)
-                tell_at += TELL_SECONDS
+                progress_at += PROGRESS_SECONDS
             time.sleep(0.5)
         for problem in self.engine.problems():
             print(f"warning: {problem}", file=sys.stderr)
@@ -96,7 +97,10 @@ class Services:
         try:
             supervisor.wait(STOP_SECONDS)
         except psutil.TimeoutExpired:
-            raise ConfigError(f"{self.engine.id} does not stop: process {supervisor.pid} is left") from None
+            raise ConfigError(
+                f"{self.engine.id} does not stop: process {supervisor.pid} is still running; "
+                f"end it with: kill -9 {supervisor.pid}"
+            ) from None
         print(f"{self.engine.id} is down")
 
     def _running(self) -> str:

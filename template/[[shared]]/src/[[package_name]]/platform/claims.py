@@ -7,7 +7,7 @@ DuckDB file, which is one machine's, claims are files in var/<env>/claims; else 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -41,6 +41,27 @@ def hold(settings: config.Settings, work: str) -> Iterator[Claim]:
     finally:
         if claim:
             _leave(held)
+
+
+def forget(settings: config.Settings, before: datetime) -> None:
+    """Remove the claims of work that was done before that instant."""
+    if settings.warehouse.url.startswith("duckdb:"):
+        _forget_files(settings.state / "claims", before)
+        return
+    with warehouse.connect(settings) as con:
+        if warehouse.has(con, TABLE):
+            warehouse.run(con, f"DELETE FROM {TABLE} WHERE done_at < ?", [before])
+
+
+def _forget_files(folder: Path, before: datetime) -> None:
+    from filelock import FileLock, Timeout
+
+    for lock in folder.glob("*.lock"):
+        if lock.stat().st_mtime >= before.timestamp():
+            continue
+        with suppress(Timeout), FileLock(lock, timeout=0):  # one that is held stays
+            lock.with_suffix("").unlink(missing_ok=True)
+            lock.unlink(missing_ok=True)
 
 
 def _enter(held: AbstractContextManager[Claim]) -> Claim | None:

@@ -1,6 +1,6 @@
 """Configuration: config/base.toml, then config/<env>.toml, then environment variables; the later wins.
 
-What differs for one pipeline stands in config/pipelines/<name>.toml, and its ``[env.<env>]`` holds in that environment.
+config/pipelines/<name>.toml holds what differs for one pipeline. Its ``[env.<env>]`` holds in that environment only.
 APP_ENV picks the environment (default dev). Any value can be overridden by a variable: APP_WAREHOUSE__URL for
 ``url`` in ``[warehouse]``. An unknown environment or key fails at start and says what to do.
 """
@@ -38,7 +38,7 @@ PIPELINES = Path(__file__).parents[1] / "pipelines"
 
 def _reference(value: str) -> str:
     if value and not value.startswith(REFERENCE):
-        raise ValueError(f"write a reference such as {REFERENCE}prod-name, the secret itself belongs into the backend")
+        raise ValueError(f"write a reference such as {REFERENCE}prod-name, the secret itself belongs in the backend")
     return value
 
 
@@ -59,7 +59,7 @@ class Section(BaseModel):
 
 
 class Schedule(Section):
-    """cron: five fields; empty when nothing starts the pipeline by itself."""
+    """cron: five fields; empty when no schedule starts the pipeline."""
 
     cron: str = ""
     timezone: str
@@ -149,6 +149,12 @@ class Logging(Section):
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 
+class Retention(Section):
+    """days: how long history is kept, 0 for ever; may be a fraction."""
+
+    days: float = Field(default=0, ge=0, le=36500, allow_inf_nan=False)
+
+
 class Secrets(Section):
     backend: Literal[
         "environment", "aws_secrets_manager", "google_secret_manager", "azure_key_vault", "hashicorp_vault"
@@ -206,6 +212,7 @@ class Settings(BaseSettings):
     metrics: Metrics = Metrics()
     telemetry: Telemetry = Telemetry()
     logging: Logging
+    retention: Retention = Retention()
     secrets: Secrets
     pipelines: dict[str, Pipeline] = {}
 
@@ -259,7 +266,7 @@ def _merged(base: Any, over: Any) -> Any:
 
 
 def project_root() -> Path:
-    """The project's folder: APP_ROOT, else the checkout this file stands in."""
+    """The project's folder: APP_ROOT, or else the checkout that holds this file."""
     return Path(os.environ.get("APP_ROOT") or Path(__file__).parents[3]).resolve()
 
 
@@ -288,7 +295,7 @@ def pipeline_names() -> list[str]:
 
 def _pipeline_files() -> dict[str, Any]:
     """What config/pipelines/ says in this environment, by pipeline."""
-    found = {}
+    settings = {}
     for file in sorted((project_root() / "config" / "pipelines").glob("*.toml")):
         shown = file.relative_to(project_root())
         try:
@@ -298,9 +305,9 @@ def _pipeline_files() -> dict[str, Any]:
         by_environment = content.pop("env", {})
         for name in by_environment:
             if name not in environments():
-                raise ConfigError(f"{shown}: [env.{name}] is no environment; {suggestion(name, environments())}")
-        found[file.stem] = _merged(content, by_environment.get(environment(), {}))
-    return found
+                raise ConfigError(f"{shown}: [env.{name}] is not an environment; {suggestion(name, environments())}")
+        settings[file.stem] = _merged(content, by_environment.get(environment(), {}))
+    return settings
 
 
 @lru_cache(maxsize=1)
@@ -323,7 +330,7 @@ def load() -> Settings:
 
 
 def _message(error: ValidationError) -> str:
-    """The first mistake, where it may stand, and what to write."""
+    """The first mistake, where it may be, and what to write."""
     first = error.errors(include_input=False)[0]
     path = [str(part) for part in first["loc"] if str(part).replace("-", "_").isidentifier()]  # the rest are types
     variable = f"{ENV_PREFIX}{'__'.join(path).upper()}"
@@ -338,7 +345,7 @@ def _message(error: ValidationError) -> str:
 
 
 def _keys_beside(path: Sequence[str]) -> list[str]:
-    """The keys there are in the section that the key of this path stands in."""
+    """The keys of the section that holds the key of this path."""
     section: Any = Settings
     for part in path[:-1]:
         section = get_args(section)[1] if get_origin(section) is dict else section.model_fields[part].annotation
@@ -352,7 +359,7 @@ def suggestion(given: str, known: Sequence[str]) -> str:
 
 
 def _refuse_unknown_variables() -> None:
-    """A variable with our prefix that names no setting: left unread, a misspelt override would do nothing."""
+    """Refuse a variable with our prefix that names no setting, because a misspelt override would do nothing."""
     known = [f"{ENV_PREFIX}{name}".upper() for name in Settings.model_fields]
     for name in sorted(os.environ):
         if name.startswith(ENV_PREFIX) and not name.startswith(SECRET_PREFIX) and name.split("__")[0] not in known:
@@ -362,7 +369,7 @@ def _refuse_unknown_variables() -> None:
 
 
 def _refuse_unknown_pipelines(given: Mapping[str, Pipeline]) -> None:
-    """A pipeline or step that is not there: what is said about it would do nothing."""
+    """Refuse settings of a pipeline or step that does not exist, because they would do nothing."""
     from . import pipelines  # which reads the configuration
 
     for name, own in given.items():

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TextIO
+
+LOG_BYTES = 20_000_000
+
+
+def open_log(path: Path) -> TextIO:
+    """A log file to append lines to. One that has become large is kept as ``<name>.1`` in place of the one before."""
+    if path.exists() and path.stat().st_size > LOG_BYTES:
+        path.replace(path.with_name(f"{path.name}.1"))
+    return path.open("a", encoding="utf-8", buffering=1)
 
 
 def replace(path: Path, text: str) -> None:

@@ -73,23 +73,23 @@ class Landing:
             return self._arrivals_in_store()
         top = self.root / self.url
         folders = [path for path in top.iterdir() if path.is_dir()] if top.is_dir() else []
-        found = {path.name: _arrival(path, self.marker) for path in folders}
-        return found or ({ALL: _arrival(top, self.marker)} if top.is_dir() else {})
+        arrivals = {path.name: _arrival(path, self.marker) for path in folders}
+        return arrivals or ({ALL: _arrival(top, self.marker)} if top.is_dir() else {})
 
     def _arrivals_in_store(self) -> dict[str, Arrival]:
         try:
             listed = [(meta["path"], meta["last_modified"]) for batch in self.store.list() for meta in batch]
         except Exception as error:  # noqa: BLE001  each store has errors of its own
             raise _unavailable(self.url, error) from None
-        found: dict[str, Arrival] = {}
+        arrivals: dict[str, Arrival] = {}
         for path, at in listed:
             *folders, name = path.split("/")
-            key, known = folders[-1] if folders else ALL, found.get(folders[-1] if folders else ALL)
+            key, known = folders[-1] if folders else ALL, arrivals.get(folders[-1] if folders else ALL)
             if name == self.marker:
-                found[key] = Arrival(True, at)
+                arrivals[key] = Arrival(True, at)
             elif known is None or not (known.complete or known.at > at):
-                found[key] = Arrival(False, at)
-        return found
+                arrivals[key] = Arrival(False, at)
+        return arrivals
 
     @contextmanager
     def file(self, partition: Partition, name: str) -> Iterator[Path]:

@@ -87,7 +87,7 @@ class Calendar:
         return ZoneInfo("UTC" if self.grain is Grain.HOUR else self.timezone)
 
     def parse(self, key: str) -> Partition:
-        """The partition with this key. Raises ConfigError, with an example, when there is none."""
+        """The partition with this key. Raises ConfigError, with an example, when the key is wrong."""
         if self.grain is Grain.NONE and key == ALL:
             return Partition(ALL, Grain.NONE)
         start, _ = self._span(key)
@@ -131,10 +131,10 @@ class Calendar:
         begin, until = self._span(first)[0], self._span(last)[1]
         if until <= begin:
             raise ConfigError(f"{last} is before {first}: give the earlier one first")
-        found = [self.containing(begin)]
-        while found[-1].end < until:
-            found.append(self.following(found[-1]))
-        return found
+        partitions = [self.containing(begin)]
+        while partitions[-1].end < until:
+            partitions.append(self.following(partitions[-1]))
+        return partitions
 
     def _span(self, text: str) -> tuple[datetime, datetime]:
         """Start and end of the hour, day or month that a text names."""
@@ -154,7 +154,7 @@ class Calendar:
         return start, whole.end
 
     def _unknown(self, text: str) -> ConfigError:
-        return ConfigError(f"{text!r} names no {self.grain} partition: write it as {EXAMPLES[self.grain]}")
+        return ConfigError(f"{text!r} is not the key of a {self.grain} partition: write it as {EXAMPLES[self.grain]}")
 
     def _midnight(self, day: date) -> datetime:
         return datetime(day.year, day.month, day.day, tzinfo=self.zone)

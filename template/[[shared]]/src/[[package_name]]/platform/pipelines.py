@@ -55,7 +55,7 @@ class Pipeline:
         return import_module(f"{self.module}.steps")
 
     def partition(self, key: str) -> Partition:
-        """The partition with this key. Raises ConfigError when there is none."""
+        """The partition with this key. Raises ConfigError when the key is wrong."""
         return self.calendar.parse(key)
 
     def due(self, tick: datetime | None = None) -> Partition:
@@ -63,7 +63,7 @@ class Pipeline:
         return self.calendar.due(tick or datetime.now(UTC))
 
     def step(self, name: str) -> Callable[[Partition], Rows]:
-        """The function of a step. Raises ConfigError when there is none."""
+        """The function of a step. Raises ConfigError when the step does not exist."""
         function = getattr(self.code, name, None) if name in self.steps else None
         if function is None:
             raise ConfigError(f"{self.name} has no step {name}: {config.suggestion(name, self.steps)}")
@@ -76,7 +76,7 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Pipeline:
-    """The pipeline of this name. Raises ConfigError, naming those there are, when there is none."""
+    """The pipeline of this name. Raises ConfigError, which names the pipelines, when it does not exist."""
     if name not in names():
         raise ConfigError(f"there is no pipeline {name}: {config.suggestion(name, names())}")
     declared = getattr(import_module(f"{PACKAGE}.pipelines.{name}"), "PIPELINE", None)

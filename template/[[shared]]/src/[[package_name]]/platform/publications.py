@@ -54,8 +54,8 @@ class Publication:
 def record(con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run, rows: Mapping[str, int]) -> None:
     """Note a publication, in the transaction of the caller, and end the run's claim."""
     key = [pipeline.name, partition.key]
-    found = warehouse.rows(con, f"SELECT max(version) FROM {PUBLISHED} WHERE pipeline = ? AND partition = ?", key)
-    version = (found[0][0] or 0) + 1
+    newest = warehouse.rows(con, f"SELECT max(version) FROM {PUBLISHED} WHERE pipeline = ? AND partition = ?", key)
+    version = (newest[0][0] or 0) + 1
     values = [*key, version, *run.owner, json.dumps(dict(rows)), _now()]
     warehouse.run(con, f"INSERT INTO {PUBLISHED} VALUES (?, ?, ?, ?, ?, ?, ?)", values)
     warehouse.run(con, f"DELETE FROM {CLAIMS} WHERE pipeline = ? AND partition = ?", key)
@@ -101,15 +101,17 @@ def claim(con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run, s
     key = [pipeline.name, partition.key]
     with warehouse.transaction(con, lock=f"claim {' '.join(key)}"):
         selected = f"SELECT engine, run, host, process, until FROM {CLAIMS} WHERE pipeline = ? AND partition = ?"
-        found = warehouse.rows(con, selected, key)
-        owner = found[0] if found else None
+        claims = warehouse.rows(con, selected, key)
+        owner = claims[0] if claims else None
         if owner is None or tuple(owner[:2]) != run.owner:
             if not first:
                 reason = (
-                    f"was taken over by {_words(*owner[:2])}" if owner else "is published, or another run gave it up"
+                    f"was taken over by {_words(*owner[:2])}"
+                    if owner
+                    else "is published already, or another run has given it up"
                 )
                 raise PartitionTaken(
-                    f"{pipeline.name} {partition} {reason}, so nothing of this run is left: "
+                    f"{pipeline.name} {partition} {reason}, so this run cannot continue: "
                     "run it again from its first step"
                 )
             if owner is not None and _is_active(*owner[2:]):

@@ -26,13 +26,13 @@ REMEDIES = {
 
 
 def ticks(cron: str, timezone: str, after: datetime) -> Iterator[datetime]:
-    """Ticks of a schedule after an instant, in order, aware. Raises ConfigError when the cron is none."""
+    """Ticks of a schedule after an instant, in order, aware. Raises ConfigError when the cron cannot be read."""
     from cronsim import CronSim, CronSimError
 
     try:
         return iter(CronSim(cron, after.astimezone(ZoneInfo(timezone))))
     except CronSimError as error:
-        raise ConfigError(f'schedule.cron "{cron}" is no cron schedule of five fields ({error})') from None
+        raise ConfigError(f'schedule.cron "{cron}" is not a cron schedule of five fields ({error})') from None
 
 
 def previous_tick(cron: str, timezone: str, before: datetime) -> datetime:

@@ -1,7 +1,7 @@
 """Secrets: configuration holds references, the backend holds the values.
 
 A value of the form ``secret:NAME`` is looked up in the backend that ``[secrets]`` names; any other is taken as it is.
-What was looked up is masked from then on wherever this process writes.
+Every secret that was read is masked from then on in everything this process writes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _verified: set[tuple[str, ...]] = set()
 
 
 def resolve(value: str, secrets: Secrets) -> str:
-    """The secret a reference stands for, or the value itself when it is none.
+    """The secret that a reference names, or the value itself when it is not a reference.
 
     Raises SecretError when it is missing or may not be read, SecretsUnavailable when the backend does not answer; both
     name the reference, and neither shows a value.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from . import config, errors, landing, logging, masking, secrets, steps, warehouse
+from . import config, errors, files, landing, logging, masking, secrets, steps, warehouse
 
 if TYPE_CHECKING:
     from .partitions import Partition
@@ -42,7 +42,7 @@ def run_partitions(
     failed: dict[str, tuple[str, int]] = {}
     steps.watchers.append(show)
     try:
-        with (settings.state / "run.log").open("a", encoding="utf-8") as log:
+        with files.open_log(settings.state / "run.log") as log:
             logging.configure(settings, file=log)
             for partition in partitions:
                 out.print(f"{pipeline.name} {partition} on {engine} ({settings.env})", style="bold")

@@ -1,7 +1,7 @@
 """The warehouse: where tables are, behind one URL. A DuckDB file by default, PostgreSQL by changing that URL.
 
-Work between steps lies in the schema ``staging``, one table per partition and step; published tables stand in the
-default schema and are only ever replaced a partition at a time, in one transaction.
+The schema ``staging`` holds the work between steps, one table per partition and step. The default schema holds the
+published tables. A publication replaces one partition of them in one transaction.
 """
 
 from __future__ import annotations
@@ -190,8 +190,8 @@ def has(con: SQLBackend, table: str) -> bool:
     """Whether there is a table of this name, ``schema.table`` or one of the default schema."""
     schema, _, name = table.rpartition(".")
     where = "table_schema = ?" if schema else "table_schema = current_schema()"
-    found = f"SELECT 1 FROM information_schema.tables WHERE table_name = ? AND {where}"
-    return bool(rows(con, found, [name, *([schema] if schema else [])]))
+    selected = f"SELECT 1 FROM information_schema.tables WHERE table_name = ? AND {where}"
+    return bool(rows(con, selected, [name, *([schema] if schema else [])]))
 
 
 def _write(con: SQLBackend, sql: str) -> int:

@@ -43,7 +43,9 @@ def connect(engine: Engine) -> Iterator[Api]:
         except httpx.TransportError:
             if not begun:
                 raise ConfigError(f"Airflow does not answer at {server}: start it with make up") from None
-            raise PermanentError(f"Airflow does not answer at {server} any more; runs that have begun go on") from None
+            raise PermanentError(
+                f"Airflow does not answer at {server} any more; runs that have started continue"
+            ) from None
 
 
 class Api:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from filelock import Timeout
 
-from ...platform import config
+from ...platform import config, files
 from ...platform.errors import PermanentError
 from ..services import Services
 from . import metadata
@@ -37,7 +37,7 @@ def in_process(engine: Engine) -> Iterator[Callable[[Pipeline, Partition], bool]
     metadata.set_variables()
     root, home = config.load().root, metadata.home()
     log_file = home / "run.log"
-    with _database(engine), log_file.open("a", encoding="utf-8", buffering=1) as log:
+    with _database(engine), files.open_log(log_file) as log:
         _load_airflow(log)
         print(f"  {'start airflow':<16}{time.perf_counter() - start:6.1f} s   log: {os.path.relpath(log_file, root)}")
         load_dag = cache(lambda pipeline: _load_dag(pipeline, log))

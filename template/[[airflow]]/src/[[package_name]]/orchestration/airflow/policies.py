@@ -42,7 +42,7 @@ def schedule(pipeline: Pipeline) -> PartitionTimetable:
 
 
 def sla(pipeline: Pipeline) -> list[DeadlineAlert]:
-    """A run that takes longer than ``sla_seconds`` from when it is queued is reported, and goes on."""
+    """A run that takes longer than ``sla_seconds`` from when it is queued is reported, and continues."""
     return [
         DeadlineAlert(
             name=f"{pipeline.name} is published",
@@ -93,7 +93,7 @@ def partition_of_run(pipeline: Pipeline) -> Iterator[Partition]:
 
 @dataclass(frozen=True)
 class ConfiguredRetries(RetryPolicy):
-    """Retries what may pass, after the delays of ``[retries]``, and fails at once on what is permanent."""
+    """Retries an error that may pass, after the delays of ``[retries]``. Fails at once on a permanent error."""
 
     retries: config.Retries
 
@@ -104,9 +104,9 @@ class ConfiguredRetries(RetryPolicy):
 
 
 def report_failed(context: Mapping[str, Any]) -> None:
-    """The alert of a failed run, for each of its tasks and for the DAG; only the first one is sent.
+    """Send the alert of a failed run. Each task and the DAG call this; only the first call sends it.
 
-    The task knows its error. A task whose process was killed reports nothing, and then the DAG does.
+    The task knows its error. A task whose process was killed calls nothing; the DAG then sends the alert.
     """
     run, error = context["dag_run"], context.get("exception")
     if isinstance(error, AirflowSensorTimeout):
@@ -126,7 +126,7 @@ def report_failed(context: Mapping[str, Any]) -> None:
 
 
 def report_late(context: Mapping[str, Any]) -> None:
-    """The alert of a missed SLA; the run may still go on. Runs of a backfill wait for each other and have no SLA."""
+    """Send the alert of a missed SLA. The run may continue. Runs of a backfill wait for each other and have no SLA."""
     run = context["dag_run"]
     if run["run_type"] == "backfill":
         return
@@ -137,14 +137,14 @@ def report_late(context: Mapping[str, Any]) -> None:
             kind="late",
             pipeline=name,
             partition=_key(name, run.get("partition_key"), run["conf"], datetime.fromisoformat(run["run_after"])),
-            reason=f"not published {seconds:,.0f} s after its start; the run goes on",
+            reason=f"not published {seconds:,.0f} s after its start; the run continues",
             run=Run(run_id, url=_url(name, run_id), engine=ENGINE),
         )
     )
 
 
 def not_ready(pipeline: Pipeline, key: str) -> InputNotReady:
-    """What a run is told whose wait has timed out: Airflow knows only that."""
+    """The error of a run whose wait has timed out. Airflow itself says only that its sensor timed out."""
     settings = pipeline.settings
     place = key
     if settings.landing.url:

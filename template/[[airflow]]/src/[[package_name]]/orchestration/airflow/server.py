@@ -18,15 +18,15 @@ SERVICES = ("api-server", "scheduler", "dag-processor", "triggerer")
 
 def main(*arguments: str) -> None:
     if arguments and arguments[0] in SERVICES:
-        _prepare_once()
+        prepare_once()
     else:
         metadata.set_variables()
     airflow = Path(sys.executable).with_name("airflow")
     os.execv(airflow, ["airflow", *arguments])  # noqa: S606  in place of this process, so that signals reach it
 
 
-def _prepare_once() -> None:
-    """Prepare what the services share, once for each `make up`; whoever comes later waits, for `make run` as well."""
+def prepare_once() -> None:
+    """Prepare what the services share, once for each `make up`; later processes wait, also for `make run`."""
     metadata.set_variables()
     supervisor, prepared = str(os.getppid()), metadata.home() / "prepared_for"
     with metadata.lock():

@@ -22,7 +22,7 @@ NEVER = "0 0 1 1 *"  # Airflow reads a cron in any case
 
 
 class PartitionTimetable(CronPartitionTimetable):
-    """cron: empty when nothing starts runs by itself. timezone: that of the cron and of the partitions.
+    """cron: empty when no schedule starts runs. timezone: that of the cron and of the partitions.
 
     With no time to look back, switching a DAG on runs nothing that is past.
     """

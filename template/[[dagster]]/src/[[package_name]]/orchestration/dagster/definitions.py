@@ -1,8 +1,9 @@
-"""What all pipelines share on Dagster: the warehouse, the form of log lines, and the sensors that send alerts."""
+"""What all pipelines share on Dagster: the warehouse, the form of log lines, and the sensors that send alerts or remove
+old history."""
 
 import dagster as dg
 
-from . import incidents, logs, warehouse
+from . import history, incidents, logs, warehouse
 
 
 def shared() -> dg.Definitions:
@@ -10,5 +11,10 @@ def shared() -> dg.Definitions:
     return dg.Definitions(
         resources={"warehouse": warehouse.resource()},
         loggers={"console": logs.console},
-        sensors=[incidents.report_failed_runs, incidents.report_late_runs, incidents.report_stale_tables],
+        sensors=[
+            incidents.report_failed_runs,
+            incidents.report_late_runs,
+            incidents.report_stale_tables,
+            history.remove_old_history,
+        ],
     )

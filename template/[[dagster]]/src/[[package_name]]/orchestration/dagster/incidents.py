@@ -101,7 +101,7 @@ def report_late_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         if took <= sla:
             continue
         late += 1
-        reason = f"takes longer than {sla:g} s, and goes on" if record.end_time is None else f"took {took:.0f} s"
+        reason = f"takes longer than {sla:g} s and continues" if record.end_time is None else f"took {took:.0f} s"
         alerts.report(Incident("late", pipeline_of(run), key_of(run), reason=reason, run=_as_ours(run)))
     context.update_cursor(str(now))
     return dg.SkipReason(f"{late} runs over their SLA")

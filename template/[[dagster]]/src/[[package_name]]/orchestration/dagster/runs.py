@@ -13,6 +13,7 @@ from functools import partial
 
 import dagster as dg
 
+from ...platform import files
 from ...platform.errors import ConfigError
 from ...platform.partitions import Partition
 from ...platform.pipelines import Pipeline
@@ -86,7 +87,7 @@ def _run(definitions: dg.Definitions, instance: dg.DagsterInstance, pipeline: Pi
             "is the newest one that has ended"
         )
     _wait_for_input(pipeline, partition)
-    with (state_folder() / "run.log").open("a", encoding="utf-8") as log, redirect_stderr(log):
+    with files.open_log(state_folder() / "run.log") as log, redirect_stderr(log):
         result = job.execute_in_process(partition_key=key, instance=instance, raise_on_error=False)
     failures = [event.step_failure_data.user_failure_data for event in result.get_step_failure_events()]
     if any(failure and failure.description == INTERRUPTED for failure in failures):

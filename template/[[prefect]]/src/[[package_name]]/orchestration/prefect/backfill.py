@@ -28,10 +28,10 @@ def run(pipeline: Pipeline, partitions: Sequence[Partition]) -> Iterator[RunStat
         while pending:
             ids = list(pending)
             for first in range(0, len(ids), runs.PAGE):
-                for found in runs.matching(client, {"id": {"any_": ids[first : first + runs.PAGE]}}):
-                    state = runs.state_of(client, pipeline, found)
+                for flow_run in runs.matching(client, {"id": {"any_": ids[first : first + runs.PAGE]}}):
+                    state = runs.state_of(client, pipeline, flow_run)
                     if state.state in ("success", "failed"):
-                        pending.remove(found.id)
+                        pending.remove(flow_run.id)
                         yield state
             if pending:
                 time.sleep(POLL_SECONDS)

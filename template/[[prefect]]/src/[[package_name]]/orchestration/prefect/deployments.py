@@ -50,7 +50,7 @@ def has_flow(pipeline: Pipeline) -> bool:
 
 
 def deploy(client: SyncPrefectClient, storage: RunnerStorage | None = None) -> list[str]:
-    """Make the deployments what the project says, and return a sentence for each pipeline whose flow is no good.
+    """Make the deployments match the project. Return a sentence for each pipeline whose flow cannot be deployed.
 
     storage: where workers read the code from; this folder by default. Deployments of pipelines that are gone are
     deleted, with their schedules and the runs that have not started. Those whose flow cannot be imported stay.
@@ -97,7 +97,7 @@ def set_limits(client: SyncPrefectClient) -> None:
 
 
 def free_places(client: SyncPrefectClient) -> None:
-    """Free the places that earlier runs have not given back; call it while no run is under way."""
+    """Free the places that earlier runs have not given back; call it while no run is in progress."""
     for system in config.load().concurrency:
         with contextlib.suppress(ObjectNotFound):  # no limit was ever set on this server
             client.update_global_concurrency_limit(f"tag:{system}", GlobalConcurrencyLimitUpdate(active_slots=0))

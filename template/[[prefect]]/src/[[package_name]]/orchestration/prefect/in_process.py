@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...platform import config, steps
+from ...platform import config, files, steps
 from ...platform import logging as platform_logging
 from ...platform.errors import ConfigError
 from . import server
@@ -122,7 +122,7 @@ def _log_to(path: Path) -> None:
 
     from . import logs
 
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = logging.StreamHandler(files.open_log(path))
     handler.setFormatter(platform_logging.formatter())
     for each in (logs.RunContext(), logs.ShortLocks()):
         handler.addFilter(each)

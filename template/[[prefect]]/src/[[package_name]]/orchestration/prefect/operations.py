@@ -1,4 +1,4 @@
-"""What looks after runs while no worker has them in hand, as the service `operations` beside the worker.
+"""The service `operations`: looks after runs that no worker holds.
 
 Automations on the server notice runs that miss their SLA, never start, or whose process died or fell silent. Each
 starts a flow of this file, which this service runs itself, as every place of the workers may be taken at that moment.
@@ -21,14 +21,14 @@ from prefect.events.schemas.automations import Posture
 from prefect.runner import Runner
 from prefect.states import Scheduled
 
-from ...platform import alerts, logging, pipelines
+from ...platform import alerts, config, logging, pipelines, retention
 from ...platform.pipelines import Pipeline
 from . import deployments, policies, runs
 
 ENDED = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled")}
 HEARTBEAT = "prefect.flow-run.heartbeat"  # of each run, every 30 s
 SILENT_SECONDS = 120
-CRASH_TOLD_SECONDS = 5  # within which a worker has reported all it knows of a crash
+CRASH_REPORT_SECONDS = 5  # a worker sends all its reports of a crash within this time
 REPORT_SECONDS = 300  # a report or restart that takes longer will not come
 # The short form would render it as JSON, which an id is not; flows take it as text.
 RUN_ID = {"__prefect_kind": "jinja", "template": "{{ flow_run.id }}"}
@@ -37,7 +37,7 @@ POLL_SECONDS = 2  # between two looks for reports to run
 
 @flow(name="report_late_run", flow_run_name="late-{run_id}", timeout_seconds=REPORT_SECONDS)
 def report_late_run(run_id: str) -> None:
-    """Report a run that has missed its SLA, unless it has ended meanwhile; it goes on."""
+    """Report a run that has missed its SLA, unless it has ended meanwhile. The run continues."""
     with get_client(sync_client=True) as client:
         run, pipeline = _run(client, run_id)
     if run.state.is_final():
@@ -48,7 +48,7 @@ def report_late_run(run_id: str) -> None:
             kind="late",
             pipeline=pipeline.name,
             partition=policies.partition_of(pipeline, run),
-            reason=f"not published within {seconds:,.0f} s; the run is {run.state.name} and goes on",
+            reason=f"not published within {seconds:,.0f} s; the run is {run.state.name} and continues",
             run=policies.run_of(run),
         )
     )
@@ -56,7 +56,7 @@ def report_late_run(run_id: str) -> None:
 
 @flow(name="restart_lost_run", flow_run_name="lost-{run_id}", timeout_seconds=REPORT_SECONDS)
 def restart_lost_run(run_id: str) -> None:
-    """Start a run again whose process has fallen silent with the machine it ran on."""
+    """Restart a run whose process sends no more heartbeats, because its machine died."""
     with get_client(sync_client=True) as client:
         run, pipeline = _run(client, run_id)
         if run.state.is_running():
@@ -65,8 +65,8 @@ def restart_lost_run(run_id: str) -> None:
 
 @flow(name="restart_crashed_run", flow_run_name="crashed-{run_id}", timeout_seconds=REPORT_SECONDS)
 def restart_crashed_run(run_id: str) -> None:
-    """Start a run again whose process died; a worker says so twice, and the second time undoes what was done before."""
-    time.sleep(CRASH_TOLD_SECONDS)
+    """Restart a run whose process died. A worker reports a crash twice; the second report undoes an earlier restart."""
+    time.sleep(CRASH_REPORT_SECONDS)
     with get_client(sync_client=True) as client:
         run, pipeline = _run(client, run_id)
         if run.state.is_crashed():
@@ -96,7 +96,7 @@ def late_triggers(pipeline: Pipeline) -> list[DeploymentEventTrigger]:
 
 
 def lost_triggers(pipeline: Pipeline) -> list[DeploymentEventTrigger]:
-    # Whatever a run does shows that it lives; what ends a stretch of work ends the watch.
+    # Every event of a run shows that it is alive. An event that ends a stretch of work ends the watch.
     signs = {HEARTBEAT, "prefect.flow-run.Crashed", *ENDED}
     signs |= {f"prefect.flow-run.{state}" for state in (policies.WAITING, policies.RESTARTED)}
     name = pipeline.name
@@ -128,7 +128,8 @@ def _trigger(
 
 
 async def serve() -> None:
-    """Deploy the flows of this file and run them, and wake waiting runs, until the process is ended."""
+    """Deploy the flows of this file and run them, wake waiting runs, and remove old files, until the process is
+    ended."""
     runner = Runner(name="operations", pause_on_shutdown=False, query_seconds=POLL_SECONDS)
     watches = {
         report_late_run: late_triggers,
@@ -140,10 +141,18 @@ async def serve() -> None:
         # This replaces all automations that the deployment had, those of pipelines that are gone, too.
         of_all = [trigger for pipeline in watched for trigger in triggers(pipeline)]
         await runner.aadd_flow(each, triggers=of_all, entrypoint_type=EntrypointType.MODULE_PATH)
-    wakers = [asyncio.create_task(_wake_waiting_runs(pipeline)) for pipeline in watched]
+    beside = [asyncio.create_task(_wake_waiting_runs(pipeline)) for pipeline in watched]
+    beside.append(asyncio.create_task(_remove_old_files()))
     await runner.start()
-    for waker in wakers:
-        waker.cancel()
+    for task in beside:
+        task.cancel()
+
+
+async def _remove_old_files() -> None:
+    """What the platform keeps beside Prefect's database, which the server looks after."""
+    while True:
+        await asyncio.to_thread(retention.remove_own, config.load())
+        await asyncio.sleep(retention.CHECK_SECONDS)
 
 
 async def _wake_waiting_runs(pipeline: Pipeline) -> None:

@@ -29,7 +29,7 @@ from ...platform.runs import run_context as platform_run_context
 WAITING = "AwaitingInput"  # name of the state of a run that comes back later
 RESTARTED = "AwaitingRetry"
 MOST_RETRIES = 50  # Prefect accepts no longer list of delays
-# The step that failed last, by run: Prefect does not tell the hook of a run.
+# The step that failed last, by run: Prefect does not pass it to the hook of a run.
 _failed_steps: dict[str, str] = {}
 
 
@@ -102,13 +102,13 @@ def come_back_when_ready(pipeline: Pipeline, key: str) -> None:
     """End this attempt while the input is missing; `operations` starts the run again when it is there.
 
     No worker is held meanwhile. The run looks once more when `input_wait.timeout_seconds` are over, and then raises
-    InputNotReady. Does nothing without a deployment: nobody would start the run again, so the step waits by itself.
+    InputNotReady. Does nothing without a deployment: nobody would start the run again, so the step itself waits.
     """
     run, partition = runtime.flow_run, pipeline.partition(key)
     if runtime.deployment.id is None or _is_ready(pipeline, partition):
         return
     missing = landing.of(pipeline).shown(partition) if pipeline.settings.landing.url else f"{pipeline.name} {key}"
-    reason = f"no input: that of {missing} is not complete"
+    reason = f"no input: {missing} is not complete"
     give_up = run.scheduled_start_time + timedelta(seconds=pipeline.settings.input_wait.timeout_seconds)
     if datetime.now(UTC) >= give_up:
         _failed_steps[run.id] = pipeline.steps[0]
@@ -120,7 +120,7 @@ def come_back_when_ready(pipeline: Pipeline, key: str) -> None:
 
 
 def _is_ready(pipeline: Pipeline, partition: Partition) -> bool:
-    """Whether the input is there. A landing place that cannot be asked is the task's affair: a task is tried again."""
+    """Whether the input is there. If the landing place does not answer, the task meets the error and is tried again."""
     try:
         return pipeline.code.input_ready(partition)
     except Exception as error:

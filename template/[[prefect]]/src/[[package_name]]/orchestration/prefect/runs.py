@@ -26,7 +26,7 @@ STATES = {
     "COMPLETED": "success",
 }
 UNENDED = [name for name in STATES if name != "COMPLETED"]
-# A crashed run starts again within seconds where it may; after this time nothing has seen to it.
+# A crashed run that may restart does so within seconds. After this time, nothing restarts it.
 RESTART_SECONDS = 120
 
 
@@ -34,8 +34,8 @@ def newest(pipeline: Pipeline, limit: int) -> list[RunState]:
     """The newest runs, those that are scheduled for later left out."""
     with get_client(sync_client=True) as client:
         wanted = {"expected_start_time": {"before_": datetime.now(UTC)}}
-        found = matching(client, wanted, pipeline, FlowRunSort.EXPECTED_START_TIME_DESC, limit)
-        return [state_of(client, pipeline, run) for run in found]
+        matches = matching(client, wanted, pipeline, FlowRunSort.EXPECTED_START_TIME_DESC, limit)
+        return [state_of(client, pipeline, run) for run in matches]
 
 
 def matching(

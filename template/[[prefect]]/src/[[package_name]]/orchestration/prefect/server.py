@@ -1,6 +1,6 @@
 """A temporary Prefect server on this machine, for `make run` and the tests.
 
-Prefect would start one by itself, but only after it has imported the whole server into the calling process; here both
+Prefect can start one itself, but only after it has imported the whole server into the calling process; here both
 load at the same time.
 """
 

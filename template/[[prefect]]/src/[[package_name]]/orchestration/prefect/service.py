@@ -13,7 +13,10 @@ import sys
 import psutil
 import uvicorn
 
+from ...platform import config
 from . import setup
+
+SHORTEST_SECONDS = 3601  # Prefect refuses to delete runs that ended within the last hour
 
 
 def server() -> None:
@@ -21,10 +24,24 @@ def server() -> None:
     url = os.environ.pop("ENGINE_DATABASE_URL", "")
     if url:
         os.environ["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = f"postgresql+asyncpg://{url.partition('://')[2]}"
+    for name, value in retention_variables(config.load()).items():
+        os.environ.setdefault(name, value)
     from prefect.server.api.server import create_app  # settings are read when Prefect is imported
 
     port = int(os.environ["PREFECT_PORT"])
     uvicorn.run(create_app(final=True), host="127.0.0.1", port=port, log_config=None, log_level="warning")
+
+
+def retention_variables(settings: config.Settings) -> dict[str, str]:
+    """What tells the server which history to delete: it looks every hour for runs, their logs, and events."""
+    vacuum, seconds = "PREFECT_SERVER_SERVICES_DB_VACUUM", settings.retention.days * 86400
+    if not seconds:
+        return {f"{vacuum}_ENABLED": "orphans"}  # logs whose run was deleted by hand, and nothing else
+    return {
+        f"{vacuum}_ENABLED": "events,flow_runs",
+        f"{vacuum}_RETENTION_PERIOD": f"{max(seconds, SHORTEST_SECONDS):.0f}",
+        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"PT{max(seconds, SHORTEST_SECONDS):.0f}S",
+    }
 
 
 def worker() -> None:
@@ -47,7 +64,7 @@ def worker() -> None:
 
 
 def operations() -> None:
-    """Looks after runs that no worker has in hand."""
+    """Looks after runs that no worker holds."""
     setup.wait(psutil.Process().parent())
     from ...platform import logging
     from . import operations

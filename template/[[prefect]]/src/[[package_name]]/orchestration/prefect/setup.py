@@ -88,7 +88,7 @@ def _set_up() -> list[str]:
 
 
 def _restart_interrupted_runs(client: SyncPrefectClient) -> None:
-    """Schedule the runs again that were under way when the worker was stopped; no one else would notice."""
+    """Schedule the runs again that were in progress when the worker stopped; nothing else would notice them."""
     from prefect.states import AwaitingRetry
 
     from . import runs

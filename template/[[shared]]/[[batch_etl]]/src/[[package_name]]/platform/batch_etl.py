@@ -57,7 +57,7 @@ class BatchEtl:
         """Return when the partition's input is complete.
 
         Raises InputNotReady after that time, by default ``input_wait.timeout_seconds``. An engine that can wait without
-        holding a worker asks `input_ready` by itself, and calls this when the answer is yes.
+        holding a worker asks `input_ready` itself, and calls this when the answer is yes.
         """
         wait = self.pipeline.settings.input_wait
         with steps.step(self.pipeline, "wait_for_input", partition) as report:
@@ -179,15 +179,15 @@ class BatchEtl:
         schema = pa.schema({"source_row": pa.int64(), "reason": pa.string()})
         pieces = warehouse.batches(con, self._tables["staged"], rows, "source_row", CHECK_ROWS_AT_ONCE)
         # Collected before they are written: a DuckDB connection cannot read for one statement while it runs another.
-        found = [_broken_rules(self._contract, piece) for piece in pieces]
+        broken = [_broken_rules(self._contract, piece) for piece in pieces]
         more = [*self._of_another_partition(con, partition)]
-        if len(found) > 1:  # each piece was checked by itself
+        if len(broken) > 1:  # each piece was checked alone
             more += self._not_unique(con)
         if more:
             import polars as pl
 
-            found.append(pl.DataFrame(more, schema={"source_row": pl.Int64, "reason": pl.String}, orient="row"))
-        return pa.RecordBatchReader.from_batches(schema, _one_a_row(found).to_arrow().cast(schema).to_batches())
+            broken.append(pl.DataFrame(more, schema={"source_row": pl.Int64, "reason": pl.String}, orient="row"))
+        return pa.RecordBatchReader.from_batches(schema, _one_a_row(broken).to_arrow().cast(schema).to_batches())
 
     def _of_another_partition(self, con: SQLBackend, partition: Partition) -> list[tuple[int, str]]:
         column = self.pipeline.partition_column
@@ -247,12 +247,12 @@ def _broken_rules(contract: type, piece: pa.Table) -> pl.DataFrame:
     return details.select("source_row", reason=pl.concat_str(broken, separator=", ", ignore_nulls=True))
 
 
-def _one_a_row(found: list[pl.DataFrame]) -> pl.DataFrame:
+def _one_a_row(broken: list[pl.DataFrame]) -> pl.DataFrame:
     """The reasons of each row in one."""
     import polars as pl
 
     return (
-        pl.concat(found)
+        pl.concat(broken)
         .unique(maintain_order=True)
         .group_by("source_row", maintain_order=True)
         .agg(pl.col("reason").str.join(", "))

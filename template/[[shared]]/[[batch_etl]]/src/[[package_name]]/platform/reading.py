@@ -48,7 +48,7 @@ def decimal(text: ir.StringColumn) -> ir.FloatingColumn:
 
 
 def date(text: ir.StringColumn) -> ir.DateColumn:
-    """A date as 2013-01-31; the 30th of February is none."""
+    """A date as 2013-01-31; the 30th of February is not one."""
     valid = text.re_search(DATE) & (_day(text) <= _days_in_month(text))
     return ibis.cases((valid, text.cast("date")))
 

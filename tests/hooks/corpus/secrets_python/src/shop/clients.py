@@ -20,7 +20,7 @@ REFERENCE = {"password": "secret:warehouse-password", "token": "${TOKEN}", "secr
 WAREHOUSE = "postgresql://etl:Tr0ub4dor@db.internal:5432/marts"  # expect: password-in-url
 TEMPLATE = f"postgresql://etl:{PASSWORD}@db.internal/marts"
 EXAMPLE = "postgresql://user:password@host/db"
-SLACK = "https://hooks.slack.com/services/T0AB12CD3/B0EF45GH6/aBcDeFgHiJkLmNoPqRsTuVwX"  # expect: known-token
+SLACK = "https://hooks.slack.com/services/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"  # expect: known-token
 AWS = "AKIAQ3EGR7ZKLM5NOPXY"  # expect: known-token
 HELP = "token: the one you got by mail, not the old one"
 

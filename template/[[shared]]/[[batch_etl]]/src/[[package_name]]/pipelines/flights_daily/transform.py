@@ -1,4 +1,4 @@
-"""Business logic of flights_daily: tables in, tables out, on whatever backend holds them.
+"""Business logic of flights_daily: tables in, tables out, on any backend.
 
 No orchestrator, no clock, no environment and no I/O in here: the tables are handed in, and hold one day or many.
 """

@@ -22,11 +22,11 @@ COMMON = {
 
 
 @asset(**COMMON)
-def raw_orders(context) -> None: ...
+def raw_orders(context) -> None: print("built")
 
 
 @asset(deps=[raw_orders], freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(hours=26)), **COMMON)
-def order_totals(context) -> None: ...
+def order_totals(context) -> None: print("built")
 
 
 @asset_check(asset=order_totals, blocking=True, partitions_def=DAILY, retry_policy=COMMON["retry_policy"])

@@ -6,11 +6,11 @@ DAILY = dg.DailyPartitionsDefinition("2024-01-01")
 
 
 @dg.asset(partitions_def=DAILY, pool="db", group_name="billing")
-def bills(): ...
+def bills(): print("built")
 
 
 @dg.asset(partitions_def=DAILY, pool="db")  # expect: dagster-no-retries
-def reminders(bills): ...
+def reminders(bills): print("built")
 
 
 @dg.asset(
@@ -20,15 +20,15 @@ def reminders(bills): ...
     check_specs=[dg.AssetCheckSpec("paid", asset="payments")],
     freshness_policy=dg.FreshnessPolicy,
 )
-def payments(bills, reminders): ...
+def payments(bills, reminders): print("built")
 
 
 @dg.op(pool="db")
-def vacuum(): ...
+def vacuum(): print("built")
 
 
 @dg.op(pool="db")  # expect: dagster-no-retries
-def analyze(): ...
+def analyze(): print("built")
 
 
 @dg.job(op_retry_policy=dg.RetryPolicy(max_retries=1), tags={"dagster/max_runtime": 600})

@@ -1,0 +1,13 @@
+"""A code location of its own, with an asset that is called as one elsewhere, whose check is not about it."""
+
+import dagster as dg
+
+
+@dg.asset(  # expect: dagster-no-check, dagster-no-freshness
+    partitions_def=dg.DailyPartitionsDefinition("2025-01-01"), retry_policy=dg.RetryPolicy(max_retries=1), pool="lake"
+)
+def letters() -> None:
+    print("letters")
+
+
+defs = dg.Definitions(assets=[letters])

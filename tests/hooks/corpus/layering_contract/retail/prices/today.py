@@ -1,0 +1,3 @@
+import dagster  # expect: business-imports-orchestrator
+
+print(dagster)

@@ -1,0 +1,3 @@
+import prefect
+
+print(prefect)

@@ -1,0 +1,3 @@
+import prefect  # expect: business-imports-orchestrator
+
+print(prefect)

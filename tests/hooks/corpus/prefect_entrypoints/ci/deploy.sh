@@ -1,0 +1,1 @@
+prefect deploy ./jobs/cli.py:run --name main --pool machines

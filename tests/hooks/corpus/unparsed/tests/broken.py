@@ -1,0 +1,2 @@
+import prefect
+broken on purpose
