@@ -84,6 +84,9 @@ class Airflow(Engine):
             told += [self._call(f"{own}/logs/{number + 1}", missing={}) for number in range(task["try_number"])]
         return json.dumps(told)
 
+    def pipelines(self) -> set[str]:
+        return {dag["dag_id"] for dag in self._call("dags")["dags"]}
+
     def ticks(self, after: datetime, count: int, cron: str, timezone: str) -> list[tuple[datetime, date]]:
         environment = {
             **os.environ,

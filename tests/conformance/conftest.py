@@ -28,6 +28,14 @@ from conformance.warehouse_proxy import WarehouseProxy
 PASSWORD = "correct-horse-battery-staple"  # noqa: S105  of a server that lives as long as the tests
 CONFIGURATION = Path(__file__).with_name("conformance.toml")
 RESULTS = ROOT / "build" / "conformance"
+# Local days and hours of UTC side by side, where clocks change on 10 March 2013.
+WEATHER = """
+[env.conformance.landing]
+url = "data/landing/weather"
+
+[env.conformance.schedule]
+timezone = "America/New_York"
+"""
 
 
 @dataclass
@@ -70,6 +78,8 @@ def add_weather(folder: Path) -> None:
     command = [sys.executable, "scripts/pipeline.py", "--name", "weather", "--sample", str(flights.weather())]
     done = subprocess.run([*command, "--grain", "hour"], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    with (folder / "config" / "pipelines" / "weather.toml").open("a") as file:
+        file.write(WEATHER)
 
 
 @pytest.fixture(scope="module", params=ORCHESTRATORS)
@@ -96,8 +106,6 @@ def stack(request, render, tmp_path_factory) -> Iterator[Stack]:
             "APP_WAREHOUSE__URL": f"postgresql://app@127.0.0.1:{proxy.port}/warehouse",
             "APP_SECRET_WAREHOUSE_PASSWORD": PASSWORD,
             "APP_SECRET_ALERT_URL": receiver.url,
-            # Local days and hours of UTC side by side, where clocks change on 10 March 2013.
-            "APP_PIPELINES__WEATHER__SCHEDULE__TIMEZONE": "America/New_York",
             "ENGINE_DATABASE_URL": url.replace("/postgres", "/engine"),
         }
         engine = importlib.import_module(f"conformance.{name}").ENGINE(project, free_port(), variables)

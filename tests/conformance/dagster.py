@@ -104,6 +104,11 @@ class Dagster(Engine):
         captured = [path.read_text() for path in (self._state / "logs" / run_id).rglob("*.*")]
         return json.dumps(self._ask(query, id=run_id)) + "\n".join(captured)
 
+    def pipelines(self) -> set[str]:
+        query = "{ repositoriesOrError { ... on RepositoryConnection { nodes { pipelines { name } } } } }"
+        [repository] = self._ask(query)["repositoriesOrError"]["nodes"]
+        return {job["name"] for job in repository["pipelines"]}
+
     def ticks(self, after: datetime, count: int, cron: str, timezone: str) -> list[tuple[datetime, date]]:
         variables = {
             **os.environ,

@@ -88,6 +88,10 @@ class Engine(abc.ABC):
         """All that the API tells of a run (parameters, tags, results, logs, events), as text."""
 
     @abc.abstractmethod
+    def pipelines(self) -> set[str]:
+        """Names of the pipelines that it could run now."""
+
+    @abc.abstractmethod
     def ticks(self, after: datetime, count: int, cron: str, timezone: str) -> list[tuple[datetime, date]]:
         """The next ticks of such a schedule by the engine's own reckoning, each with the day its run processes."""
 

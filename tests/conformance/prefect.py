@@ -110,6 +110,12 @@ class PrefectEngine(Engine):
             ]
         )
 
+    def pipelines(self) -> set[str]:
+        deployed = self._call("/deployments/filter", {})
+        return {
+            each["entrypoint"].rpartition(":")[2] for each in deployed if each["name"] == DEPLOYMENT.partition("/")[2]
+        }
+
     def ticks(self, after: datetime, count: int, cron: str, timezone: str) -> list[tuple[datetime, date]]:
         [package] = [path.parent.name for path in (self.project.folder / "src").glob("*/platform")]
         environment = {

@@ -340,6 +340,26 @@ def test_an_hourly_pipeline_beside_the_daily_one_publishes_its_own_partitions(st
     evidence(f"{len(hours)} hours across a change of clocks beside a day, each its own rows")
 
 
+@pytest.mark.behaviour("B16")
+def test_a_pipeline_that_is_removed_leaves_the_other_as_it_was(stack, evidence):
+    """Late, as the hourly pipeline is gone afterwards."""
+    hour = "2013-03-10T09Z"
+    rows = flights.land_weather(stack.landing.parent / "weather", hour)
+    done = stack.engine.make("backfill", "PIPELINE=weather", f"FROM={hour}", f"TO={hour}", timeout=4 * RUN_SECONDS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert stack.engine.pipelines() >= {"flights_daily", "weather"}
+    removed = stack.engine.make("pipeline-remove", "NAME=weather")
+    assert removed.returncode == 0, removed.stdout + removed.stderr
+    stack.engine.down()
+    stack.engine.up()
+    day = stack.land(january(29))
+    stack.engine.wait(stack.engine.trigger(day), "success", seconds=RUN_SECONDS)
+    assert_one_exact_copy(stack, day)
+    assert "weather" not in stack.engine.pipelines()
+    assert stack.hourly_rows("fact_weather", hour) == rows
+    evidence("one removed, the other runs on, and what was published stays")
+
+
 @pytest.mark.behaviour("B14")
 def test_a_tick_starts_one_run_for_the_day_before_and_nothing_that_is_past(stack, evidence):
     """Last, as it leaves an engine with another schedule."""

@@ -374,8 +374,10 @@ def _refuse_unknown_pipelines(given: Mapping[str, Pipeline]) -> None:
 
     for name, own in given.items():
         if name not in pipeline_names():
-            remedy = suggestion(name, pipeline_names())
-            raise ConfigError(f"config/pipelines/{name}.toml: there is no pipeline {name}; {remedy}")
+            file = f"config/pipelines/{name}.toml"
+            if not (project_root() / file).is_file():
+                file = f"pipelines.{name} in config/{environment()}.toml, config/base.toml or a variable"
+            raise ConfigError(f"{file}: there is no pipeline {name}; {suggestion(name, pipeline_names())}")
         for step in own.steps:
             if step not in (steps := pipelines.get(name).steps):
                 raise ConfigError(f"config/pipelines/{name}.toml: there is no step {step}; {suggestion(step, steps)}")

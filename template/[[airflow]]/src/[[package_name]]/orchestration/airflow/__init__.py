@@ -19,6 +19,7 @@ class Airflow:
 
     id = "airflow"
     title = "Apache Airflow"
+    definition = "dags/{name}.py"
     health = "/api/v2/monitor/health"  # answers once the DAGs have been read
     ui = "/dags"
 
