@@ -57,8 +57,8 @@ def main() -> None:
 def measure(name: str, project: Path, folder: Path, server: str, days: Sequence[str], parallel: int) -> dict:
     python = set_up(project, name)
     variables = {
-        "APP_PATHS__LANDING": str(folder / "landing"),
-        "APP_SCHEDULE__CRON": an_hour_ago(),
+        "APP_PIPELINES__FLIGHTS_DAILY__LANDING__URL": str(folder / "landing"),
+        "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__CRON": an_hour_ago(),
         "APP_CONCURRENCY__WAREHOUSE": str(parallel),
         "APP_LOGGING__FORMAT": "json",
     }

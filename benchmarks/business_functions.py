@@ -163,7 +163,7 @@ def measure_year(folder: Path, project: Path, python: Path, days: Sequence[str],
     settings = {
         "APP_ENV": "dev",
         "APP_ROOT": str(project),
-        "APP_PATHS__LANDING": str(folder / "landing"),
+        "APP_PIPELINES__FLIGHTS_DAILY__LANDING__URL": str(folder / "landing"),
         "APP_WAREHOUSE__URL": f"duckdb://{ours}",
         "APP_WAREHOUSE__MEMORY_LIMIT": MEMORY_LIMIT,
         "APP_WAREHOUSE__THREADS": THREADS,
@@ -223,11 +223,10 @@ def same_figures(ours: Path, theirs: Path) -> dict[str, list]:
 
 def measure_memory(folder: Path, project: Path, python: Path, sizes: Sequence[int]) -> dict[str, dict]:
     """What processes say that publish one day each, with the project's own settings: a real day, then larger ones."""
-    contract = project / "src" / PACKAGE / "pipelines" / "flights_daily" / "contract.py"
-    # As a team with such days would: by the file that says how many rows a day may have.
-    text = re.sub(r"MAX_ROWS_PER_DAY = [\d_]+", f"MAX_ROWS_PER_DAY = {2 * max(sizes)}", contract.read_text())
-    contract.write_text(text)
-    real = project / "data" / "landing"
+    # As a team with such days would: in the file that says how many rows a day may have.
+    settings = project / "config" / "pipelines" / "flights_daily.toml"
+    settings.write_text(re.sub(r"max_rows = \d+", f"max_rows = {2 * max(sizes)}", settings.read_text()))
+    real = project / "data" / "landing" / "flights_daily"
     found = {"a real day": publish_alone(folder, project, python, real)}
     for rows in sizes:
         many = folder / "many" / BIG_DAY.isoformat()
@@ -245,7 +244,7 @@ def publish_alone(folder: Path, project: Path, python: Path, landing: Path, rows
     settings = {
         "APP_ENV": "dev",
         "APP_ROOT": str(project),
-        "APP_PATHS__LANDING": str(landing),
+        "APP_PIPELINES__FLIGHTS_DAILY__LANDING__URL": str(landing),
         "APP_WAREHOUSE__URL": f"duckdb://{warehouse}",
     }
     progress(f"publishing a day of {rows:,} rows" if rows else "publishing a real day")

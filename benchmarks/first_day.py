@@ -187,6 +187,7 @@ def own_environment(folder: Path, **state: str) -> dict[str, str]:
         UV_CACHE_DIR=str(folder / "uv-cache"),
         UV_PYTHON=sys.executable,
         UV_PYTHON_DOWNLOADS="never",
+        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="300",  # 20 s are too few with cold caches
         **state,
     )
     return variables | {"PATH": f"{BIN}:{variables['PATH']}"}

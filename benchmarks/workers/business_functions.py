@@ -13,7 +13,6 @@ import json
 import resource
 import sys
 import time
-from datetime import date
 from pathlib import Path
 
 STEPS = ("wait_for_input", "extract", "transform", "check", "publish")
@@ -35,21 +34,22 @@ def forget_peak() -> None:
 
 def main(package: str, warehouse: str) -> None:
     start = time.process_time()
-    steps = importlib.import_module(f"{package}.pipelines.flights_daily.steps")
+    pipeline = importlib.import_module(f"{package}.platform.pipelines").get("flights_daily")
     for name in ("transform", "contract"):  # else the first day would pay for them
         importlib.import_module(f"{package}.pipelines.flights_daily.{name}")
     connect = importlib.import_module(f"{package}.platform.warehouse").connect
     importlib.import_module("ibis").duckdb.connect().disconnect()
+    assert pipeline.code
     print(json.dumps({"import_cpu": time.process_time() - start, "peak_memory": peak_memory()}), flush=True)
     for line in sys.stdin:
         by_step, peaks = dict.fromkeys(STEPS, 0.0), dict.fromkeys(STEPS, 0)
         wall, cpu = time.perf_counter(), time.process_time()
         with connect() if warehouse == "held" else contextlib.nullcontext():
-            for day in map(date.fromisoformat, json.loads(line)):
+            for day in map(pipeline.partition, json.loads(line)):
                 for name in STEPS:
                     forget_peak()
                     began = time.process_time()
-                    getattr(steps, name)(day)
+                    pipeline.step(name)(day)
                     by_step[name] += time.process_time() - began
                     peaks[name] = max(peaks[name], peak_memory())
         done = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "steps": by_step}
