@@ -67,6 +67,8 @@ def test_unusable_names_are_refused(template, tmp_path, question, name):
         ("schedule", "0 6 * 13 *", 'the month is "13"'),
         ("schedule", "0 6 * * mon", 'the day of the week is "mon"'),
         ("schedule", "0 6 * * */0", "the day of the week"),
+        ("schedule", "*/15 6 * * *", "write one minute and one hour"),
+        ("schedule", "0 6,18 * * *", "write one minute and one hour"),
         ("schedule", "0 6 * * $(id)", "the day of the week"),
         ("timezone", "Mars/Olympus", "is no time zone of the IANA database"),
         ("timezone", "", "is no time zone"),
@@ -103,7 +105,10 @@ def test_an_unknown_choice_is_refused(template, tmp_path, question):
 
 
 @pytest.mark.parametrize(
-    "schedule", ["0 6 * * *", "*/15 0-6/2 1,15 */3 1-5", "59 23 31 12 7"], ids=["daily", "steps", "limits"]
+    "schedule", ["0 6 * * *", "15 0 1,15 */3 1-5", "59 23 31 12 7"], ids=["daily", "steps", "limits"]
 )
 def test_good_schedules_are_accepted(render, schedule):
-    assert f'cron = "{schedule}"' in (render(schedule=schedule) / "config" / "base.toml").read_text()
+    assert (
+        f'cron = "{schedule}"'
+        in (render(schedule=schedule) / "config" / "pipelines" / "flights_daily.toml").read_text()
+    )

@@ -79,7 +79,7 @@ CONTENT = {
         name: list(QUESTIONS[name]["choices"].values())
         for name in ("warehouse", "secrets_backend", "alert_channel", "ci_provider")
     },
-    "schedule": ["0 6 * * *", "*/30 4-6 1,15 * 1-5"],
+    "schedule": ["0 6 * * *", "30 4 1,15 * 1-5"],
     "timezone": ["UTC", "America/New_York"],
     "package_name": ["flight_marts", "x", "p" + "q" * 49],
     "description": ["Daily figures", "It's Größe, naïve & more; 100 (of it): all #1"],
