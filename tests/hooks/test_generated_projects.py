@@ -69,7 +69,7 @@ BREAKS = {
     "key taken away": ("airflow", "config/base.toml", r"max_quarantined_share = .*", "", "missing-key"),
     "table without contract": (
         "airflow",
-        "src/*/pipelines/flights_daily/steps.py",
+        "src/*/pipelines/flights_daily/__init__.py",
         r'"daily_route_volume"',
         '"daily_airport_volume"',
         "table-without-contract",

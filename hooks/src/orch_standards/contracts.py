@@ -1,7 +1,7 @@
 """contract-present: every table that a pipeline publishes has a contract in the pipeline's own package.
 
-Published tables are those in a constant ``PUBLISHED_TABLES``. A contract of ``daily_routes`` is a class
-``DailyRoutes``, a key of a mapping ``CONTRACTS``, or a file ``contracts/daily_routes.yml``.
+Published tables are those in a constant ``PUBLISHED_TABLES``, or the ``tables`` of a declaration
+``PIPELINE = Pipeline(...)``. A contract of ``daily_routes`` is a class ``DailyRoutes``, a key of a mapping ``CONTRACTS``, or a file ``contracts/daily_routes.yml``.
 """
 
 from __future__ import annotations
@@ -14,18 +14,26 @@ from .options import constant, mapping
 from .project import Project
 from .report import Report
 
-PUBLISHED, CONTRACTS = "PUBLISHED_TABLES", "CONTRACTS"
+PUBLISHED, DECLARED, CONTRACTS = "PUBLISHED_TABLES", "PIPELINE", "CONTRACTS"
 
 
 def check(project: Project) -> Iterator[Report]:
-    for module in project.python(PUBLISHED):
-        for node in module.scope.bound.get(PUBLISHED, []):
-            if not isinstance(node, ast.expr):
-                continue
-            known = _contracts(project, module)
-            for name, line in _tables(node, module.scope):
-                if name not in known:
-                    yield Report("table-without-contract", module.path, line, name)
+    for constant_name in (PUBLISHED, DECLARED):
+        for module in project.python(constant_name):
+            for node in module.scope.bound.get(constant_name, []):
+                published = _declared(node) if constant_name == DECLARED else node
+                if not isinstance(published, ast.expr):
+                    continue
+                known = _contracts(project, module)
+                for name, line in _tables(published, module.scope):
+                    if name not in known:
+                        yield Report("table-without-contract", module.path, line, name)
+
+
+def _declared(node: ast.AST) -> ast.expr | None:
+    """The tables of a pipeline's declaration."""
+    keywords = node.keywords if isinstance(node, ast.Call) else []
+    return next((each.value for each in keywords if each.arg == "tables"), None)
 
 
 def _tables(node: ast.expr, scope: Scope) -> Iterator[tuple[str, int]]:
