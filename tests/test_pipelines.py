@@ -120,6 +120,7 @@ def test_without_the_sample_everything_still_works(project):
         assert not named, named
     finally:
         git("checkout", "--quiet", ".", cwd=project.folder)
+        git("clean", "--quiet", "-fd", cwd=project.folder)
 
 
 @pytest.fixture

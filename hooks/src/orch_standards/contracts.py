@@ -1,7 +1,8 @@
 """contract-present: every table that a pipeline publishes has a contract in the pipeline's own package.
 
 Published tables are those in a constant ``PUBLISHED_TABLES``, or the ``tables`` of a declaration
-``PIPELINE = Pipeline(...)``. A contract of ``daily_routes`` is a class ``DailyRoutes``, a key of a mapping ``CONTRACTS``, or a file ``contracts/daily_routes.yml``.
+``PIPELINE = Pipeline(...)``. A contract of ``daily_routes`` is a class ``DailyRoutes``, a key of a mapping
+``CONTRACTS``, or a file ``contracts/daily_routes.yml``.
 """
 
 from __future__ import annotations

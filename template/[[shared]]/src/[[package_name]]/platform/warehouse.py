@@ -219,7 +219,7 @@ def staging_name(pipeline: str, partition: Partition, part: str) -> str:
 
 
 def name_staged(con: SQLBackend, **names: str) -> None:
-    """Let expressions over ``ibis.table(schema, name="raw")`` read a staging table: ``raw="flights_daily_..._raw"``."""
+    """Let expressions over ``ibis.table(schema, name="raw")`` read a staging table: ``raw="orders_..._raw"``."""
     for short, name in names.items():
         run(con, f'CREATE OR REPLACE TEMP VIEW "{short}" AS SELECT * FROM {STAGING}."{name}"')
 
