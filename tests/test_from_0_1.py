@@ -10,6 +10,7 @@ import pytest
 import releases as r
 from conftest import ROOT
 from projects import RUN_SECONDS, SET_UP_SECONDS, Project
+from test_projects import QUICK
 from test_rendering import ORCHESTRATORS
 
 pytestmark = pytest.mark.project
@@ -17,7 +18,9 @@ pytestmark = pytest.mark.project
 OWN = {"airflow": "dags/", "dagster": "src/*/defs/", "prefect": "flows/"}
 
 
-@pytest.mark.parametrize("project", ORCHESTRATORS)
+@pytest.mark.parametrize(
+    "project", [QUICK, *(pytest.param(name, marks=pytest.mark.deep) for name in ORCHESTRATORS if name != QUICK)]
+)
 def test_a_project_of_0_1_runs_after_the_update(tmp_path, project):
     releases = r.clone_with_releases(tmp_path / "orch-starter")
     folder = releases.project(tmp_path / "project", "v0.1.0", orchestrator=project)
