@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from typing import Annotated
+from functools import cache
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .platform import config, errors, masking, steps
+
+if TYPE_CHECKING:
+    from .orchestration.engine import Engine
+    from .platform.partitions import Partition
+    from .platform.pipelines import Pipeline
 
 app = typer.Typer(
     add_completion=False,
@@ -51,8 +59,7 @@ def run(
     chosen = pipelines.chosen(pipeline)
     engine = orchestration.get(orchestrator)
     wanted = chosen.partition(partition) if partition else terminal.newest_landed(chosen)
-    with engine.in_process() as run_one:
-        sys.exit(terminal.run_partitions(chosen, engine.id, [wanted], run_one))
+    sys.exit(_run_in_process(engine, chosen, [wanted]))
 
 
 @app.command()
@@ -67,7 +74,7 @@ def backfill(
     from . import orchestration
     from .orchestration import backfills
     from .orchestration.services import Services
-    from .platform import pipelines, publications, terminal
+    from .platform import pipelines, publications
 
     chosen = pipelines.chosen(pipeline)
     partitions = chosen.calendar.between(first, last)
@@ -80,8 +87,7 @@ def backfill(
     engine = orchestration.get(orchestrator)
     if Services(engine).are_up():
         sys.exit(backfills.run(engine, chosen, partitions))
-    with engine.in_process() as run_one:
-        sys.exit(terminal.run_partitions(chosen, engine.id, partitions, run_one))
+    sys.exit(_run_in_process(engine, chosen, partitions))
 
 
 @app.command()
@@ -215,6 +221,15 @@ def check() -> None:
                 f"write {' or '.join(orchestration.names())}"
             )
         refuse_unfit(each)
+
+
+def _run_in_process(engine: Engine, pipeline: Pipeline, partitions: Sequence[Partition]) -> int:
+    """Run partitions in this process; the engine starts when the first one has been announced."""
+    from .platform import terminal
+
+    with ExitStack() as opened:
+        engine_of = cache(lambda: opened.enter_context(engine.in_process()))
+        return terminal.run_partitions(pipeline, engine.id, partitions, lambda *one: engine_of()(*one))
 
 
 def _show(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
