@@ -187,7 +187,7 @@ def test_pre_commit_hooks_pass_without_a_repository_host(project):
     command = [project.folder / ".venv" / "bin" / "pre-commit", "run", "--all-files"]
     done = subprocess.run(command, cwd=project.folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("Passed") == 4, done.stdout
+    assert done.stdout.count("Passed") == 5, done.stdout
 
 
 def test_business_code_that_imports_an_orchestrator_fails_the_checks(project):
