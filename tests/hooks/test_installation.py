@@ -67,7 +67,7 @@ def test_pre_commit_tries_the_repository_without_a_network(template, repository,
     assert all(line.endswith("Passed") for line in results), done.stdout
 
     flow = repository / "flows" / "flights_daily.py"
-    flow.write_text(flow.read_text().replace("name=steps.PIPELINE,", ""))
+    flow.write_text(flow.read_text().replace("name=PIPELINE.name,", ""))
     done = run([*command, "--verbose"], repository, **offline)
     assert done.returncode == 1
     assert "flows/flights_daily.py" in done.stdout
