@@ -9,7 +9,7 @@ PARALLEL ?= --numprocesses 2 --dist loadgroup
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines test-fast conformance conformance-page lint decision-page integrations benchmarks constraints standards-page recommend
+.PHONY: help demo test test-engines test-fast conformance conformance-quick conformance-page lint decision-page integrations benchmarks constraints standards-page recommend
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 16
@@ -40,6 +40,9 @@ test-fast: .venv/.installed ## run the tests that install no project
 
 conformance: .venv/.installed ## test the behaviours in docs/conformance.md on running orchestrators: make conformance [ONLY=dagster]
 	@$(BIN)/python -m pytest tests/conformance -m conformance $(PARALLEL) $(if $(ONLY),-k $(ONLY))
+
+conformance-quick: .venv/.installed ## the quickest of them on every orchestrator
+	@$(BIN)/python -m pytest tests/conformance -m quick $(PARALLEL)
 
 conformance-page: .venv/.installed ## write the results of the last make conformance into docs/conformance.md
 	@$(BIN)/python tests/conformance/results.py
