@@ -429,6 +429,8 @@ def refused(project: Path, *arguments: str) -> str:
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stdout + done.stderr
     lines = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("Updating to ")]
+    if lines[0].startswith("Not used: "):  # what the template says of it as well
+        lines = lines[[line.startswith("error: ") for line in lines].index(True) :]
     assert lines[0].startswith("error: ")
     assert all(line.startswith("  ") for line in lines[1:]), "below the sentence stands only what git said"
     assert len(lines[0]) < 400
