@@ -79,7 +79,7 @@ def steps() -> Steps:
 
 
 def holds(when: dict, answers: dict) -> bool:
-    """Whether a rule's `when` holds, read anew from the YAML rather than as the engine has it."""
+    """Whether a rule's `when` holds, read again from the YAML rather than as the engine has it."""
     for name, wanted in when.items():
         has = answers[name] if isinstance(answers[name], list) else [answers[name]]
         parts = wanted if isinstance(wanted, dict) else {"any": wanted if isinstance(wanted, list) else [wanted]}

@@ -1,4 +1,4 @@
-"""Resolve each orchestrator's dependencies anew and write the result to its constraints.txt and connections.txt.
+"""Resolve each orchestrator's dependencies again and write the result to its constraints.txt and connections.txt.
 
 One resolution over a project with all of them, each as a conflicting group of its own, so that they share versions
 where they can, and with the packages of all systems in decision/integrations.yml, so that those install with the
