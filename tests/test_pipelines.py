@@ -157,5 +157,5 @@ def test_production_has_no_landing_place_before_one_is_given(project):
         "run", "ENV=prod", "DATE=2013-01-02", timeout=RUN_SECONDS, APP_ALERTS__URL="", APP_WAREHOUSE__PASSWORD=""
     )
     assert done.returncode != 0
-    assert "error: flights_daily has no landing place in prod: write url under [env.prod.landing]" in done.stderr
+    assert "flights_daily has no landing place in prod: write url under [env.prod.landing] in config/" in done.stderr
     assert "Traceback" not in done.stderr
