@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
@@ -23,7 +23,6 @@ from . import config, secrets
 if TYPE_CHECKING:
     import duckdb
     import ibis.expr.types as ir
-    import pyarrow as pa
     from ibis.backends.sql import SQLBackend
 
     from .partitions import Partition
@@ -32,7 +31,7 @@ STAGING = "staging"
 LONGEST_NAME = 63
 LOCK_POLL_SECONDS = 0.05
 CONNECT_SECONDS = 30
-ROWS_AT_ONCE = 100_000
+COPY_BYTES = 1_000_000
 
 
 class WarehouseError(Exception):
@@ -218,24 +217,23 @@ def staging_name(pipeline: str, partition: Partition, part: str) -> str:
     return name if len(name) <= LONGEST_NAME else f"{name[:30]}_{sha256(name.encode()).hexdigest()[:24]}"
 
 
-def name_staged(con: SQLBackend, **names: str) -> None:
-    """Let expressions over ``ibis.table(schema, name="raw")`` read a staging table: ``raw="orders_..._raw"``."""
+def name_staged(con: SQLBackend, *, more: str = "", **names: str) -> None:
+    """Let expressions over ``ibis.table(schema, name="raw")`` read a staging table: ``raw="orders_..._raw"``.
+
+    more: columns to add, as SQL.
+    """
+    columns = f"*, {more}" if more else "*"
     for short, name in names.items():
-        run(con, f'CREATE OR REPLACE TEMP VIEW "{short}" AS SELECT * FROM {STAGING}."{name}"')
+        run(con, f'CREATE OR REPLACE TEMP VIEW "{short}" AS SELECT {columns} FROM {STAGING}."{name}"')
 
 
 def count_staged(con: SQLBackend, name: str) -> int:
     return con.con.execute(f'SELECT count(*) FROM {STAGING}."{name}"').fetchone()[0]
 
 
-def stage(con: SQLBackend, name: str, rows: ir.Table | pa.RecordBatchReader) -> int:
-    """Replace a staging table with rows: an expression over the same warehouse, or a stream of Arrow batches.
-
-    Returns the number of rows.
-    """
+def stage(con: SQLBackend, name: str, rows: ir.Table) -> int:
+    """Replace a staging table with the rows of an expression over the same warehouse. Returns the number of rows."""
     _clear_staged(con, name)
-    if hasattr(rows, "read_next_batch"):
-        return LOADERS[con.name](con, name, rows)
     return _write(con, f'CREATE TABLE {STAGING}."{name}" AS {to_sql(con, rows)}')
 
 
@@ -259,10 +257,30 @@ def file_reader(con: SQLBackend) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def stage_query(con: SQLBackend, name: str, reader: duckdb.DuckDBPyConnection, query: str) -> int:
     """Replace a staging table with the result of a query on the `file_reader`. Returns the number of rows."""
-    if reader is not con.con:
-        return stage(con, name, reader.execute(query).to_arrow_reader(ROWS_AT_ONCE))
     _clear_staged(con, name)
-    return _write(con, f'CREATE TABLE {STAGING}."{name}" AS {query}')
+    if reader is con.con:
+        return _write(con, f'CREATE TABLE {STAGING}."{name}" AS {query}')
+    return _copy(reader, query, con, f'{STAGING}."{name}"')
+
+
+def _copy(reader: duckdb.DuckDBPyConnection, query: str, con: SQLBackend, table: str) -> int:
+    """Make a table of PostgreSQL from a query of DuckDB. Returns the number of rows."""
+    from sqlglot.expressions import DataType
+
+    described = reader.execute(f"DESCRIBE {query}").fetchall()
+    columns = ", ".join(
+        f'"{name}" {DataType.build(kind, dialect="duckdb").sql("postgres")}' for name, kind, *_ in described
+    )
+    run(con, f"CREATE TABLE {table} ({columns})")
+    # As a file, which both read and write by themselves; an empty text is quoted, a null is not.
+    with tempfile.TemporaryDirectory(prefix="staged-") as folder:
+        file = Path(folder) / "rows.csv"
+        reader.execute(f"COPY ({query}) TO '{file}' (FORMAT csv, HEADER false, NULLSTR '', FORCE_QUOTE *)")
+        with con.con.cursor() as cursor:
+            with file.open("rb") as lines, cursor.copy(f"COPY {table} FROM STDIN (FORMAT csv)") as copy:
+                while piece := lines.read(COPY_BYTES):
+                    copy.write(piece)
+            return cursor.rowcount
 
 
 def _clear_staged(con: SQLBackend, name: str) -> None:
@@ -284,32 +302,6 @@ def drop_staged(con: SQLBackend, *names: str) -> None:
     run(con, "; ".join(f'DROP TABLE IF EXISTS {STAGING}."{name}" CASCADE' for name in names))
 
 
-def _load_duckdb(con: SQLBackend, name: str, rows: pa.RecordBatchReader) -> int:
-    import pyarrow.parquet as pq
-
-    # Through a file: DuckDB loads pandas to read a stream of Arrow.
-    with tempfile.TemporaryDirectory(prefix="staged-") as folder:
-        with pq.ParquetWriter(f"{folder}/rows.parquet", rows.schema) as file:
-            for batch in rows:
-                file.write_batch(batch)
-        return _write(con, f"CREATE TABLE {STAGING}.\"{name}\" AS SELECT * FROM '{folder}/rows.parquet'")
-
-
-def _load_postgres(con: SQLBackend, name: str, rows: pa.RecordBatchReader) -> int:
-    import ibis
-
-    con.create_table(name, schema=ibis.Schema.from_pyarrow(rows.schema), database=STAGING)
-    with con.con.cursor() as cursor:
-        with cursor.copy(f'COPY {STAGING}."{name}" FROM STDIN') as copy:
-            for batch in rows:
-                for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                    copy.write_row(row)
-        return cursor.rowcount
-
-
-LOADERS = {"duckdb": _load_duckdb, "postgres": _load_postgres}
-
-
 def replace_partition(
     con: SQLBackend,
     column: str,
@@ -322,7 +314,7 @@ def replace_partition(
     column: the partition column of every table, see `Partition.predicate`; empty without partitions.
     done: called within the transaction with the rows in the new partition by table, which are also returned.
     """
-    existing = _published(con)
+    existing = published(con)
     written = {}
     with transaction(con, lock=" ".join(sorted(tables))):
         for name, rows in tables.items():
@@ -336,19 +328,12 @@ def replace_partition(
     return written
 
 
-def _published(con: SQLBackend) -> set[str]:
+def published(con: SQLBackend) -> set[str]:
+    """Names of all tables in the default schema."""
     tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
-    return {name for (name,) in con.con.execute(tables).fetchall()}
+    return {name for (name,) in rows(con, tables)}
 
 
 def _create_like(con: SQLBackend, name: str, rows: ir.Table) -> None:
     # In the same transaction as the rows, and with all columns nullable: the contract checks, the table stores.
     run(con, f'CREATE TABLE IF NOT EXISTS "{name}" AS SELECT * FROM ({to_sql(con, rows)}) AS t WHERE false')
-
-
-def batches(con: SQLBackend, table: ir.Table, rows: int, number: str, max_rows: int) -> Iterable[pa.Table]:
-    """A table of so many rows in pieces of about ``max_rows``. number: a column that counts the rows from 1."""
-    for first in range(0, max(rows, 1), max_rows):
-        piece = table if rows <= max_rows else table.filter(table[number].between(first + 1, first + max_rows))
-        # DuckDB hands over Arrow itself; Ibis would load pandas for it.
-        yield con.con.execute(con.compile(piece)).to_arrow_table() if con.name == "duckdb" else con.to_pyarrow(piece)
