@@ -22,11 +22,10 @@ from .errors import PartitionBusy, PartitionTaken, is_transient
 from .runs import current_run
 
 if TYPE_CHECKING:
-    from ibis.backends.sql import SQLBackend
-
     from .partitions import Partition
     from .pipelines import Pipeline
     from .runs import Run
+    from .warehouse import Connection
 
 PUBLISHED, CLAIMS = "platform.published", "platform.partition_claims"
 COLUMNS = {
@@ -51,7 +50,7 @@ class Publication:
     at: datetime
 
 
-def record(con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run, rows: Mapping[str, int]) -> None:
+def record(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, rows: Mapping[str, int]) -> None:
     """Note a publication, in the transaction of the caller, and end the run's claim."""
     key = [pipeline.name, partition.key]
     newest = warehouse.rows(con, f"SELECT max(version) FROM {PUBLISHED} WHERE pipeline = ? AND partition = ?", key)
@@ -80,7 +79,7 @@ def missing(pipeline: Pipeline, partitions: list[Partition]) -> list[Partition]:
     return [partition for partition in partitions if partition.key not in there]
 
 
-def prepare(con: SQLBackend) -> None:
+def prepare(con: Connection) -> None:
     """Make the tables where they are missing."""
     if warehouse.has(con, CLAIMS):
         return
@@ -90,7 +89,7 @@ def prepare(con: SQLBackend) -> None:
             warehouse.run(con, f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
 
 
-def claim(con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run, seconds: float, *, first: bool) -> None:
+def claim(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, seconds: float, *, first: bool) -> None:
     """Take the partition for this run before a step of it, or keep it.
 
     seconds: that the step may take. first: whether this is the run's first step that writes; only that one may take a
@@ -126,7 +125,7 @@ def claim(con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run, s
 
 
 @contextmanager
-def held(con: SQLBackend, pipeline: Pipeline, partition: Partition, step: str, *, first: bool) -> Iterator[None]:
+def held(con: Connection, pipeline: Pipeline, partition: Partition, step: str, *, first: bool) -> Iterator[None]:
     """Hold the partition for the body, a step of the current run; see `claim`."""
     run, settings = current_run(), config.load().for_step(pipeline.name, step)
     claim(con, pipeline, partition, run, settings.timeout_seconds, first=first)
@@ -143,17 +142,17 @@ def held(con: SQLBackend, pipeline: Pipeline, partition: Partition, step: str, *
     pause(con, pipeline, partition, run, 0)
 
 
-def pause(con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run, seconds: float) -> None:
+def pause(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, seconds: float) -> None:
     """Keep the claim between two steps for so many seconds and the grace, or until the run's one process is gone."""
     _update(con, pipeline, partition, run, _now() + timedelta(seconds=seconds) + GRACE, keep_process=run.one_process)
 
 
-def release(con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run) -> None:
+def release(con: Connection, pipeline: Pipeline, partition: Partition, run: Run) -> None:
     """Let another run have the partition: this one has failed for good."""
     _update(con, pipeline, partition, run, _now())
 
 
-def forget_work(con: SQLBackend, pipeline: Pipeline) -> None:
+def forget_work(con: Connection, pipeline: Pipeline) -> None:
     """Drop the staging tables and claims of a pipeline; what it has published stays, and so does its history."""
     if warehouse.has(con, CLAIMS):
         warehouse.run(con, f"DELETE FROM {CLAIMS} WHERE pipeline = ?", [pipeline.name])
@@ -161,7 +160,7 @@ def forget_work(con: SQLBackend, pipeline: Pipeline) -> None:
 
 
 def _update(
-    con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run, until: datetime, keep_process: bool = False
+    con: Connection, pipeline: Pipeline, partition: Partition, run: Run, until: datetime, keep_process: bool = False
 ) -> None:
     process = "process" if keep_process else "''"
     chosen = "pipeline = ? AND partition = ? AND engine = ? AND run = ?"

@@ -11,8 +11,8 @@ import tempfile
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,6 @@ from . import config, secrets
 if TYPE_CHECKING:
     import duckdb
     import ibis.expr.types as ir
-    from ibis.backends.sql import SQLBackend
 
     from .partitions import Partition
 
@@ -47,27 +46,16 @@ def describe(settings: config.Settings) -> str:
     return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
 
 
+@dataclass(frozen=True)
 class Connection:
-    """A connection to the warehouse. name: ``duckdb`` or ``postgres``. con: that of the database's own driver.
+    """A connection to the warehouse, in UTC. name: ``duckdb`` or ``postgres``. con: that of the database's own driver."""
 
-    Everything else is Ibis's, over the same connection; it loads when it is first asked for, as that takes a second.
-    """
-
-    def __init__(self, name: str, con: Any) -> None:
-        self.name, self.con = name, con
-
-    @cached_property
-    def ibis(self) -> SQLBackend:
-        import ibis
-
-        return getattr(ibis, self.name).from_connection(self.con)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.ibis, name)
+    name: str
+    con: Any
 
 
 @contextmanager
-def connect(settings: config.Settings | None = None) -> Iterator[SQLBackend]:
+def connect(settings: config.Settings | None = None) -> Iterator[Connection]:
     """A connection to the warehouse, closed afterwards; each statement commits unless in `transaction`.
 
     Raises WarehouseError when it cannot be reached, or a DuckDB file stays locked by another process for longer than
@@ -102,7 +90,7 @@ def _open_duckdb(settings: config.Settings) -> Connection:
     deadline = time.monotonic() + settings.warehouse.lock_timeout_seconds
     while True:
         try:
-            return Connection("duckdb", duckdb.connect(path, config=options))
+            con = duckdb.connect(path, config=options)
         except duckdb.IOException as error:
             # One process at a time may have a DuckDB file open for writing: take turns.
             if "lock" not in str(error):
@@ -113,6 +101,9 @@ def _open_duckdb(settings: config.Settings) -> Connection:
                     f"{settings.warehouse.lock_timeout_seconds:g} s: close it, or use PostgreSQL for parallel runs"
                 ) from None
             time.sleep(LOCK_POLL_SECONDS)
+        else:
+            con.execute("SET TimeZone = 'UTC'")
+            return Connection("duckdb", con)
 
 
 def _open_postgresql(settings: config.Settings) -> Connection:
@@ -128,6 +119,7 @@ def _open_postgresql(settings: config.Settings) -> Connection:
             password=password,
             dbname=parts.path.lstrip("/"),
             connect_timeout=CONNECT_SECONDS,
+            options="-c TimeZone=UTC",
             autocommit=True,
         )
     except psycopg.OperationalError as error:
@@ -139,7 +131,7 @@ OPENERS = {"duckdb": _open_duckdb, "postgresql": _open_postgresql}
 
 
 @contextmanager
-def transaction(con: SQLBackend, lock: str) -> Iterator[None]:
+def transaction(con: Connection, lock: str) -> Iterator[None]:
     """All statements in the body, or none. lock: a name; two bodies with the same one do not run at once."""
     run(con, "BEGIN")
     try:
@@ -152,24 +144,24 @@ def transaction(con: SQLBackend, lock: str) -> Iterator[None]:
         raise
 
 
-def _roll_back(con: SQLBackend) -> None:
+def _roll_back(con: Connection) -> None:
     try:
         run(con, "ROLLBACK")
     except Exception:  # noqa: BLE001  a failed commit has ended the transaction already; the first error is the one to show
         return
 
 
-def run(con: SQLBackend, sql: str, values: Sequence[Any] = ()) -> None:
+def run(con: Connection, sql: str, values: Sequence[Any] = ()) -> None:
     """Execute one statement that returns nothing. values: for its question marks."""
     _execute(con, sql, values)
 
 
-def rows(con: SQLBackend, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+def rows(con: Connection, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     """All rows of a query. values: for its question marks."""
     return _execute(con, sql, values).fetchall()
 
 
-def _execute(con: SQLBackend, sql: str, values: Sequence[Any]) -> Any:
+def _execute(con: Connection, sql: str, values: Sequence[Any]) -> Any:
     # Written out: DuckDB loads pandas, which takes seconds, to bind a value.
     literals = iter(values)
     return con.con.execute(re.sub(r"\?", lambda _: _literal(next(literals)), sql) if values else sql)
@@ -185,7 +177,7 @@ def _literal(value: Any) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
-def has(con: SQLBackend, table: str) -> bool:
+def has(con: Connection, table: str) -> bool:
     """Whether there is a table of this name, ``schema.table`` or one of the default schema."""
     schema, _, name = table.rpartition(".")
     where = "table_schema = ?" if schema else "table_schema = current_schema()"
@@ -193,7 +185,7 @@ def has(con: SQLBackend, table: str) -> bool:
     return bool(rows(con, selected, [name, *([schema] if schema else [])]))
 
 
-def _write(con: SQLBackend, sql: str) -> int:
+def _write(con: Connection, sql: str) -> int:
     """Execute one statement that writes rows. Returns how many."""
     done = con.con.execute(sql)
     return done.fetchone()[0] if con.name == "duckdb" else done.rowcount
@@ -203,11 +195,14 @@ def _write(con: SQLBackend, sql: str) -> int:
 _statements: dict[tuple[str, Hashable], str] = {}
 
 
-def to_sql(con: SQLBackend, rows: ir.Table) -> str:
+def to_sql(con: Connection, rows: ir.Table) -> str:
     """The expression as a statement, which is written once per process."""
+    import ibis
+
     key = (con.name, rows.op())
     if key not in _statements:
-        _statements[key] = con.compile(rows)
+        # Without a connection of Ibis's own, which would take pandas.
+        _statements[key] = getattr(ibis, con.name).compile(rows)
     return _statements[key]
 
 
@@ -217,7 +212,7 @@ def staging_name(pipeline: str, partition: Partition, part: str) -> str:
     return name if len(name) <= LONGEST_NAME else f"{name[:30]}_{sha256(name.encode()).hexdigest()[:24]}"
 
 
-def name_staged(con: SQLBackend, *, more: str = "", **names: str) -> None:
+def name_staged(con: Connection, *, more: str = "", **names: str) -> None:
     """Let expressions over ``ibis.table(schema, name="raw")`` read a staging table: ``raw="orders_..._raw"``.
 
     more: columns to add, as SQL.
@@ -227,18 +222,18 @@ def name_staged(con: SQLBackend, *, more: str = "", **names: str) -> None:
         run(con, f'CREATE OR REPLACE TEMP VIEW "{short}" AS SELECT {columns} FROM {STAGING}."{name}"')
 
 
-def count_staged(con: SQLBackend, name: str) -> int:
+def count_staged(con: Connection, name: str) -> int:
     return con.con.execute(f'SELECT count(*) FROM {STAGING}."{name}"').fetchone()[0]
 
 
-def stage(con: SQLBackend, name: str, rows: ir.Table) -> int:
+def stage(con: Connection, name: str, rows: ir.Table) -> int:
     """Replace a staging table with the rows of an expression over the same warehouse. Returns the number of rows."""
     _clear_staged(con, name)
     return _write(con, f'CREATE TABLE {STAGING}."{name}" AS {to_sql(con, rows)}')
 
 
 @contextmanager
-def file_reader(con: SQLBackend) -> Iterator[duckdb.DuckDBPyConnection]:
+def file_reader(con: Connection) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB connection to read files with, whatever the warehouse is: it streams, and keeps lines it cannot split.
 
     It is the warehouse's own where that is DuckDB, so that rows of any number go straight into it.
@@ -255,7 +250,7 @@ def file_reader(con: SQLBackend) -> Iterator[duckdb.DuckDBPyConnection]:
         yield reader
 
 
-def stage_query(con: SQLBackend, name: str, reader: duckdb.DuckDBPyConnection, query: str) -> int:
+def stage_query(con: Connection, name: str, reader: duckdb.DuckDBPyConnection, query: str) -> int:
     """Replace a staging table with the result of a query on the `file_reader`. Returns the number of rows."""
     _clear_staged(con, name)
     if reader is con.con:
@@ -263,7 +258,7 @@ def stage_query(con: SQLBackend, name: str, reader: duckdb.DuckDBPyConnection, q
     return _copy(reader, query, con, f'{STAGING}."{name}"')
 
 
-def _copy(reader: duckdb.DuckDBPyConnection, query: str, con: SQLBackend, table: str) -> int:
+def _copy(reader: duckdb.DuckDBPyConnection, query: str, con: Connection, table: str) -> int:
     """Make a table of PostgreSQL from a query of DuckDB. Returns the number of rows."""
     from sqlglot.expressions import DataType
 
@@ -283,19 +278,19 @@ def _copy(reader: duckdb.DuckDBPyConnection, query: str, con: SQLBackend, table:
             return cursor.rowcount
 
 
-def _clear_staged(con: SQLBackend, name: str) -> None:
+def _clear_staged(con: Connection, name: str) -> None:
     run(con, f"CREATE SCHEMA IF NOT EXISTS {STAGING}")
     drop_staged(con, name)
 
 
-def staged_by(con: SQLBackend, pipeline: str) -> list[str]:
+def staged_by(con: Connection, pipeline: str) -> list[str]:
     """Names of the staging tables of a pipeline."""
     selected = "SELECT table_name FROM information_schema.tables WHERE table_schema = ?"
     form = re.compile(rf"{re.escape(pipeline)}_(all|[0-9]{{6,8}}(T[0-9]{{2}}Z)?)_[a-z]+")
     return [name for (name,) in rows(con, selected, [STAGING]) if form.fullmatch(name)]
 
 
-def drop_staged(con: SQLBackend, *names: str) -> None:
+def drop_staged(con: Connection, *names: str) -> None:
     if not names:
         return
     # In one go, as each is a transaction; with the views of `name_staged`.
@@ -303,7 +298,7 @@ def drop_staged(con: SQLBackend, *names: str) -> None:
 
 
 def replace_partition(
-    con: SQLBackend,
+    con: Connection,
     column: str,
     partition: Partition,
     tables: Mapping[str, ir.Table],
@@ -328,12 +323,12 @@ def replace_partition(
     return written
 
 
-def published(con: SQLBackend) -> set[str]:
+def published(con: Connection) -> set[str]:
     """Names of all tables in the default schema."""
     tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
     return {name for (name,) in rows(con, tables)}
 
 
-def _create_like(con: SQLBackend, name: str, rows: ir.Table) -> None:
+def _create_like(con: Connection, name: str, rows: ir.Table) -> None:
     # In the same transaction as the rows, and with all columns nullable: the contract checks, the table stores.
     run(con, f'CREATE TABLE IF NOT EXISTS "{name}" AS SELECT * FROM ({to_sql(con, rows)}) AS t WHERE false')

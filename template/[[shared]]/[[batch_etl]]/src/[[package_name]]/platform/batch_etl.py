@@ -25,11 +25,10 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     import ibis.expr.types as ir
-    from ibis.backends.sql import SQLBackend
-
     from .partitions import Partition
     from .pipelines import Pipeline
     from .sources import Source
+    from .warehouse import Connection
 
 STEPS = ("wait_for_input", "extract", "transform", "check", "publish")
 STAGED = ("raw", "broken", "typed", "rejected")
@@ -121,7 +120,7 @@ class BatchEtl:
     @contextmanager
     def _work(
         self, name: str, partition: Partition, *, first: bool = False
-    ) -> Iterator[tuple[steps.StepReport, SQLBackend]]:
+    ) -> Iterator[tuple[steps.StepReport, Connection]]:
         with (
             steps.step(self.pipeline, name, partition) as report,
             warehouse.connect() as con,
@@ -178,7 +177,7 @@ class BatchEtl:
         is_date = bool(column) and self._tables["typed"].schema()[column].is_date()
         return f"NOT ({partition.predicate(column, is_date)}) AS of_another_partition"
 
-    def _enforce(self, con: SQLBackend, partition: Partition, rows: dict[str, int]) -> None:
+    def _enforce(self, con: Connection, partition: Partition, rows: dict[str, int]) -> None:
         quality, kept, quarantined = self.pipeline.settings.quality, rows["kept"], rows["quarantined"]
         share = quarantined / (kept + quarantined) if quarantined else 0.0
         if share > quality.max_quarantined_share:
@@ -195,12 +194,12 @@ class BatchEtl:
             )
             raise ContractError(f"{kept:,} rows are left and [quality] asks for {limits}; nothing was published")
 
-    def _most_frequent_reason(self, con: SQLBackend, partition: Partition) -> str:
+    def _most_frequent_reason(self, con: Connection, partition: Partition) -> str:
         table = f'{warehouse.STAGING}."{self._staging(partition, "rejected")}"'
         counted = f"SELECT reason FROM {table} GROUP BY reason ORDER BY count(*) DESC, reason LIMIT 1"
         return "".join(f", most often: {reason}" for (reason,) in warehouse.rows(con, counted))
 
-    def _name_staged(self, con: SQLBackend, partition: Partition, *parts: str) -> None:
+    def _name_staged(self, con: Connection, partition: Partition, *parts: str) -> None:
         warehouse.name_staged(con, **{part: self._staging(partition, part) for part in parts})
 
     def _staging(self, partition: Partition, part: str) -> str:
