@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -80,11 +80,12 @@ def missing(pipeline: Pipeline, partitions: list[Partition]) -> list[Partition]:
 
 
 def prepare(con: Connection) -> None:
-    """Make the tables where they are missing."""
+    """Make the tables and the schemas where they are missing."""
     if warehouse.has(con, CLAIMS):
         return
     with warehouse.transaction(con, lock="platform"):
-        warehouse.run(con, "CREATE SCHEMA IF NOT EXISTS platform")
+        for schema in ("platform", warehouse.STAGING):
+            warehouse.run(con, f"CREATE SCHEMA IF NOT EXISTS {schema}")
         for table, columns in COLUMNS.items():
             warehouse.run(con, f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
 
@@ -96,7 +97,11 @@ def claim(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, s
     partition, a later one must have it. Raises PartitionBusy while another run works on it, PartitionTaken when a later
     step finds that its run lost it.
     """
+    until = _now() + timedelta(seconds=seconds) + GRACE
+    holder = [socket.gethostname(), _process(os.getpid())]
     prepare(con)
+    if not first and _update(con, pipeline, partition, run, until, holder):
+        return
     key = [pipeline.name, partition.key]
     with warehouse.transaction(con, lock=f"claim {' '.join(key)}"):
         selected = f"SELECT engine, run, host, process, until FROM {CLAIMS} WHERE pipeline = ? AND partition = ?"
@@ -119,18 +124,19 @@ def claim(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, s
                     "or stop it"
                 )
         warehouse.run(con, f"DELETE FROM {CLAIMS} WHERE pipeline = ? AND partition = ?", key)
-        until = _now() + timedelta(seconds=seconds) + GRACE
-        values = [*key, *run.owner, socket.gethostname(), _process(os.getpid()), until]
+        values = [*key, *run.owner, *holder, until]
         warehouse.run(con, f"INSERT INTO {CLAIMS} VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
 
 @contextmanager
 def held(con: Connection, pipeline: Pipeline, partition: Partition, step: str, *, first: bool) -> Iterator[None]:
-    """Hold the partition for the body, a step of the current run; see `claim`."""
+    """Hold the partition for the body, a step of the current run; see `claim`. The body is one transaction."""
     run, settings = current_run(), config.load().for_step(pipeline.name, step)
     claim(con, pipeline, partition, run, settings.timeout_seconds, first=first)
     try:
-        yield
+        with warehouse.transaction(con):
+            yield
+            pause(con, pipeline, partition, run, 0)
     except BaseException as error:
         last = run.attempt > settings.retries.attempts or not is_transient(error)
         with suppress(Exception):  # a warehouse that is gone; the claim then ends by its time
@@ -139,17 +145,17 @@ def held(con: Connection, pipeline: Pipeline, partition: Partition, step: str, *
             else:
                 pause(con, pipeline, partition, run, settings.retries.max_delay_seconds)
         raise
-    pause(con, pipeline, partition, run, 0)
 
 
 def pause(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, seconds: float) -> None:
     """Keep the claim between two steps for so many seconds and the grace, or until the run's one process is gone."""
-    _update(con, pipeline, partition, run, _now() + timedelta(seconds=seconds) + GRACE, keep_process=run.one_process)
+    holder = [] if run.one_process else [socket.gethostname(), ""]
+    _update(con, pipeline, partition, run, _now() + timedelta(seconds=seconds) + GRACE, holder)
 
 
 def release(con: Connection, pipeline: Pipeline, partition: Partition, run: Run) -> None:
     """Let another run have the partition: this one has failed for good."""
-    _update(con, pipeline, partition, run, _now())
+    _update(con, pipeline, partition, run, _now(), [socket.gethostname(), ""])
 
 
 def forget_work(con: Connection, pipeline: Pipeline) -> None:
@@ -160,12 +166,13 @@ def forget_work(con: Connection, pipeline: Pipeline) -> None:
 
 
 def _update(
-    con: Connection, pipeline: Pipeline, partition: Partition, run: Run, until: datetime, keep_process: bool = False
-) -> None:
-    process = "process" if keep_process else "''"
+    con: Connection, pipeline: Pipeline, partition: Partition, run: Run, until: datetime, holder: Sequence[str]
+) -> int:
+    """Change a claim of this run; 0 when it has none. holder: host and process, or nothing to leave them."""
+    changed = "until = ?, host = ?, process = ?" if holder else "until = ?"
     chosen = "pipeline = ? AND partition = ? AND engine = ? AND run = ?"
-    values = [until, pipeline.name, partition.key, *run.owner]
-    warehouse.run(con, f"UPDATE {CLAIMS} SET process = {process}, until = ? WHERE {chosen}", values)
+    values = [until, *holder, pipeline.name, partition.key, *run.owner]
+    return warehouse.write(con, f"UPDATE {CLAIMS} SET {changed} WHERE {chosen}", values)
 
 
 def _is_active(host: str, process: str, until: datetime) -> bool:

@@ -46,12 +46,16 @@ def describe(settings: config.Settings) -> str:
     return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Connection:
-    """A connection to the warehouse, in UTC. name: ``duckdb`` or ``postgres``. con: that of the database's own driver."""
+    """A connection to the warehouse, in UTC.
+
+    name: ``duckdb`` or ``postgres``. con: that of the database's own driver. in_transaction: whether one is open.
+    """
 
     name: str
     con: Any
+    in_transaction: bool = False
 
 
 @contextmanager
@@ -102,7 +106,7 @@ def _open_duckdb(settings: config.Settings) -> Connection:
                 ) from None
             time.sleep(LOCK_POLL_SECONDS)
         else:
-            con.execute("SET TimeZone = 'UTC'")
+            con.execute("SET TimeZone = 'UTC'; SET python_enable_replacements = false")
             return Connection("duckdb", con)
 
 
@@ -119,11 +123,11 @@ def _open_postgresql(settings: config.Settings) -> Connection:
             password=password,
             dbname=parts.path.lstrip("/"),
             connect_timeout=CONNECT_SECONDS,
-            options="-c TimeZone=UTC",
             autocommit=True,
         )
     except psycopg.OperationalError as error:
         raise WarehouseError(f"cannot reach {describe(settings)}: {str(error).splitlines()[0]}") from None
+    con.execute("SET TIME ZONE 'UTC'")
     return Connection("postgres", con)
 
 
@@ -131,17 +135,31 @@ OPENERS = {"duckdb": _open_duckdb, "postgresql": _open_postgresql}
 
 
 @contextmanager
-def transaction(con: Connection, lock: str) -> Iterator[None]:
-    """All statements in the body, or none. lock: a name; two bodies with the same one do not run at once."""
+def transaction(con: Connection, lock: str = "") -> Iterator[None]:
+    """All statements in the body, or none; within another transaction, those belong to that one.
+
+    lock: a name; two bodies with the same one do not run at once.
+    """
+    if con.in_transaction:
+        _lock(con, lock)
+        yield
+        return
     run(con, "BEGIN")
+    con.in_transaction = True
     try:
-        if con.name == "postgres":
-            run(con, f"SELECT pg_advisory_xact_lock(hashtextextended('{lock}', 0))")
+        _lock(con, lock)
         yield
         run(con, "COMMIT")
     except BaseException:
         _roll_back(con)
         raise
+    finally:
+        con.in_transaction = False
+
+
+def _lock(con: Connection, name: str) -> None:
+    if name and con.name == "postgres":
+        run(con, f"SELECT pg_advisory_xact_lock(hashtextextended('{name}', 0))")
 
 
 def _roll_back(con: Connection) -> None:
@@ -178,16 +196,20 @@ def _literal(value: Any) -> str:
 
 
 def has(con: Connection, table: str) -> bool:
-    """Whether there is a table of this name, ``schema.table`` or one of the default schema."""
-    schema, _, name = table.rpartition(".")
-    where = "table_schema = ?" if schema else "table_schema = current_schema()"
-    selected = f"SELECT 1 FROM information_schema.tables WHERE table_name = ? AND {where}"
-    return bool(rows(con, selected, [name, *([schema] if schema else [])]))
+    """Whether there is a table of this name, ``schema.table`` or one of the default schema; not in a transaction."""
+    quoted = '"."'.join(table.split("."))
+    try:
+        run(con, f'SELECT 1 FROM "{quoted}" LIMIT 0')  # faster than to ask the catalogue
+    except Exception as error:
+        if type(error).__name__ in ("CatalogException", "UndefinedTable"):
+            return False
+        raise
+    return True
 
 
-def _write(con: Connection, sql: str) -> int:
-    """Execute one statement that writes rows. Returns how many."""
-    done = con.con.execute(sql)
+def write(con: Connection, sql: str, values: Sequence[Any] = ()) -> int:
+    """Execute one statement that writes rows. Returns how many. values: for its question marks."""
+    done = _execute(con, sql, values)
     return done.fetchone()[0] if con.name == "duckdb" else done.rowcount
 
 
@@ -229,7 +251,7 @@ def count_staged(con: Connection, name: str) -> int:
 def stage(con: Connection, name: str, rows: ir.Table) -> int:
     """Replace a staging table with the rows of an expression over the same warehouse. Returns the number of rows."""
     _clear_staged(con, name)
-    return _write(con, f'CREATE TABLE {STAGING}."{name}" AS {to_sql(con, rows)}')
+    return write(con, f'CREATE TABLE {STAGING}."{name}" AS {to_sql(con, rows)}')
 
 
 @contextmanager
@@ -254,7 +276,7 @@ def stage_query(con: Connection, name: str, reader: duckdb.DuckDBPyConnection, q
     """Replace a staging table with the result of a query on the `file_reader`. Returns the number of rows."""
     _clear_staged(con, name)
     if reader is con.con:
-        return _write(con, f'CREATE TABLE {STAGING}."{name}" AS {query}')
+        return write(con, f'CREATE TABLE {STAGING}."{name}" AS {query}')
     return _copy(reader, query, con, f'{STAGING}."{name}"')
 
 
@@ -318,7 +340,7 @@ def replace_partition(
             is_date = bool(column) and rows.schema()[column].is_date()
             run(con, f'DELETE FROM "{name}" WHERE {partition.predicate(column, is_date)}')
             columns = ", ".join(f'"{label}"' for label in rows.columns)
-            written[name] = _write(con, f'INSERT INTO "{name}" ({columns}) {to_sql(con, rows)}')
+            written[name] = write(con, f'INSERT INTO "{name}" ({columns}) {to_sql(con, rows)}')
         done(written)
     return written
 

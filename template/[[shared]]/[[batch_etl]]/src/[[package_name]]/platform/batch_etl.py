@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     import ibis.expr.types as ir
+
     from .partitions import Partition
     from .pipelines import Pipeline
     from .sources import Source

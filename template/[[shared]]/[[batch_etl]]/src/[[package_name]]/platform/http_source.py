@@ -21,6 +21,7 @@ from .errors import ConfigError, InputError, SourceUnavailable
 
 if TYPE_CHECKING:
     import httpx
+
     from .partitions import Partition
     from .pipelines import Pipeline
     from .warehouse import Connection
