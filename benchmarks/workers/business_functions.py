@@ -38,7 +38,8 @@ def main(package: str, warehouse: str) -> None:
     for name in ("transform", "contract"):  # else the first day would pay for them
         importlib.import_module(f"{package}.pipelines.flights_daily.{name}")
     connect = importlib.import_module(f"{package}.platform.warehouse").connect
-    importlib.import_module("ibis").duckdb.connect().disconnect()
+    importlib.import_module("ibis").to_sql(importlib.import_module("ibis").table({"a": "int64"}, name="a"), "duckdb")
+    importlib.import_module("duckdb").connect().close()
     assert pipeline.code
     print(json.dumps({"import_cpu": time.process_time() - start, "peak_memory": peak_memory()}), flush=True)
     for line in sys.stdin:
