@@ -100,9 +100,14 @@ def claim(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, s
     until = _now() + timedelta(seconds=seconds) + GRACE
     holder = [socket.gethostname(), _process(os.getpid())]
     prepare(con)
-    if not first and _update(con, pipeline, partition, run, until, holder):
-        return
     key = [pipeline.name, partition.key]
+    if not first:
+        kept = "pipeline = ? AND partition = ? AND engine = ? AND run = ? AND host = ? AND process = ? AND until >= ?"
+        lasting = [*key, *run.owner, *holder, until - GRACE]
+        if warehouse.rows(con, f"SELECT 1 FROM {CLAIMS} WHERE {kept}", lasting):
+            return
+        if _update(con, pipeline, partition, run, until, holder):
+            return
     with warehouse.transaction(con, lock=f"claim {' '.join(key)}"):
         selected = f"SELECT engine, run, host, process, until FROM {CLAIMS} WHERE pipeline = ? AND partition = ?"
         claims = warehouse.rows(con, selected, key)
@@ -148,9 +153,12 @@ def held(con: Connection, pipeline: Pipeline, partition: Partition, step: str, *
 
 
 def pause(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, seconds: float) -> None:
-    """Keep the claim between two steps for so many seconds and the grace, or until the run's one process is gone."""
-    holder = [] if run.one_process else [socket.gethostname(), ""]
-    _update(con, pipeline, partition, run, _now() + timedelta(seconds=seconds) + GRACE, holder)
+    """Keep the claim between two steps for so many seconds and the grace.
+
+    A run with one process keeps it as it is: that process holds it as long as it lives, and as the step might take.
+    """
+    if not run.one_process:
+        _update(con, pipeline, partition, run, _now() + timedelta(seconds=seconds) + GRACE, [socket.gethostname(), ""])
 
 
 def release(con: Connection, pipeline: Pipeline, partition: Partition, run: Run) -> None:
@@ -168,11 +176,10 @@ def forget_work(con: Connection, pipeline: Pipeline) -> None:
 def _update(
     con: Connection, pipeline: Pipeline, partition: Partition, run: Run, until: datetime, holder: Sequence[str]
 ) -> int:
-    """Change a claim of this run; 0 when it has none. holder: host and process, or nothing to leave them."""
-    changed = "until = ?, host = ?, process = ?" if holder else "until = ?"
+    """Change the claim of this run; 0 when it has none. holder: host and process."""
     chosen = "pipeline = ? AND partition = ? AND engine = ? AND run = ?"
     values = [until, *holder, pipeline.name, partition.key, *run.owner]
-    return warehouse.write(con, f"UPDATE {CLAIMS} SET {changed} WHERE {chosen}", values)
+    return warehouse.write(con, f"UPDATE {CLAIMS} SET until = ?, host = ?, process = ? WHERE {chosen}", values)
 
 
 def _is_active(host: str, process: str, until: datetime) -> bool:

@@ -25,7 +25,7 @@ DAY_AND_CARRIER = ["flight_date", "carrier"]
 
 def _clock_time(text: ir.StringColumn) -> ir.StringColumn:
     four_digits = ("000" + text).right(4)
-    return ibis.cases((text.re_search(CLOCK_TIME), four_digits.re_replace("(..)(..)", r"\1:\2")))
+    return ibis.cases((text.re_search(CLOCK_TIME), four_digits.left(2) + ":" + four_digits.right(2)))
 
 
 def _utc_instant(text: ir.StringColumn, local_date: ir.DateColumn) -> ir.TimestampColumn:
