@@ -8,8 +8,8 @@ import sys
 
 import pytest
 import releases as r
-from conftest import ROOT
 from projects import RUN_SECONDS, SET_UP_SECONDS, Project
+from repository import ROOT
 from test_projects import QUICK
 from test_rendering import ORCHESTRATORS
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 import yaml
-from conftest import ROOT
 from releases import matches, owner, owners
+from repository import ROOT
 from test_rendering import CI_PROVIDERS, FILE_COMBINATIONS, SETS, answers_for, files_in
 
 EVERY_PROJECT = pytest.mark.parametrize("names", SETS, ids="+".join)

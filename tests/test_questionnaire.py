@@ -8,8 +8,8 @@ import sys
 import pexpect
 import pytest
 import yaml
-from conftest import QUESTIONS, ROOT
 from decision_engine import CHOICES
+from repository import QUESTIONS, ROOT
 from test_rendering import files_in
 
 TOPICS = ("project", "decision", "orchestrator", "production", "pipeline")

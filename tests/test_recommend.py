@@ -10,8 +10,8 @@ import sys
 import pexpect
 import pytest
 import yaml
-from conftest import QUESTIONS, ROOT
 from decision_engine import CHOICES
+from repository import QUESTIONS, ROOT
 from test_questionnaire import DOWN, ENTER, ESCAPES
 
 TOOL = [sys.executable, str(ROOT / "tools" / "recommend.py")]

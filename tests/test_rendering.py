@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 from allpairspy import AllPairs
-from conftest import QUESTIONS, ROOT
+from repository import QUESTIONS, ROOT
 
 ORCHESTRATORS = ("airflow", "dagster", "prefect")
 SETS = [names for size in (1, 2, 3) for names in itertools.combinations(ORCHESTRATORS, size)]

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from conftest import ROOT
 from projects import SET_UP_SECONDS, Project
+from repository import ROOT
 from servers import free_port, postgresql_server
 from test_rendering import ORCHESTRATORS, answers_for
 
