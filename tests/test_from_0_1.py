@@ -8,10 +8,9 @@ import sys
 
 import pytest
 import releases as r
+from combinations import ORCHESTRATORS, QUICK
 from projects import RUN_SECONDS, SET_UP_SECONDS, Project
 from repository import ROOT
-from test_projects import QUICK
-from test_rendering import ORCHESTRATORS
 
 pytestmark = pytest.mark.project
 # What docs/updating.md copies for each orchestrator, from a fresh render.

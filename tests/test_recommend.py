@@ -11,8 +11,8 @@ import pexpect
 import pytest
 import yaml
 from decision_engine import CHOICES
+from keyboard import DOWN, ENTER, ESCAPES
 from repository import QUESTIONS, ROOT
-from test_questionnaire import DOWN, ENTER, ESCAPES
 
 TOOL = [sys.executable, str(ROOT / "tools" / "recommend.py")]
 
