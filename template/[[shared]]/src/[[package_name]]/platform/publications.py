@@ -141,7 +141,8 @@ def held(con: Connection, pipeline: Pipeline, partition: Partition, step: str, *
     try:
         with warehouse.transaction(con):
             yield
-            pause(con, pipeline, partition, run, 0)
+            if not run.one_process:  # its process holds the claim, as long as the step might have taken
+                pause(con, pipeline, partition, run, 0)
     except BaseException as error:
         last = run.attempt > settings.retries.attempts or not is_transient(error)
         with suppress(Exception):  # a warehouse that is gone; the claim then ends by its time
@@ -153,12 +154,9 @@ def held(con: Connection, pipeline: Pipeline, partition: Partition, step: str, *
 
 
 def pause(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, seconds: float) -> None:
-    """Keep the claim between two steps for so many seconds and the grace.
-
-    A run with one process keeps it as it is: that process holds it as long as it lives, and as the step might take.
-    """
-    if not run.one_process:
-        _update(con, pipeline, partition, run, _now() + timedelta(seconds=seconds) + GRACE, [socket.gethostname(), ""])
+    """Keep the claim between two steps for so many seconds and the grace, or until the run's one process is gone."""
+    holder = [socket.gethostname(), _process(os.getpid()) if run.one_process else ""]
+    _update(con, pipeline, partition, run, _now() + timedelta(seconds=seconds) + GRACE, holder)
 
 
 def release(con: Connection, pipeline: Pipeline, partition: Partition, run: Run) -> None:
