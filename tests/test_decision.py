@@ -387,6 +387,14 @@ def test_a_question_counts_as_unasked_where_it_is_not_asked():
                     assert complete({other: value})[name] == question["otherwise"]
 
 
+def test_what_is_asked_only_with_some_answers_follows_the_question_that_they_belong_to():
+    order = list(CHOICES)
+    for name, question in WORDS.items():
+        for other, wanted in question.get("asked", {}).items():
+            assert order.index(other) < order.index(name)
+            assert (other in LISTS) if isinstance(wanted, int) else {*wanted} <= {*CHOICES[other]}
+
+
 def test_engine_and_orchestrator_question_name_no_system_and_no_answer():
     code = {
         path.name: re.sub(r"\[#-.*?-#\]", "", path.read_text(), flags=re.DOTALL)

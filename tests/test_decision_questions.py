@@ -220,6 +220,8 @@ def test_the_short_way_heeds_what_is_given(copy):
         ({}, "mental_model", "jobs"),
         ({"current_orchestrator": "prefect"}, "experience", ["prefect"]),
         ({"current_orchestrator": "cron"}, "experience", []),
+        ({"connects_to": ["bigquery", "postgresql"]}, "cloud", "gcp"),
+        ({"connects_to": ["bigquery", "s3"]}, "cloud", "aws"),
     ],
 )
 def test_defaults_follow_from_earlier_answers(copy, answers, name, default):
