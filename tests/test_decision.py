@@ -95,7 +95,7 @@ def test_a_requirement_names_what_cannot_be_met_and_by_whom():
         "many systems must be connected and waited for, and its library"
     )
     reasons = decide(current_orchestrator="airflow", **CAUTIONARY_TALE)["reasons"]
-    assert reasons[0].startswith("Prefect would come to 6.36 but cannot be chosen: many systems must be connected")
+    assert reasons[0].startswith("Prefect would score 6.36 but cannot be chosen: many systems must be connected")
 
 
 CAUTIONARY_TALE = {
@@ -488,7 +488,7 @@ def test_an_excluded_variant_says_why_and_stands_last():
     variants = entry(decide(cloud="gcp"), "airflow")["variants"]
     assert variants[0]["id"] == "composer"
     assert variants[-1]["id"] == "mwaa"
-    assert variants[-1]["problem"].endswith("and that is not your one cloud (rule aws-variants-on-aws-only)")
+    assert variants[-1]["problem"].endswith("and you are not on AWS alone (rule aws-variants-on-aws-only)")
 
 
 # --- money and time, section 5
@@ -628,7 +628,9 @@ def every_change(given):
         "mental_model": given["pipeline_shape"] in ("approval", "service_glue"),
     }
     for name, values in CHOICES.items():
-        for value in values if not WORDS[name].get("fixed") else []:
+        for value in values:
+            if name in LISTS and value not in given[name] and len(given[name]) == WORDS[name].get("at_most"):
+                continue  # it would be refused
             if name in LISTS:
                 kept = [item for item in given[name] if item != value]
                 without = "without " if value in given[name] else ""

@@ -40,7 +40,7 @@ def test_the_table_shows_ranking_reasons_costs_and_what_would_change_it(recommen
         "Decided by: preferences",
         "- Work known only at run time is plain Python in a flow.",
         "Ranking system score hosting variant template Prefect 7.46",
-        "Out: Temporal, because it asks for engineers used to distributed systems",
+        "Out: Temporal, because it needs engineers who are used to distributed systems",
         "(rule temporal-without-skills)",
         "By hand: Apache Kafka, about 1.5 weeks of one engineer.",
         "5,769 5,769 12,000 to",

@@ -49,7 +49,7 @@ def page() -> str:
         _variants(files),
         _facts(files),
         _costs(files["costs"], files["systems"]),
-        _rules(files["rules"]),
+        _rules(files["rules"], files["integrations"]["systems"]),
         _scenarios(files["systems"]),
         _irrelevant(),
         _stability(),
@@ -192,7 +192,7 @@ included; two engineers, or three above 100 pipelines. Leaving {" or ".join(oper
     return ["## Money and time", "", formula, *_table(head, rows), *asked, moving]
 
 
-def _rules(rules: list[dict]) -> list[str]:
+def _rules(rules: list[dict], connected: dict) -> list[str]:
     lines = ["## Rules", ""]
     for effect in EFFECTS:
         rows = [
@@ -209,7 +209,19 @@ def _rules(rules: list[dict]) -> list[str]:
         if rows:
             head = ["rule", "when", "what", "because", "guide"]
             lines += [f"### {effect.replace('_', ' ')}", "", *_table(head, rows)]
+        if effect == "cover":
+            lines += [_cover(rule, connected) for rule in rules if effect in rule]
     return lines
+
+
+def _cover(rule: dict, connected: dict) -> str:
+    weeks = [touched["by_hand_weeks"] for touched in connected.values()]
+    return f"""\
+`{rule["id"]}` holds only where the team names {rule["cover"]["of_at_least"]} systems or more. With one or two, a single
+missing package would outvote everything else that was answered. Writing it by hand takes {min(weeks):g} to {max(weeks):g}
+weeks of one engineer, which is less than living with the wrong orchestrator costs. Below that number, coverage still
+counts in the ecosystem score, and the record lists what must be written by hand.
+"""
 
 
 def _source(source: str) -> str:
