@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import sys
 
 import pexpect
 import pytest
 import yaml
-from conftest import QUESTIONS, ROOT
-from decision_engine import CHOICES, data
-from test_rendering import files_in
+from combinations import files_in
+from decision_engine import CHOICES
+from keyboard import DOWN, ENTER, ESCAPES, asked
+from repository import QUESTIONS
 
-TOPICS = ("project", "decision", "orchestrator", "production", "pipeline")
-WORDS = data("answers")
 # What the first release asked about the decision, whatever the answers; see its questions/decision.yml.
 ASKED_AT_FIRST = 10
-ENTER, DOWN = "\r", "\x1b[B"
-ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]")
 
 
 @pytest.fixture
@@ -49,16 +45,6 @@ def at_terminal(template, tmp_path):
 
 def first_line_of_help(name: str) -> str:
     return "Which orchestrator?" if name == "orchestrator" else QUESTIONS[name]["help"].splitlines()[0]
-
-
-def asked(skipped: str = "", more: str = "", quick: bool = False) -> list[str]:
-    """The questions in the order asked; those without a `help` of their own never are."""
-    topics = [yaml.safe_load((ROOT / "questions" / f"{topic}.yml").read_text()) for topic in TOPICS]
-    named = {name: question for topic in topics for name, question in topic.items() if "help" in question}
-    assert {*skipped.split(), *more.split()} <= named.keys()
-    left_out = {*skipped.split(), *(name for name in CHOICES if "asked" in WORDS[name] and name not in more.split())}
-    left_out |= {name for name in CHOICES if quick and "short" not in WORDS[name]}
-    return [name for name in named if name not in left_out]
 
 
 def test_enter_at_every_question_gives_the_project_of_the_defaults(at_terminal, render, tmp_path):

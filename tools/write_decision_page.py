@@ -216,9 +216,10 @@ def _rules(rules: list[dict], connected: dict) -> list[str]:
 
 def _cover(rule: dict, connected: dict) -> str:
     weeks = [touched["by_hand_weeks"] for touched in connected.values()]
+    low, high = min(weeks), max(weeks)
     return f"""\
 `{rule["id"]}` holds only where the team names {rule["cover"]["of_at_least"]} systems or more. With one or two, a single
-missing package would outvote everything else that was answered. Writing it by hand takes {min(weeks):g} to {max(weeks):g}
+missing package would outvote everything else that was answered. Writing it by hand takes {low:g} to {high:g}
 weeks of one engineer, which is less than living with the wrong orchestrator costs. Below that number, coverage still
 counts in the ecosystem score, and the record lists what must be written by hand.
 """
