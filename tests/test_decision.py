@@ -129,7 +129,7 @@ def test_within_the_margin_the_one_with_less_effort_wins():
     scores = {each["id"]: each["score"] for each in decision["ranking"]}
     assert decision["step"] == "least effort"
     assert 0 < scores["temporal"] - scores["airflow"] <= DIMENSIONS["margin"]
-    assert "of the two, Apache Airflow is less to operate and to learn" in decision["reasons"][0]
+    assert "of the two, Apache Airflow has less to operate and to learn" in decision["reasons"][0]
     none = DIMENSIONS | {"margin": 0}
     assert (
         macros("engine", dimensions=none)("explain", complete({"needs": ["human_approval"]}))["recommended"]

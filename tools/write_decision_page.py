@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from compile_decision import EFFECTS
-from decision_engine import ROOT, complete, contents, data, macros, manifests, written
+from decision_engine import CHOICES, ROOT, complete, contents, data, macros, manifests, written
 from measure_stability import AT_MOST, FEW, RESULT, STRONGEST
 
 PAGE = ROOT / "docs" / "decision.md"
@@ -43,6 +43,7 @@ def page() -> str:
     files = contents()
     sections = (
         [INTRODUCTION.format(margin=files["dimensions"]["margin"])],
+        _questions(files["answers"]),
         _scores(files),
         _needs(files),
         _weights(files),
@@ -55,6 +56,25 @@ def page() -> str:
         _stability(),
     )
     return "\n".join(line for section in sections for line in section)
+
+
+def _questions(answers: dict) -> list[str]:
+    rows = []
+    for name in CHOICES:
+        question = answers[name]
+        when = [f"{other} {_wanted(values)}" for other, values in question.get("unasked", {}).items()]
+        only = [
+            f"{other} has {wanted} items or more" if isinstance(wanted, int) else f"{other} {_wanted(wanted)}"
+            for other, wanted in question.get("asked", {}).items()
+        ]
+        asked = f"where {', or '.join(only)}" if only else f"unless {', or '.join(when)}" if when else "always"
+        rows.append([f"`{name}`", "yes" if "short" in question else "", asked])
+    text = [
+        "They are asked in this order. A question that is not asked takes its default, and the record marks it. Every",
+        "answer can be given with `--data`. The short way is `--data depth=quick`.",
+        "",
+    ]
+    return ["## Questions", "", *text, *_table(["question", "in the short way", "asked"], rows)]
 
 
 def _table(head: list[str], rows: list[list[str]]) -> list[str]:

@@ -136,9 +136,7 @@ class Dagster(Engine):
 
     def look_for_old_history(self) -> None:
         """As if the sensor's last look were long ago."""
-        never = (
-            r"""regexp_replace(instigator_body, '("last_(?:tick|sensor_start)_timestamp": )[0-9.]+', '\10.0', 'g')"""
-        )
+        never = r"""regexp_replace(instigator_body, '("last_tick_(?:start_)?timestamp": )[0-9.]+', '\10.0', 'g')"""
         sensor = "%remove_old_history%"
         self.in_records(f"UPDATE instigators SET instigator_body = {never} WHERE instigator_body LIKE %s", sensor)
 
