@@ -69,6 +69,7 @@ def test_a_system_without_template_is_shown_but_cannot_be_chosen(at_terminal):
     assert "it has no template here yet" in " ".join(screen.split())
 
 
+@pytest.mark.deep
 def test_an_isolated_network_is_not_asked_for_hosting(at_terminal):
     answers, screen = at_terminal(skipped="hosting", more="platform_engineers experience", vpc=DOWN * 2 + ENTER)
     assert answers["vpc"] == "isolated"
@@ -99,6 +100,7 @@ def test_no_more_is_asked_than_at_first_unless_the_answers_need_it(at_terminal):
     assert answers["matters_most"] == ["cost"]
 
 
+@pytest.mark.deep
 def test_a_hybrid_is_not_asked_for_orchestrators_that_it_has(at_terminal):
     answers, screen = at_terminal(skipped="also_orchestrators hosting_variant", pipeline_shape=DOWN * 5 + ENTER)
     assert answers["member_orchestrators"] == ["airflow", "dagster", "prefect"]

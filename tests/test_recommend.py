@@ -102,11 +102,12 @@ SAME = [
         "",
         "",
     ),
-    (
+    pytest.param(
         {"vpc": "isolated", "team_size": "more_than_15"},
         {"vpc": DOWN * 2 + ENTER, "team_size": DOWN + ENTER},
         "hosting",
         "platform_engineers experience",
+        marks=pytest.mark.deep,
     ),
 ]
 

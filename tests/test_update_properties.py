@@ -98,6 +98,7 @@ def as_options(answers: dict) -> list[str]:
     return ["--answers", " ".join(words)]
 
 
+@pytest.mark.deep
 @example(edits=[], added=[], now={})
 @example(edits=[], added=[], now={"orchestrator": "dagster", "also_orchestrators": []})
 @given(edits=EDITS, added=ADDED, now=st.sampled_from(ANSWERED_NOW))
