@@ -90,8 +90,12 @@ def test_the_short_way_asks_five_questions_of_the_decision(at_terminal):
     assert QUESTIONS["needs"]["help"].splitlines()[0] not in screen
 
 
-def test_no_more_is_asked_than_at_first_unless_the_answers_need_it(at_terminal):
+def test_no_more_is_asked_than_at_first_unless_the_answers_need_it():
     assert len([name for name in asked() if name in CHOICES]) <= ASKED_AT_FIRST
+
+
+@pytest.mark.deep
+def test_what_the_answers_need_is_asked(at_terminal):
     several_needs = f" {DOWN} {ENTER}"
     needed = {"hosting": DOWN * 2 + ENTER, "needs": several_needs, "matters_most": DOWN * 6 + " " + ENTER}
     answers, _ = at_terminal(more="platform_engineers experience matters_most", platform_engineers="y", **needed)
