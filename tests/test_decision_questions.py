@@ -41,7 +41,7 @@ RESULT = """\
     'hosting_help': hosting_help(orchestrator),
     'hosting_choices': hosting_variants(orchestrator) | from_yaml} | to_json ]]
 """
-DISABLED = "it runs on Google Cloud alone, and that is not your one cloud (rule gcp-workflows-on-gcp-only)"
+DISABLED = "it runs only on Google Cloud, and you are not on Google Cloud alone (rule gcp-workflows-on-gcp-only)"
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ REFUSED = [
     ),
     (
         {"orchestrator": "airflow", "cloud": "gcp", "hosting_variant": "mwaa"},
-        ["hosting_variant", "it is to be had on AWS alone"],
+        ["hosting_variant", "it exists only on AWS"],
     ),
     ({"orchestrator": "dagster", "hosting_variant": "mwaa"}, ["hosting_variant", "mwaa"]),
     (
@@ -220,6 +220,8 @@ def test_the_short_way_heeds_what_is_given(copy):
         ({}, "mental_model", "jobs"),
         ({"current_orchestrator": "prefect"}, "experience", ["prefect"]),
         ({"current_orchestrator": "cron"}, "experience", []),
+        ({"connects_to": ["bigquery", "postgresql"]}, "cloud", "gcp"),
+        ({"connects_to": ["bigquery", "s3"]}, "cloud", "aws"),
     ],
 )
 def test_defaults_follow_from_earlier_answers(copy, answers, name, default):
@@ -244,7 +246,7 @@ def test_a_name_that_no_question_has_is_named(template, tmp_path, capsys):
             {},
             [
                 "Orchestrator: Apache Airflow (Amazon MWAA)",
-                "Why: Scheduled jobs",
+                "Why: It is the simplest choice",
                 "Decided in step 3 of 4, preferences.",
             ],
         ),
