@@ -6,25 +6,16 @@ import contextlib
 import io
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import copier
 import pytest
-import yaml
+from repository import QUESTIONS, ROOT, git
 from servers import postgresql_server
 
-ROOT = Path(__file__).parents[1]
 collect_ignore_glob = ["hooks/corpus/*"]  # what the standards are tried on, some of it tests
 RELEASE = "v0.1.0"
-
-
-def git(*arguments: str, cwd: Path) -> str:
-    identity = ["-c", "user.name=tests", "-c", "user.email=tests@example.com", "-c", "commit.gpgsign=false"]
-    return subprocess.run(
-        ["git", *identity, *arguments], cwd=cwd, check=True, capture_output=True, text=True
-    ).stdout.strip()
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
@@ -51,18 +42,6 @@ def template(tmp_path_factory) -> Path:
     git("commit", "--quiet", "--message", "release", cwd=clone)
     git("tag", RELEASE, cwd=clone)
     return clone
-
-
-def questions() -> dict[str, dict]:
-    """All questions by name, hidden ones too."""
-    found: dict[str, dict] = {}
-    own = sorted((ROOT / "template").glob("**/questions.yml"))  # of an orchestrator, of a shape
-    for path in [*sorted((ROOT / "questions").glob("*.yml")), *own]:
-        found |= yaml.safe_load(path.read_text())
-    return found
-
-
-QUESTIONS = questions()
 
 
 @pytest.fixture(scope="session")

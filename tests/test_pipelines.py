@@ -9,13 +9,12 @@ from pathlib import Path
 import boto3
 import duckdb
 import pytest
+from combinations import ORCHESTRATORS, QUICK, answers_for
 from conformance import flights
-from conftest import git
 from moto.server import ThreadedMotoServer
 from projects import RUN_SECONDS, SET_UP_SECONDS, STOP_SECONDS, TEST_SECONDS, Project
+from repository import git
 from servers import free_port
-from test_projects import QUICK
-from test_rendering import ORCHESTRATORS, answers_for
 
 pytestmark = pytest.mark.project
 HOUR = "2013-01-01T08Z"

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import git
+from combinations import ORCHESTRATORS, QUICK, answers_for
 from projects import RUN_SECONDS, SET_UP_SECONDS, STOP_SECONDS, TEST_SECONDS, UV, Project, processes_of
+from repository import git
 from servers import free_port
-from test_rendering import ORCHESTRATORS, answers_for
 
 pytestmark = pytest.mark.project
 ALL = "+".join(ORCHESTRATORS)
-QUICK = "dagster"  # the one that the short run of the tests sets up; the others are for the deep one
 DAY = "2013-01-02"
 STEPS = ["wait for input", "extract", "transform", "check", "publish"]
 

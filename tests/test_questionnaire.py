@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import sys
 
 import pexpect
 import pytest
 import yaml
-from conftest import QUESTIONS, ROOT
+from combinations import files_in
 from decision_engine import CHOICES
-from test_rendering import files_in
+from keyboard import DOWN, ENTER, ESCAPES
+from repository import QUESTIONS, ROOT
 
 TOPICS = ("project", "decision", "orchestrator", "production", "pipeline")
-ENTER, DOWN = "\r", "\x1b[B"
-ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]")
 
 
 @pytest.fixture

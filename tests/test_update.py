@@ -14,9 +14,9 @@ from pathlib import Path
 import pexpect
 import pytest
 import releases as r
-from conftest import QUESTIONS, ROOT, git
+from combinations import ORCHESTRATORS, answers_for
 from releases import CURRENT, NEW_LINE, NEXT, RELEASED, Releases, commit, copier_update, files_of, owner, owners, update
-from test_rendering import ORCHESTRATORS, answers_for
+from repository import QUESTIONS, ROOT, git
 
 sys.path.append(str(ROOT / "tools"))
 from write_seeds import seeds

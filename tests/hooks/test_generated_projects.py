@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from combinations import ORCHESTRATORS, answers_for
 from orch_standards import check
-from test_rendering import ORCHESTRATORS, answers_for
 
 
 @pytest.mark.parametrize("names", [*((name,) for name in ORCHESTRATORS), ORCHESTRATORS], ids="+".join)
