@@ -5,9 +5,9 @@
 """Add a pipeline to the project, made from a sample file: `make pipeline NAME=weather SAMPLE=observations.csv
 GRAIN=hour`.
 
-SHAPE=approval makes one that waits for a person's decision, from the template's own sample: a model of late departures.
-Otherwise DuckDB reads the sample; Copier writes the files from the project's template, at the version the project has; up to
-three partitions of the sample become landing data, so that the pipeline runs at once.
+DuckDB reads the sample; Copier writes the files from the project's template, at the version the project has; up to
+three partitions of the sample become landing data, so that the pipeline runs at once. SHAPE=approval, a pipeline that
+waits for a person's decision, comes with the template's own sample.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def parse() -> argparse.Namespace:
         if not options.name:
             sys.exit("error: give a name: make pipeline NAME=model SHAPE=approval")
         if options.sample or options.grain or options.partition_column:
-            sys.exit("error: SHAPE=approval takes the template's own sample: leave out SAMPLE, GRAIN and PARTITION_COLUMN")
+            sys.exit("error: SHAPE=approval takes the template's own sample: give no SAMPLE, GRAIN or PARTITION_COLUMN")
     elif not options.name or not options.sample:
         sys.exit("error: give a name and a sample: make pipeline NAME=weather SAMPLE=observations.csv GRAIN=hour")
     options.grain = options.grain or "day"
@@ -483,7 +483,9 @@ def report(name: str, facts: dict, landed: list[str]) -> None:
 def report_sample(name: str, answers: dict) -> None:
     package = answers["package_name"]
     print(f"{name}: a model of late departures, with {SAMPLE_PARTITION} landed in data/landing/{name}")
-    print(f"say in config/pipelines/{name}.toml who may decide, and replace src/{package}/pipelines/{name}/model.py by your own")
+    print(
+        f"say in config/pipelines/{name}.toml who may decide; your own model goes into src/{package}/pipelines/{name}/"
+    )
     print(f"run it: make run PIPELINE={name}, then decide: make approvals")
 
 

@@ -26,7 +26,7 @@ app = typer.Typer(
     "65 bad rows, 66 no input yet, 75 an error that may pass, 78 wrong configuration.",
 )
 
-approvals = typer.Typer(invoke_without_command=True, help="What waits for a person's decision: list it, approve, reject.")
+approvals = typer.Typer(invoke_without_command=True)
 app.add_typer(approvals, name="approvals")
 
 PipelineName = Annotated[str, typer.Option("--pipeline", "-p", help="The pipeline; not needed if there is only one.")]
@@ -196,9 +196,7 @@ def list_approvals(
 
 
 @approvals.command()
-def approve(
-    request: RequestId, reason: Annotated[str, typer.Option(help="Why.")] = "", by: Decider = ""
-) -> None:
+def approve(request: RequestId, reason: Annotated[str, typer.Option(help="Why.")] = "", by: Decider = "") -> None:
     """Approve a request. Only the pipeline's deciders may."""
     from .orchestration import approvals as commands
     from .platform import decisions

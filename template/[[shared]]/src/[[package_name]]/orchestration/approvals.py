@@ -52,14 +52,16 @@ def tell(request: Request) -> None:
         try:
             orchestration.get(request.engine).decided(request)
         except ConfigError as error:
-            print(f"the decision is kept, and the run is told by the next make up or make approvals: {error}", file=sys.stderr)
+            later = "the decision is kept, and the next make up or make approvals tells the run"
+            print(f"{later}: {error}", file=sys.stderr)
             return
     decisions.told(request)
 
 
 def _promote(request: Request) -> None:
-    """Do what is left of a run that did not wait: `make run`, and steps that something else starts, end at the request."""
+    """Do what is left of a run that did not wait: `make run`, and steps in containers, end at the request."""
     pipeline = pipelines.get(request.pipeline)
     with run_context(Run(request.run, url=request.url, engine=request.engine, one_process=True)):
         rows = pipeline.step(pipeline.held_step)(pipeline.partition(request.partition))
-    print(f"{pipeline.name} {request.partition} is promoted: " + ", ".join(f"{name} {count:,}" for name, count in rows.items()))
+    tables = ", ".join(f"{name} {count:,}" for name, count in rows.items())
+    print(f"{pipeline.name} {request.partition} is promoted: {tables}")

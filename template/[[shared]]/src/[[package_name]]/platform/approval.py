@@ -1,11 +1,11 @@
 """Approval: what all pipelines of this shape do alike, from a file that lands to a model that a person has approved.
 
-wait for input → train (a candidate) → evaluate (the evidence) → request (a decision) → promote (what was approved). Between
-request and promote nothing runs; `decisions` has the requests. A step hands over nothing but its staging table, so steps
-may run in different processes, and days apart.
+wait for input → train (a candidate) → evaluate (the evidence) → request (a decision) → promote (what was approved).
+Between request and promote nothing runs; `decisions` has the requests. A step hands over nothing but its staging table,
+so steps may run in different processes, and days apart.
 
 A pipeline's own code is in its ``model.py``: ``train(rows)`` gives the candidate's weights by feature, and
-``evaluate(candidate, current, rows)`` the evidence by name, where current is the model in use, None before the first one.
+``evaluate(candidate, current, rows)`` the evidence by name; current is the model in use, None before the first one.
 """
 
 from __future__ import annotations

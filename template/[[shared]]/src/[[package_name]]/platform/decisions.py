@@ -73,6 +73,11 @@ class Request:
     def is_pending(self) -> bool:
         return self.state == PENDING
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still be decided."""
+        return self.is_pending and self.expires_at > _now()
+
     def __str__(self) -> str:
         """What has become of it, in words."""
         if self.is_pending:
@@ -106,7 +111,7 @@ def ask(pipeline: Pipeline, partition: Partition, evidence: Mapping[str, Any], *
         prepare(con)
         with warehouse.transaction(con, lock=LOCK):
             before = _of(con, pipeline, partition)
-            pending = [each for each in before if each.is_pending and each.expires_at > now]
+            pending = [each for each in before if each.is_open]
             _refuse_other(pending, run)
             if not pending:
                 request = Request(
@@ -136,8 +141,7 @@ def ask(pipeline: Pipeline, partition: Partition, evidence: Mapping[str, Any], *
 def refuse_while_pending(con: SQLBackend, pipeline: Pipeline, partition: Partition) -> None:
     """Raise DecisionPending while people are asked about what another run of this partition has prepared."""
     prepare(con)
-    now = _now()
-    _refuse_other([each for each in _of(con, pipeline, partition) if each.is_pending and each.expires_at > now], current_run())
+    _refuse_other([each for each in _of(con, pipeline, partition) if each.is_open], current_run())
 
 
 def decide(request_id: str, decision: str, by: str, reason: str, via: str) -> Request:
@@ -146,24 +150,23 @@ def decide(request_id: str, decision: str, by: str, reason: str, via: str) -> Re
     Raises Refused, and notes and logs the attempt, when the person is not one of the pipeline's deciders, gives no
     reason for a rejection, or comes too late: the request is decided or has expired.
     """
-    now = _now()
     with warehouse.connect() as con:
         prepare(con)
         with warehouse.transaction(con, lock=LOCK):
             request = _get(con, request_id)
-            if request.is_pending and request.expires_at <= now:
+            if request.is_pending and not request.is_open:
                 request = _close(con, request, EXPIRED)
             problem = _problem(request, decision, by, reason)
             if problem:
-                values = [request_id, by, via, decision, reason, problem, now]
-                warehouse.run(con, f"INSERT INTO {REFUSED} VALUES (?, ?, ?, ?, ?, ?, ?)", [_stored(each) for each in values])
+                values = [request_id, by, via, decision, reason, problem, _stored(_now())]
+                warehouse.run(con, f"INSERT INTO {REFUSED} VALUES (?, ?, ?, ?, ?, ?, ?)", values)
             else:
                 request = _close(con, request, decision, by, reason, via)
-    log = logging.get_logger().bind(pipeline=request.pipeline, partition=request.partition, request=request.id, by=by, via=via)
+    log = logging.get_logger().bind(pipeline=request.pipeline, partition=request.partition, request=request.id)
     if problem:
-        log.warning("decision refused", decision=decision, reason=problem)
+        log.warning("decision refused", decision=decision, by=by, via=via, reason=problem)
         raise Refused(problem)
-    log.info("decided", decision=decision, reason=reason)
+    log.info("decided", decision=decision, by=by, via=via, reason=reason)
     return request
 
 
@@ -171,7 +174,7 @@ def expire(request_id: str) -> Request:
     """Close a request whose time is over, and report it; one that is decided stays as it is."""
     with warehouse.connect() as con, warehouse.transaction(con, lock=LOCK):
         request = _get(con, request_id)
-        if request.is_pending and request.expires_at <= _now():
+        if request.is_pending and not request.is_open:
             request = _close(con, request, EXPIRED)
     if request.state == EXPIRED:
         _send("expired", request)
@@ -180,7 +183,7 @@ def expire(request_id: str) -> Request:
 
 def remind(request: Request) -> None:
     """Send the reminder of a request that is still pending, once."""
-    if not request.is_pending or request.reminded_at or request.expires_at <= _now():
+    if not request.is_open or request.reminded_at:
         return
     _send("reminder", request)
     with warehouse.connect() as con:
@@ -189,12 +192,11 @@ def remind(request: Request) -> None:
 
 def look_after(pipeline: Pipeline) -> None:
     """Remind of the pipeline's requests that are due for it, and close those whose time is over."""
-    now = _now()
     for request in of_pipeline(pipeline):
-        if request.is_pending and request.expires_at <= now:
-            expire(request.id)
-        elif request.is_pending and request.remind_at <= now:
+        if request.is_open and request.remind_at <= _now():
             remind(request)
+        elif request.is_pending and not request.is_open:
+            expire(request.id)
 
 
 def told(request: Request) -> None:
@@ -208,7 +210,7 @@ def approved(con: SQLBackend, pipeline: Pipeline, partition: Partition) -> Reque
     prepare(con)
     requests = _of(con, pipeline, partition)
     if not requests:
-        raise NotApproved(f"nobody was asked about {pipeline.name} {partition}, so it is not promoted: run it from its first step")
+        raise NotApproved(f"nobody was asked about {pipeline.name} {partition}: run it from its first step")
     if requests[-1].state != APPROVED:
         raise NotApproved(f"{requests[-1].id} {requests[-1]}, so it is not promoted")
     return requests[-1]

@@ -91,7 +91,8 @@ class Api:
                 _content(answer)
                 return
             time.sleep(1)
-        raise PermanentError(f"Airflow's run {request.run} does not ask for the decision; see {self.url_of(request.pipeline, request.run)}")
+        where = self.url_of(request.pipeline, request.run)
+        raise PermanentError(f"Airflow's run {request.run} does not ask for the decision; see {where}")
 
     def dag_runs(self, pipeline: Pipeline, **chosen: Any) -> Iterator[Answer]:
         """Runs of a pipeline as the server describes them, the newest first."""

@@ -46,7 +46,8 @@ def since_last_look(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> 
             wanted.append(dg.RunRequest(run_key=each.id, partition_key=key, tags={"approved_by": each.decided_by}))
     cursor = newest.isoformat()
     if not wanted:
-        return dg.SensorResult(skip_reason=f"nothing new is approved; {pending} requests wait for a decision", cursor=cursor)
+        reason = f"nothing new is approved; {pending} requests wait for a decision"
+        return dg.SensorResult(skip_reason=reason, cursor=cursor)
     return dg.SensorResult(run_requests=wanted, cursor=cursor)
 
 
