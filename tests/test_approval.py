@@ -138,12 +138,20 @@ class Services:
         return {key: state for key, state, *_ in reversed(fields)}
 
     def answer(self, method: str, path: str, body: dict | None = None, **headers: str) -> dict:
-        """What the orchestrator's own API answers."""
+        """What the orchestrator's own API answers; asked again while its database, SQLite, is locked."""
         data = None if body is None else json.dumps(body).encode()
         url = f"http://127.0.0.1:{self.port}{path}"
         request = urllib.request.Request(url, data, {"Content-Type": "application/json", **headers}, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310  a loopback address
-            return json.loads(answer.read() or b"null")
+        for _ in range(30):
+            try:
+                with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310  a loopback address
+                    return json.loads(answer.read() or b"null")
+            except urllib.error.HTTPError as error:
+                problem = f"{method} {path}: {error.code} {error.read().decode()}"
+                if error.code < 500:
+                    break
+            time.sleep(2)
+        raise AssertionError(problem)
 
 
 def on_airflow(services: Services, key: str, by: str) -> None:

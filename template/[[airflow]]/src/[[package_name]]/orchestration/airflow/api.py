@@ -87,7 +87,7 @@ class Api:
                 known = self.http.get(run)
                 if known.status_code == httpx.codes.NOT_FOUND or _content(known)["state"] not in UNENDED:
                     return
-            elif answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            elif not answer.is_server_error:  # SQLite, which has one writer, may be locked
                 _content(answer)
                 return
             time.sleep(1)
