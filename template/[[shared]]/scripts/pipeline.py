@@ -92,7 +92,7 @@ def main() -> int:
         orchestrators = chosen_orchestrators(options.orchestrator, answers)
         refuse_name(options.name, answers["package_name"])
         facts = {"shape": options.shape, "orchestrators": orchestrators}
-        if options.shape != "batch_etl":
+        if options.shape == "approval":
             render(options.name, {**facts, "landed": [SAMPLE_PARTITION]}, answers)
             report_sample(options.name, answers)
             return 0
