@@ -17,8 +17,8 @@ import yaml
 from allpairspy import AllPairs
 from conftest import QUESTIONS, ROOT
 
-ORCHESTRATORS = ("airflow", "dagster", "prefect")
-SETS = [names for size in (1, 2, 3) for names in itertools.combinations(ORCHESTRATORS, size)]
+ORCHESTRATORS = ("airflow", "dagster", "prefect", "temporal")
+SETS = [*((name,) for name in ORCHESTRATORS), *itertools.pairwise(ORCHESTRATORS), ORCHESTRATORS]
 ENVIRONMENTS = [list(names) for size in (0, 1, 2) for names in itertools.combinations(("staging", "prod"), size)]
 CI_PROVIDERS = list(QUESTIONS["ci_provider"]["choices"].values())
 # What decides which files there are, besides the name of the package: every pair of values.
@@ -27,7 +27,9 @@ SUFFIX = ".jinja"
 
 
 def answers_for(names: tuple[str, ...]) -> dict:
-    return {"orchestrator": names[0], "also_orchestrators": list(names[1:])}
+    answers = {"orchestrator": names[0], "also_orchestrators": list(names[1:])}
+    # The rules exclude Temporal for the default answers, which describe plain scheduled ETL.
+    return answers | ({"accept_exclusion": "yes"} if names[0] == "temporal" else {})
 
 
 def files_in(folder: Path) -> set[str]:
@@ -70,7 +72,9 @@ def test_no_two_folders_write_the_same_path():
 
 
 def test_hybrid_renders_its_members(render):
-    assert files_in(render(pipeline_shape="mixed")) == files_in(render(**answers_for(ORCHESTRATORS)))
+    assert files_in(render(pipeline_shape="mixed")) == files_in(
+        render(**answers_for(("airflow", "dagster", "prefect")))
+    )
 
 
 CONTENT = {

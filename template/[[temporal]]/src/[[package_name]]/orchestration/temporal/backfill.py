@@ -40,7 +40,9 @@ UNENDED = (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_AS
 def run(pipeline: Pipeline, partitions: Sequence[Partition]) -> Iterator[RunState]:
     """Request the runs and yield each as it ends. Raises ConfigError when Temporal does not run the pipeline."""
     if not workflows.has_workflow(pipeline):
-        raise ConfigError(f"{pipeline.name} has no workflow, so Temporal cannot run it: write workflows/{pipeline.name}.py")
+        raise ConfigError(
+            f"{pipeline.name} has no workflow, so Temporal cannot run it: write workflows/{pipeline.name}.py"
+        )
     with asyncio.Runner() as loop:
         client = loop.run(connection.connect())
         pending = loop.run(_request(client, pipeline, partitions))
@@ -131,9 +133,7 @@ async def _ticks(client: Client, pipeline: Pipeline, partitions: Sequence[Partit
     return {key: tick for key, tick in ticks.items() if key in wanted}
 
 
-async def _ended(
-    client: Client, pipeline: Pipeline, pending: dict[str, tuple[str, str]]
-) -> dict[str, RunState]:
+async def _ended(client: Client, pipeline: Pipeline, pending: dict[str, tuple[str, str]]) -> dict[str, RunState]:
     """The runs that have ended, by partition."""
     ended = {}
     for key, (workflow_id, earlier) in pending.items():

@@ -1,6 +1,6 @@
 """Encryption of payloads with AES-GCM: the server stores what runs hand on, and cannot read it.
 
-Ids of runs and search attributes stay readable, since the server looks runs up by them: pipeline, partition, environment.
+Ids of runs and search attributes (pipeline, partition, environment) stay readable, since the server searches by them.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ async def _run(client: Client, pipeline: Pipeline, partition: Partition) -> bool
     from temporalio.client import WorkflowFailureError
     from temporalio.worker import Worker
 
-    from . import backfill, policies, worker, workflows
+    from . import backfill, policies, worker
 
     loaded = _loaded(pipeline)
     async with Worker(

@@ -21,11 +21,11 @@ from temporalio.exceptions import (
     ApplicationError,
     ApplicationErrorCategory,
     FailureError,
-    TimeoutError,
     is_cancelled_exception,
 )
+from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
-from ...platform import alerts, config, pipelines, steps
+from ...platform import alerts, config, pipelines
 from ...platform.pipelines import Pipeline
 from ...platform.runs import Run
 from . import connection, processes
@@ -65,7 +65,9 @@ def task_queue(system: str = "") -> str:
 
 def activity_options(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
     """Options of each step's activity: ended at its time-out, and tried again after growing pauses."""
-    return {step: _waiting(pipeline) if step == "wait_for_input" else _of_step(pipeline, step) for step in pipeline.steps}
+    return {
+        step: _waiting(pipeline) if step == "wait_for_input" else _of_step(pipeline, step) for step in pipeline.steps
+    }
 
 
 def _of_step(pipeline: Pipeline, step: str) -> dict[str, Any]:
@@ -267,7 +269,7 @@ def _failed(pipeline: Pipeline, key: str, error: Exception) -> Report:
     name = type(cause).__name__
     if isinstance(cause, ApplicationError):
         name = cause.type or name
-    elif isinstance(cause, TimeoutError):
+    elif isinstance(cause, ActivityTimeoutError):
         name = "TimeoutError"
     reason = cause.message if isinstance(cause, FailureError) else f"{name}: {cause}"
     return Report("failed", pipeline.name, key, step=step, error=name, reason=reason)

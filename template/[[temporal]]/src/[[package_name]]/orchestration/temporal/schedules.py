@@ -23,7 +23,7 @@ from ...platform import config
 from ...platform import schedules as platform_schedules
 from ...platform.partitions import Grain
 from ...platform.pipelines import Pipeline
-from . import connection, policies
+from . import policies
 from .workflows import Loaded
 
 LOOKED_AT = timedelta(days=800)  # holds the next changes of clocks; each deployment looks again
@@ -48,7 +48,9 @@ async def deploy(client: Client, loaded: Iterable[Loaded], kept: Iterable[str]) 
         try:
             await client.create_schedule(name, schedule, memo=memo)
         except ScheduleAlreadyRunningError:
-            await client.get_schedule_handle(name).update(lambda now, new=schedule: _changed(now.description.schedule, new))
+            await client.get_schedule_handle(name).update(
+                lambda now, new=schedule: _changed(now.description.schedule, new)
+            )
 
 
 def _changed(now: Schedule, new: Schedule) -> ScheduleUpdate:
@@ -82,7 +84,7 @@ def spec(pipeline: Pipeline) -> ScheduleSpec:
 
 
 def crons(cron: str) -> list[str]:
-    """The cron in Temporal's terms. Where it names days of the month and of the week, cron means either, Temporal both."""
+    """The cron in Temporal's terms: of days of the month and of the week, cron means either, and Temporal both."""
     minute, hour, day, month, weekday = cron.split()
     if day.startswith("*") or weekday.startswith("*"):
         return [cron]
@@ -101,14 +103,10 @@ def shifted(cron: str, zone: str) -> list[datetime]:
 
 
 def _is_every_hour(pipeline: Pipeline) -> bool:
-    """Whether it ticks each hour: in local time, Temporal leaves out the hour that is repeated when clocks are set back."""
+    """Whether it ticks each hour. In local time, Temporal leaves out the hour that repeats when clocks are set back."""
     schedule = pipeline.settings.schedule
     offset = datetime.now(ZoneInfo(schedule.timezone)).utcoffset() or timedelta()
-    return (
-        pipeline.grain is Grain.HOUR
-        and schedule.cron.split()[1:] == ["*"] * 4
-        and not offset % timedelta(hours=1)
-    )
+    return pipeline.grain is Grain.HOUR and schedule.cron.split()[1:] == ["*"] * 4 and not offset % timedelta(hours=1)
 
 
 def _calendar(tick: datetime) -> ScheduleCalendarSpec:

@@ -31,7 +31,7 @@ def serve() -> int:
 class Signpost(BaseHTTPRequestHandler):
     """Answers that the services are up, and sends people to the UI of the server elsewhere."""
 
-    def do_GET(self) -> None:  # noqa: N802  named by its base
+    def do_GET(self) -> None:
         is_health = self.path == ENGINE.health
         self.send_response(200 if is_health else 302)
         if not is_health:

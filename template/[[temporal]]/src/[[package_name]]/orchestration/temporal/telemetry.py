@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from temporalio import activity, workflow
+from temporalio.exceptions import ApplicationError
 from temporalio.runtime import (
     LogForwardingConfig,
     LoggingConfig,
@@ -44,7 +45,9 @@ class RunContext(logging.Filter):
             record.run_id = about.get("run_id") or about.get("workflow_run_id")
             record.attempt = about.get("attempt")
             record.step = str(about.get("activity_type", "")).rpartition(".")[2] or None
-        record.__dict__.pop("__temporal_task_queue", None)
+        if record.exc_info and isinstance(record.exc_info[1], ApplicationError):
+            record.msg, record.args = f"{record.getMessage()}: {record.exc_info[1]}", ()
+            record.exc_info = record.exc_text = None  # the step's own line has said it, and Temporal keeps the rest
         return True
 
 

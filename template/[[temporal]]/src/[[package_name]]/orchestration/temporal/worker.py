@@ -19,7 +19,9 @@ from ...platform.pipelines import PACKAGE
 from . import connection, policies, processes, telemetry, workflows
 from .workflows import Loaded
 
-GRACE = timedelta(seconds=20)  # for steps that run when the worker is asked to end; then they are ended, and tried again
+GRACE = timedelta(
+    seconds=20
+)  # for steps that run when the worker is asked to end; then they are ended, and tried again
 BEAT = timedelta(seconds=policies.HEARTBEAT_SECONDS / 5)
 # What workflows import of the project is not imported again for each run.
 SANDBOX = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(PACKAGE))
@@ -32,7 +34,9 @@ async def run() -> None:
     stopped = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, stopped.set)
-    client = await connection.connect(runtime=telemetry.runtime(config.load(), os.environ.get("TEMPORAL_METRICS_ADDRESS", "")))
+    client = await connection.connect(
+        runtime=telemetry.runtime(config.load(), os.environ.get("TEMPORAL_METRICS_ADDRESS", ""))
+    )
     async with AsyncExitStack() as working:
         for worker in workers(client, loaded):
             await working.enter_async_context(worker)
@@ -45,7 +49,11 @@ def workers(client: Client, loaded: Sequence[Loaded]) -> Iterator[Worker]:
     A limit holds in this process. Where several work on the same system, divide it between them.
     """
     activities = [activity for each in loaded for activity in each.activities]
-    options = {"graceful_shutdown_timeout": GRACE, "max_heartbeat_throttle_interval": BEAT, "deployment_config": version()}
+    options = {
+        "graceful_shutdown_timeout": GRACE,
+        "max_heartbeat_throttle_interval": BEAT,
+        "deployment_config": version(),
+    }
     yield Worker(
         client,
         task_queue=policies.task_queue(),
