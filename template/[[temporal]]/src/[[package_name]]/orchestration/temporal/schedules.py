@@ -26,7 +26,7 @@ from ...platform.pipelines import Pipeline
 from . import policies
 from .workflows import Loaded
 
-LOOKED_AT = timedelta(days=800)  # holds the next changes of clocks; each deployment looks again
+LOOKED_AT = timedelta(days=800)  # for changes of clocks; each deployment looks again
 OWNER = "project"  # key of the memo that says whose a schedule is
 
 
@@ -73,12 +73,14 @@ def schedule_of(loaded: Loaded) -> Schedule:
 
 
 def spec(pipeline: Pipeline) -> ScheduleSpec:
-    """When the ticks are: those of the cron, and those that Temporal would leave out when clocks are put forward."""
+    """When the ticks are: as the cron says, each once, also when clocks change."""
     schedule = pipeline.settings.schedule
     zone = "UTC" if _is_every_hour(pipeline) else schedule.timezone
+    skipped, instead = moved(schedule.cron, zone)
     return ScheduleSpec(
         cron_expressions=crons(schedule.cron),
-        calendars=[_calendar(tick) for tick in shifted(schedule.cron, zone)],
+        calendars=[_calendar(tick) for tick in instead],
+        skip=[_calendar(tick) for tick in skipped],
         time_zone_name=zone,
     )
 
@@ -91,15 +93,33 @@ def crons(cron: str) -> list[str]:
     return [f"{minute} {hour} {day} {month} *", f"{minute} {hour} * {month} {weekday}"]
 
 
-def shifted(cron: str, zone: str) -> list[datetime]:
-    """Ticks to come whose local time does not exist on that day, at the time that takes its place."""
+def moved(cron: str, zone: str) -> tuple[list[datetime], list[datetime]]:
+    """Ticks to come at a local time that clocks leave out or repeat that day, and the times that take their place.
+
+    Temporal has no tick at a time that is left out, and may have two at one that is repeated. They come when the clocks
+    have changed.
+    """
     from cronsim import CronSim
 
     fields, now = CronSim(cron, datetime.now(UTC)), datetime.now(UTC)
+    skipped: list[datetime] = []
+    instead: list[datetime] = []
     if len(fields.hours) == 24:
-        return []
-    ticks = takewhile(lambda tick: tick < now + LOOKED_AT, platform_schedules.ticks(cron, zone, now))
-    return [tick for tick in ticks if tick.hour not in fields.hours or tick.minute not in fields.minutes]
+        return skipped, instead
+    for tick in takewhile(lambda tick: tick < now + LOOKED_AT, platform_schedules.ticks(cron, zone, now)):
+        if _is_repeated(tick):
+            skipped.append(tick)
+            while _is_repeated(tick):
+                tick += timedelta(minutes=1)  # of the clock
+            instead.append(tick)
+        elif tick.hour not in fields.hours or tick.minute not in fields.minutes:
+            instead.append(tick)
+    return skipped, instead
+
+
+def _is_repeated(tick: datetime) -> bool:
+    """Whether its local time comes twice on that day."""
+    return tick.replace(fold=0).utcoffset() > tick.replace(fold=1).utcoffset()
 
 
 def _is_every_hour(pipeline: Pipeline) -> bool:
@@ -112,5 +132,5 @@ def _is_every_hour(pipeline: Pipeline) -> bool:
 def _calendar(tick: datetime) -> ScheduleCalendarSpec:
     names = {"year": tick.year, "month": tick.month, "day_of_month": tick.day, "hour": tick.hour, "minute": tick.minute}
     return ScheduleCalendarSpec(
-        **{name: [ScheduleRange(value)] for name, value in names.items()}, comment="clocks are put forward"
+        **{name: [ScheduleRange(value)] for name, value in names.items()}, comment="clocks change"
     )
