@@ -255,7 +255,7 @@ def test_a_name_that_no_question_has_is_named(template, tmp_path, capsys):
         ),
         (
             {"pipeline_shape": "service_glue", "cloud": "aws", "needs": ["no_servers"]},
-            ["Why: the best with a template; AWS Step Functions is recommended"],
+            ["Why: the best with a template; AWS Step Functions (AWS itself) is"],
         ),
         ({"pipeline_shape": "mixed"}, ["Orchestrator: Hybrid", "Why: Each shape"]),
     ],

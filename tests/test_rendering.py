@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from allpairspy import AllPairs
-from combinations import ENVIRONMENTS, FILE_COMBINATIONS, ORCHESTRATORS, SETS, answers_for, files_in
+from combinations import ENVIRONMENTS, FILE_COMBINATIONS, SETS, answers_for, files_in
 from repository import QUESTIONS, ROOT
 
 SUFFIX = ".jinja"
