@@ -14,7 +14,8 @@ MANIFESTS = {
 }
 ORCHESTRATORS = tuple(sorted(name for name, manifest in MANIFESTS.items() if "shapes" in manifest))
 QUICK = "dagster"  # the one that the short run of the tests installs; the others are for the deep one
-SETS = [names for size in (1, 2, 3) for names in itertools.combinations(ORCHESTRATORS, size)]
+# Each alone, some beside another one, and all of them.
+SETS = [*((name,) for name in ORCHESTRATORS), *itertools.pairwise(ORCHESTRATORS), ORCHESTRATORS]
 ENVIRONMENTS = [list(names) for size in (0, 1, 2) for names in itertools.combinations(("staging", "prod"), size)]
 CI_PROVIDERS = list(QUESTIONS["ci_provider"]["choices"].values())
 # What decides which files there are, besides the name of the package: every pair of values.
@@ -22,7 +23,9 @@ FILE_COMBINATIONS = [tuple(row) for row in AllPairs([SETS, ENVIRONMENTS, CI_PROV
 
 
 def answers_for(names: tuple[str, ...]) -> dict:
-    return {"orchestrator": names[0], "also_orchestrators": list(names[1:])}
+    answers = {"orchestrator": names[0], "also_orchestrators": list(names[1:])}
+    # The rules exclude Temporal for the default answers, which describe plain scheduled ETL.
+    return answers | ({"accept_exclusion": "yes"} if names[0] == "temporal" else {})
 
 
 def files_in(folder: Path) -> set[str]:

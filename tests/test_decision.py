@@ -280,7 +280,8 @@ def test_what_cannot_be_chosen_says_why():
 
 
 def test_a_requirement_without_a_template_leaves_the_others_to_choose():
-    decision = decide(pipeline_shape="approval")
+    templates = {name: manifest for name, manifest in manifests().items() if name != "temporal"}
+    decision = decide_with(CATALOGUE, templates, pipeline_shape="approval")
     assert (decision["recommended"], decision["default"]) == ("temporal", "dagster")
     assert entry(decision, "dagster")["out"]
 

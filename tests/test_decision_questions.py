@@ -132,7 +132,7 @@ REFUSED = [
     ({"needs": "dbt"}, ["needs", "dbt", "not a list"]),
     ({"needs": "[dbt"}, ["needs", "not a list"]),
     ({"also_orchestrators": "airflow"}, ["also_orchestrators", "not a list"]),
-    ({"also_orchestrators": ["temporal"]}, ["also_orchestrators", "temporal"]),
+    ({"also_orchestrators": ["step_functions"]}, ["also_orchestrators", "step_functions"]),
     ({"vpc": "isolated", "hosting": "managed"}, ["hosting", "vpc is isolated"]),
     ({"needs": ["lineage", "freshness", "durable_execution"]}, ["needs", "Nothing fits; change needs: "]),
     ({"connects_to": "s3"}, ["connects_to", "s3", "not a list"]),
@@ -166,7 +166,7 @@ REFUSED = [
         {"orchestrator": "prefect", "needs": ["many_integrations", "sensors"], "accept_exclusion": "no"},
         ["orchestrator", "add --data accept_exclusion=yes", "its library of sensors is thin"],
     ),
-    ({"orchestrator": "temporal", "accept_exclusion": "yes"}, ["orchestrator", "plain scheduled ETL"]),
+    ({"orchestrator": "temporal"}, ["orchestrator", "add --data accept_exclusion=yes", "plain scheduled ETL"]),
 ]
 
 
@@ -255,7 +255,10 @@ def test_a_name_that_no_question_has_is_named(template, tmp_path, capsys):
             {"current_orchestrator": "airflow", "pipeline_count": "over_100", "pipeline_shape": "data_products"},
             ["Decided in step 2 of 4, stay.", "For a fresh start it would be Dagster (Dagster+ Serverless)"],
         ),
-        ({"pipeline_shape": "approval"}, ["Why: the best with a template; Temporal (Temporal Cloud) is recommended"]),
+        (
+            {"pipeline_shape": "service_glue", "cloud": "aws", "needs": ["no_servers"]},
+            ["Why: the best with a template; AWS Step Functions (AWS itself) is"],
+        ),
         ({"pipeline_shape": "mixed"}, ["Orchestrator: Hybrid", "Why: Each shape"]),
     ],
 )

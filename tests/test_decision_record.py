@@ -51,7 +51,7 @@ def test_context_names_every_answer(record):
 def test_options_show_every_system_with_its_scores(record):
     options = section(record(platform_engineers=True), "Considered options")
     assert "| Dagster | 2.40 | 3.90 | -1.50 | 3 | 4 | 5 | 5 | 3 | 4 | 3 | 2 | yes |" in options
-    assert "| Temporal (out) | 2.00 | 2.00 | 0.00 | 1 | 3 | 1 | 3 | 2 | 4 | 1 | 2 | not yet |" in options
+    assert "| Temporal (out) | 2.00 | 2.00 | 0.00 | 1 | 3 | 1 | 3 | 2 | 4 | 1 | 2 | yes |" in options
     for system in data("systems"):
         assert f"| {system['name']}" in options
 
@@ -82,7 +82,11 @@ def test_rules_that_fired_stand_with_their_reasons(record):
             {"orchestrator": "prefect", "needs": ["many_integrations", "sensors"], "accept_exclusion": "we know it"},
             "The rules exclude it, and this was accepted (we know it). What cannot be met: many systems must be",
         ),
-        ({"pipeline_shape": "approval"}, "the best that the template can render; the rules recommend Temporal"),
+        ({"pipeline_shape": "approval"}, "The template for Temporal has no sample pipeline of this shape yet"),
+        (
+            {"pipeline_shape": "service_glue", "cloud": "aws", "needs": ["no_servers"]},
+            "the best that the template can render; the rules recommend AWS Step Functions",
+        ),
         ({"pipeline_shape": "mixed"}, "Chosen: **Hybrid**, as the rules recommend."),
     ],
 )

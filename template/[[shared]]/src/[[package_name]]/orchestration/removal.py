@@ -18,10 +18,7 @@ def remove(name: str) -> None:
     root = settings.root
     paths = [
         root / "src" / PACKAGE / "pipelines" / name,
-        *(
-            root / orchestration.get(each).definition.format(package=PACKAGE, name=name)
-            for each in orchestration.names()
-        ),
+        *(path for each in orchestration.names() for path in _definitions(root, each, name)),
         root / "config" / "pipelines" / f"{name}.toml",
         root / "config" / "pipelines" / f"{name}.answers.yml",
         root / "tests" / "unit" / f"test_{name}.py",
@@ -49,6 +46,12 @@ def remove(name: str) -> None:
     if others:
         print(f"this input stays: {', '.join(str(path.relative_to(root)) for path in others)}")
     print("restart services that are up, because they still know the pipeline: make down up")
+
+
+def _definitions(root: Path, orchestrator: str, name: str) -> list[Path]:
+    """The thin file of a pipeline, and what has its name beside it."""
+    file = root / orchestration.get(orchestrator).definition.format(package=PACKAGE, name=name)
+    return sorted(file.parent.glob(f"{name}.*"))
 
 
 def _landing(root: Path, name: str) -> tuple[list[Path], list[Path]]:
