@@ -205,6 +205,30 @@ def remove(name: Annotated[str, typer.Argument(help="The pipeline.")]) -> None:
     removal.remove(name)
 
 
+@app.command(context_settings={"ignore_unknown_options": True})
+def dbt(
+    arguments: Annotated[list[str], typer.Argument(help="As after `dbt`, such as: source freshness.")],
+    pipeline: PipelineName = "",
+) -> None:
+    """Run dbt on the models of a pipeline, in the warehouse of this environment."""
+    from .platform import dbt as tool
+    from .platform import pipelines
+
+    sys.exit(tool.by_hand(pipelines.chosen(pipeline), arguments))
+
+
+@app.command()
+def impact(
+    table: Annotated[str, typer.Argument(help="A landed table, a model or a published table.")],
+    column: Annotated[str, typer.Argument(help="One of its columns. Default: the whole table.")] = "",
+    pipeline: PipelineName = "",
+) -> None:
+    """Show what follows a table or a column: tables, who reads them, and who owns them."""
+    from .platform import lineage, pipelines
+
+    lineage.show(pipelines.chosen(pipeline), table, column)
+
+
 @app.command()
 def check() -> None:
     """Check that every pipeline's declaration, steps, configuration and schedule fit together."""

@@ -12,7 +12,7 @@ import json
 import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -126,21 +126,30 @@ def claim(con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run, s
 
 
 @contextmanager
-def held(con: SQLBackend, pipeline: Pipeline, partition: Partition, step: str, *, first: bool) -> Iterator[None]:
-    """Hold the partition for the body, a step of the current run; see `claim`."""
+def held(con: SQLBackend | None, pipeline: Pipeline, partition: Partition, step: str, *, first: bool) -> Iterator[None]:
+    """Hold the partition for the body, a step of the current run; see `claim`.
+
+    con: None when the body must not find the warehouse open here, since another process writes to it.
+    """
     run, settings = current_run(), config.load().for_step(pipeline.name, step)
-    claim(con, pipeline, partition, run, settings.timeout_seconds, first=first)
+
+    def opened() -> AbstractContextManager[SQLBackend]:
+        return warehouse.connect() if con is None else nullcontext(con)
+
+    with opened() as now:
+        claim(now, pipeline, partition, run, settings.timeout_seconds, first=first)
     try:
         yield
     except BaseException as error:
         last = run.attempt > settings.retries.attempts or not is_transient(error)
-        with suppress(Exception):  # a warehouse that is gone; the claim then ends by its time
+        with suppress(Exception), opened() as now:  # a warehouse that is gone; the claim then ends by its time
             if last:
-                release(con, pipeline, partition, run)
+                release(now, pipeline, partition, run)
             else:
-                pause(con, pipeline, partition, run, settings.retries.max_delay_seconds)
+                pause(now, pipeline, partition, run, settings.retries.max_delay_seconds)
         raise
-    pause(con, pipeline, partition, run, 0)
+    with opened() as now:
+        pause(now, pipeline, partition, run, 0)
 
 
 def pause(con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run, seconds: float) -> None:
