@@ -10,6 +10,7 @@ tables, one partition of all of them in one transaction; when a test fails, the 
 |---|---|
 | `partition_key` | the partition's key; landed rows have it in the column of this name |
 | `in_partition` | a condition in SQL, true of the partition's rows in the published tables |
+| `partition_start` | the partition's first moment, in the type of the partition column |
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from .batch_etl import BatchEtl
 from .errors import ContractError, PermanentError
 from .partitions import Grain, Partition
 from .runs import current_run
+from .sources import name as quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,12 +47,17 @@ class DataProducts:
 
     landed: sources of rows by the name of their table, a file for each partition. reference: the same of what has no
     partitions and is replaced as a whole by each run; its files are in landing's folder ``reference``.
+    by_instant: whether the partition column is a timestamp in UTC; otherwise it is a local date.
     """
 
     def __init__(
-        self, pipeline: Pipeline, landed: Mapping[str, Source], reference: Mapping[str, Source] | None = None
+        self,
+        pipeline: Pipeline,
+        landed: Mapping[str, Source],
+        reference: Mapping[str, Source] | None = None,
+        by_instant: bool = False,
     ) -> None:
-        self.pipeline, self.landed, self.reference = pipeline, landed, reference or {}
+        self.pipeline, self.landed, self.reference, self.by_instant = pipeline, landed, reference or {}, by_instant
         self.quarantine = f"{pipeline.tables[0]}_quarantine"
         waiting = BatchEtl(pipeline, next(iter(landed.values())))
         self.input_ready, self.wait_for_input = waiting.input_ready, waiting.wait_for_input
@@ -130,15 +137,12 @@ class DataProducts:
 
     def variables(self, partition: Partition) -> dict[str, str]:
         """What the models are told of the partition."""
-        return {
-            "partition_key": partition.key,
-            "in_partition": partition.predicate(self.pipeline.partition_column, self._is_by_date),
-        }
-
-    @property
-    def _is_by_date(self) -> bool:
-        """Whether the partition column is a date: only hours need a timestamp."""
-        return self.pipeline.grain is not Grain.HOUR
+        start = "NULL"
+        if partition.start:
+            utc = partition.start.astimezone(UTC)
+            start = f"TIMESTAMP '{utc:%Y-%m-%d %H:%M:%S}'" if self.by_instant else f"DATE '{partition.first_date}'"
+        inside = partition.predicate(self.pipeline.partition_column, not self.by_instant)
+        return {"partition_key": partition.key, "in_partition": inside, "partition_start": start}
 
     @cached_property
     def _has_quarantine(self) -> bool:
@@ -161,32 +165,29 @@ class DataProducts:
         schema = dbt.landed_schema(self.pipeline)
         table, lines = f'{schema}."{name}"', f'{schema}."{BROKEN}"'
         wanted = {**ROW, **dict.fromkeys(columns, "text")}
-        named = ", ".join(f'"{each}"' for each in columns)
-        is_whole = name in self.reference
+        named = ", ".join(quoted(each) for each in columns)
         with warehouse.transaction(con, lock=schema):
             warehouse.run(con, f"CREATE SCHEMA IF NOT EXISTS {schema}")
             for each, kinds in (
                 (table, wanted),
                 (lines, {**ROW, **dict.fromkeys(("file", "reason", "record"), "text")}),
             ):
-                described = ", ".join(f'"{column}" {kind}' for column, kind in kinds.items())
+                described = ", ".join(f"{quoted(column)} {kind}" for column, kind in kinds.items())
                 warehouse.run(con, f"CREATE TABLE IF NOT EXISTS {each} ({described})")
             there = warehouse.columns(con, table.replace('"', ""))
             for column in [each for each in wanted if each not in there]:
-                warehouse.run(con, f'ALTER TABLE {table} ADD COLUMN "{column}" {wanted[column]}')
-            key, now = partition.key, datetime.now(UTC).replace(tzinfo=None)
+                warehouse.run(con, f"ALTER TABLE {table} ADD COLUMN {quoted(column)} {wanted[column]}")
+            # Written out, as the names of columns may hold anything.
+            key, now = f"'{partition.key}'", f"TIMESTAMP '{datetime.now(UTC):%Y-%m-%d %H:%M:%S}'"
             warehouse.run(
-                con,
-                f"DELETE FROM {table}" + ("" if is_whole else " WHERE partition_key = ?"),
-                [] if is_whole else [key],
+                con, f"DELETE FROM {table}" + ("" if name in self.reference else f" WHERE partition_key = {key}")
             )
-            warehouse.run(con, f"DELETE FROM {lines} WHERE partition_key = ? AND file = ?", [key, name])
-            head = (
-                f"INSERT INTO {table} (partition_key, source_row, loaded_at, {named}) SELECT ?, source_row, ?, {named}"
-            )
-            warehouse.run(con, f'{head} FROM {warehouse.STAGING}."{raw}"', [key, now])
-            head = f"INSERT INTO {lines} SELECT ?, source_row, ?, ?, reason, record"
-            warehouse.run(con, f'{head} FROM {warehouse.STAGING}."{broken}"', [key, now, name])
+            warehouse.run(con, f"DELETE FROM {lines} WHERE partition_key = {key} AND file = '{name}'")
+            head = f"INSERT INTO {table} (partition_key, source_row, loaded_at, {named})"
+            rows = f'SELECT {key}, source_row, {now}, {named} FROM {warehouse.STAGING}."{raw}"'
+            warehouse.run(con, f"{head} {rows}")
+            head = f"INSERT INTO {lines} SELECT {key}, source_row, {now}, '{name}', reason, record"
+            warehouse.run(con, f'{head} FROM {warehouse.STAGING}."{broken}"')
 
     def _counted(self, partition: Partition) -> dict[str, int]:
         inside = self.variables(partition)["in_partition"]

@@ -1,8 +1,8 @@
 """dbt, which has an environment of its own: its pins do not go with those of every orchestrator.
 
-`environments/dbt/pyproject.toml` lists the versions, `make setup` installs them into `.venv-dbt`. A pipeline that has a folder
-`dbt/` is a dbt project. It reaches the warehouse by `dbt_profiles/profiles.yml`, whose variables come from the
-configuration. dbt writes into the state of this environment, never into the project.
+`make setup` installs the versions of `environments/dbt/` into `.venv-dbt`. A pipeline that has a folder `dbt/` is a dbt
+project. It reaches the warehouse by `dbt_profiles/profiles.yml`, whose variables come from the configuration. dbt
+writes into the state of this environment, never into the project.
 """
 
 from __future__ import annotations

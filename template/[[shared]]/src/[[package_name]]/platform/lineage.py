@@ -7,6 +7,7 @@ which. `make impact TABLE= [COLUMN=]` reads it.
 from __future__ import annotations
 
 import json
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -182,7 +183,7 @@ def show(pipeline: Pipeline, table: str, column: str = "") -> None:
     for depth, name, columns in rows:
         del branches[depth:]
         branches.append(branches[-1].add(_label(known, name, columns)))
-    out = Console(highlight=False, soft_wrap=True)
+    out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
     out.print(tree)
     readers = sorted({name for _, name, _ in rows if known.kinds[name] == "exposure"})
     if not rows:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,8 @@ def build(pipeline: Pipeline, context: dg.AssetExecutionContext, warehouse: Ware
             )
             target = dbt.state(pipeline) / "target"
             started = tool.cli(list(arguments), context=context, raise_on_error=False, target_path=target)
-            events.extend(started.stream())
+            with redirect_stdout(sys.stderr):  # the terminal of `make run` is the project's
+                events.extend(started.stream())
         return dbt.results(pipeline, started.process.returncode, str(started.get_error() or ""))
 
     try:

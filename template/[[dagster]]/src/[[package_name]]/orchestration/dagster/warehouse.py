@@ -11,7 +11,7 @@ import dagster as dg
 from ...platform import config
 from ...platform import warehouse as connections
 from ...platform.errors import ContractError, is_transient
-from ...platform.partitions import ALL, Grain, Partition
+from ...platform.partitions import ALL, Partition
 from ...platform.pipelines import Pipeline
 from ...platform.runs import Run, run_context
 from .policies import STEP
@@ -59,9 +59,7 @@ class Warehouse(dg.ConfigurableResource):
 
     def rows(self, pipeline: Pipeline, query: str, context: Context) -> list[tuple[Any, ...]]:
         """Rows of a query over published tables. ``{partition}`` in it is a condition: the rows of this run's."""
-        column = pipeline.partition_column
-        is_date = pipeline.grain is not Grain.HOUR
-        inside = _partition(pipeline, context).predicate(column, is_date)
+        inside = pipeline.code.products.variables(_partition(pipeline, context))["in_partition"]
         with connections.connect() as con:
             return connections.rows(con, query.format(partition=inside))
 
