@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 STEPS = ("wait_for_input", "load", "build", "publish")
 REFERENCE = Partition("reference", Grain.NONE)  # its folder in landing
 ROW = {"partition_key": "text", "source_row": "bigint", "loaded_at": "timestamp"}  # columns before those of the file
-BROKEN = "broken_lines"
+BROKEN, BUILT = "broken_lines", "built_partitions"
 
 
 class DataProducts:
@@ -107,11 +107,13 @@ class DataProducts:
             steps.step(self.pipeline, "build", partition) as report,
             publications.held(None, self.pipeline, partition, "build", first=False),
         ):
+            self._note(partition, built=False)
             with self._alone():
                 nodes = dbt.build(self.pipeline, self.variables(partition), watch, run)
             counts = {kind: sum(node.kind == kind for node in nodes) for kind in ("model", "test")}
             report.rows = self._counted(partition) | {"models": counts["model"], "tests": counts["test"]}
             self._enforce(report.rows)
+            self._note(partition, built=True)
             lineage.record(self.pipeline)
             warned = [node.name for node in nodes if node.status == "warn"]
             if warned:
@@ -128,6 +130,7 @@ class DataProducts:
             warehouse.connect() as con,
             publications.held(con, self.pipeline, partition, "publish", first=False),
         ):
+            self._refuse_unbuilt(con, partition)
             tables = [*self.pipeline.tables, *([self.quarantine] if self._has_quarantine else [])]
             with warehouse.transaction(con, lock=" ".join(sorted(tables))):
                 written = {name: self._replace(con, partition, name) for name in tables}
@@ -188,6 +191,24 @@ class DataProducts:
             warehouse.run(con, f"{head} {rows}")
             head = f"INSERT INTO {lines} SELECT {key}, source_row, {now}, '{name}', reason, record"
             warehouse.run(con, f'{head} FROM {warehouse.STAGING}."{broken}"')
+
+    def _note(self, partition: Partition, built: bool) -> None:
+        """Note that this run has built the partition and every test has passed, or that this is not so yet."""
+        table, run = f"{dbt.landed_schema(self.pipeline)}.{BUILT}", " ".join(current_run().owner)
+        with warehouse.connect() as con:
+            warehouse.run(con, f"CREATE TABLE IF NOT EXISTS {table} (partition_key text, run text)")
+            warehouse.run(con, f"DELETE FROM {table} WHERE partition_key = ?", [partition.key])
+            if built:
+                warehouse.run(con, f"INSERT INTO {table} VALUES (?, ?)", [partition.key, run])
+
+    def _refuse_unbuilt(self, con: SQLBackend, partition: Partition) -> None:
+        table, run = f"{dbt.landed_schema(self.pipeline)}.{BUILT}", " ".join(current_run().owner)
+        selected = f"SELECT 1 FROM {table} WHERE partition_key = ? AND run = ?"
+        if not (warehouse.has(con, table) and warehouse.rows(con, selected, [partition.key, run])):
+            raise PermanentError(
+                f"{self.pipeline.name} {partition} was not built by this run, or a test has failed; nothing was "
+                "published: run it again from its first step"
+            )
 
     def _counted(self, partition: Partition) -> dict[str, int]:
         inside = self.variables(partition)["in_partition"]

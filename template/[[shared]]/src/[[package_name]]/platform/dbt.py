@@ -85,14 +85,20 @@ def is_used_by(pipeline: Pipeline) -> bool:
     return (folder(pipeline) / PROJECT_FILE).is_file()
 
 
+def schemas(name: str) -> tuple[str, str]:
+    """The schemas of a pipeline with models: of its landed rows, dbt's sources, and of what dbt builds.
+
+    Nobody else reads them; `publish` copies what has passed its tests.
+    """
+    return f"{name}_landed", f"{name}_models"
+
+
 def landed_schema(pipeline: Pipeline) -> str:
-    """The schema of the landed rows, the sources of the dbt project."""
-    return f"{pipeline.name}_landed"
+    return schemas(pipeline.name)[0]
 
 
 def models_schema(pipeline: Pipeline) -> str:
-    """The schema that dbt builds into. Nobody else reads it; `publish` copies what has passed its tests."""
-    return f"{pipeline.name}_models"
+    return schemas(pipeline.name)[1]
 
 
 def state(pipeline: Pipeline) -> Path:
@@ -330,7 +336,7 @@ def _error(words: str) -> Exception:
 
 
 def _short(words: str) -> str:
-    line = " ".join(words.split())
+    line = " ".join(words.split()).removeprefix("Encountered an error: ")
     return line if len(line) <= TEXT_LENGTH else f"{line[:TEXT_LENGTH]}…"
 
 
