@@ -6,25 +6,17 @@ import contextlib
 import io
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import copier
+import jinja2
 import pytest
-import yaml
+from repository import QUESTIONS, ROOT, git
 from servers import postgresql_server
 
-ROOT = Path(__file__).parents[1]
 collect_ignore_glob = ["hooks/corpus/*"]  # what the standards are tried on, some of it tests
 RELEASE = "v0.1.0"
-
-
-def git(*arguments: str, cwd: Path) -> str:
-    identity = ["-c", "user.name=tests", "-c", "user.email=tests@example.com", "-c", "commit.gpgsign=false"]
-    return subprocess.run(
-        ["git", *identity, *arguments], cwd=cwd, check=True, capture_output=True, text=True
-    ).stdout.strip()
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
@@ -53,16 +45,21 @@ def template(tmp_path_factory) -> Path:
     return clone
 
 
-def questions() -> dict[str, dict]:
-    """All questions by name, hidden ones too."""
-    found: dict[str, dict] = {}
-    own = sorted((ROOT / "template").glob("**/questions.yml"))  # of an orchestrator, of a shape
-    for path in [*sorted((ROOT / "questions").glob("*.yml")), *own]:
-        found |= yaml.safe_load(path.read_text())
-    return found
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once() -> Iterator[None]:
+    """Jinja compiles a text once for all renders of this process, not for each; that is half of their time."""
+    compiled: dict[tuple, object] = {}
+    compile_text = jinja2.Environment.compile
 
+    def cached(self, source, *arguments, **options):
+        key = (type(self), source, arguments, tuple(sorted(options.items())))
+        if key not in compiled:
+            compiled[key] = compile_text(self, source, *arguments, **options)
+        return compiled[key]
 
-QUESTIONS = questions()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jinja2.Environment, "compile", cached)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -18,8 +18,8 @@ from pathlib import Path
 import copier
 import pytest
 import yaml
-from conftest import ROOT, git
 from pathspec import PathSpec
+from repository import ROOT, git
 
 RELEASED = {"v0.1.0": "f456f755fcfadd44f59720648459a80fb705937e"}  # by commit, as a checkout may have no tags
 CURRENT, NEXT = "v99.0.0", "v99.1.0"

@@ -9,8 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from projects import UV
+from repository import ROOT
 
 SCRIPT = ROOT / "template" / "[[shared]]" / "scripts" / "add.py"
 PYPROJECT = """[project]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pexpect
 import pytest
 import releases as r
-from conftest import ROOT, git
 from releases import NEW_LINE, NEXT, Releases, commit, files_of, update
+from repository import ROOT, git
 
 OWN = {
     "README.md": "# Our warehouse\n",

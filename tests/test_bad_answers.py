@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import QUESTIONS
+from repository import QUESTIONS
 
 NAMES = {
     "empty": "",

@@ -12,7 +12,7 @@ from pathlib import Path
 import copier
 import pytest
 import yaml
-from conftest import ROOT, git
+from repository import ROOT, git
 
 BIN = Path(sys.executable).parent
 CI_FILES = {

@@ -10,8 +10,8 @@ from pathlib import Path
 import copier
 import pytest
 import yaml
-from conftest import git
 from releases import owner, owners
+from repository import git
 
 MANIFEST = """\
 name: Made Up

@@ -8,10 +8,9 @@ import sys
 
 import pytest
 import releases as r
-from conftest import ROOT
+from combinations import ORCHESTRATORS, QUICK
 from projects import RUN_SECONDS, SET_UP_SECONDS, Project
-from test_projects import QUICK
-from test_rendering import ORCHESTRATORS
+from repository import ROOT
 
 pytestmark = pytest.mark.project
 # What docs/updating.md copies for each orchestrator, from a fresh render.

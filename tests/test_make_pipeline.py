@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 import yaml
-from conftest import git
+from repository import git
 
 HOURS = "\n".join(
     ["station,at,temp,class,Größe,note"]

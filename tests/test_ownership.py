@@ -7,9 +7,9 @@ import sys
 
 import pytest
 import yaml
-from conftest import ROOT
+from combinations import CI_PROVIDERS, FILE_COMBINATIONS, SETS, answers_for, files_in
 from releases import matches, owner, owners
-from test_rendering import CI_PROVIDERS, FILE_COMBINATIONS, SETS, answers_for, files_in
+from repository import ROOT
 
 EVERY_PROJECT = pytest.mark.parametrize("names", SETS, ids="+".join)
 CONTACTS = {"team": "ours@example.com", "platform": "theirs@example.com"}

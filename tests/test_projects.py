@@ -9,14 +9,13 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import git
+from combinations import ORCHESTRATORS, QUICK, answers_for
 from projects import RUN_SECONDS, SET_UP_SECONDS, STOP_SECONDS, TEST_SECONDS, UV, Project, processes_of
+from repository import git
 from servers import free_port
-from test_rendering import ORCHESTRATORS, answers_for
 
 pytestmark = pytest.mark.project
 ALL = "+".join(ORCHESTRATORS)
-QUICK = "dagster"  # the one that the short run of the tests sets up; the others are for the deep one
 DAY = "2013-01-02"
 STEPS = ["wait for input", "extract", "transform", "check", "publish"]
 
@@ -216,6 +215,7 @@ def test_the_server_comes_up_and_goes_down_without_leaving_a_process(project):
         assert not processes_of(project.folder)
 
 
+@pytest.mark.deep
 def test_the_same_tests_pass_on_postgresql(project, postgresql):
     done = project.make("test", timeout=TEST_SECONDS * len(project.orchestrators), TEST_WAREHOUSE_URL=postgresql)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -10,9 +10,9 @@ import sys
 import pexpect
 import pytest
 import yaml
-from conftest import QUESTIONS, ROOT
 from decision_engine import CHOICES
-from test_questionnaire import DOWN, ENTER, ESCAPES
+from keyboard import DOWN, ENTER, ESCAPES
+from repository import QUESTIONS, ROOT
 
 TOOL = [sys.executable, str(ROOT / "tools" / "recommend.py")]
 
@@ -101,7 +101,12 @@ SAME = [
         },
         "",
     ),
-    ({"vpc": "isolated", "team_size": "more_than_15"}, {"vpc": DOWN * 2 + ENTER, "team_size": DOWN + ENTER}, "hosting"),
+    pytest.param(
+        {"vpc": "isolated", "team_size": "more_than_15"},
+        {"vpc": DOWN * 2 + ENTER, "team_size": DOWN + ENTER},
+        "hosting",
+        marks=pytest.mark.deep,
+    ),
 ]
 
 

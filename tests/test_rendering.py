@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import itertools
 import json
 import re
 import shutil
@@ -15,23 +14,10 @@ from pathlib import Path
 import pytest
 import yaml
 from allpairspy import AllPairs
-from conftest import QUESTIONS, ROOT
+from combinations import ENVIRONMENTS, FILE_COMBINATIONS, ORCHESTRATORS, SETS, answers_for, files_in
+from repository import QUESTIONS, ROOT
 
-ORCHESTRATORS = ("airflow", "dagster", "prefect")
-SETS = [names for size in (1, 2, 3) for names in itertools.combinations(ORCHESTRATORS, size)]
-ENVIRONMENTS = [list(names) for size in (0, 1, 2) for names in itertools.combinations(("staging", "prod"), size)]
-CI_PROVIDERS = list(QUESTIONS["ci_provider"]["choices"].values())
-# What decides which files there are, besides the name of the package: every pair of values.
-FILE_COMBINATIONS = [tuple(row) for row in AllPairs([SETS, ENVIRONMENTS, CI_PROVIDERS])]
 SUFFIX = ".jinja"
-
-
-def answers_for(names: tuple[str, ...]) -> dict:
-    return {"orchestrator": names[0], "also_orchestrators": list(names[1:])}
-
-
-def files_in(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
 def template_files(folder: str, package: str = "flight_marts") -> set[str]:

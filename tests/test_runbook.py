@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from combinations import ORCHESTRATORS, answers_for
 from servers import free_port
-from test_rendering import ORCHESTRATORS, answers_for
 
 SITUATIONS = [
     "A failed run",

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import copier
 import pytest
-from conftest import ROOT, git
 from releases import commit, copier_update, files_of, update
+from repository import ROOT, git
 
 SCRIPT = ROOT / "template" / "[[shared]]" / "scripts" / "update.py"
 LINES = "".join(f"line {number}\n" for number in range(1, 30))

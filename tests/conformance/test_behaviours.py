@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from conformance import flights
-from conformance.conftest import PASSWORD, Stack
+from conformance.stack import PASSWORD, Stack
 
 pytestmark = pytest.mark.conformance
 SAMPLE = ("PIPELINE=flights_daily", "DATE=2013-01-02")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from conformance import test_behaviours as behaviours
-from conformance.conftest import Stack
+from conformance.stack import Stack
 
 pytestmark = pytest.mark.conformance
 

@@ -15,7 +15,7 @@ import copier
 import pytest
 import releases as r
 import yaml
-from conftest import ROOT, git
+from repository import ROOT, git
 
 TEMPLATE = {
     "copier.yml": """

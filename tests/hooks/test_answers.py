@@ -10,8 +10,8 @@ from pathlib import Path
 import copier
 import pytest
 import yaml
-from conftest import git
 from orch_standards import check
+from repository import git
 
 CHECK = ["answers-untouched", "no-update-leftovers"]
 ANSWERS = ".copier-answers.yml"

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT
 from orch_standards import ALWAYS, CHECKS, Finding, ProjectError, check, checks, rules
 from orch_standards.cli import main
 from orch_standards.engines import engines
 from orch_standards.findings import SEVERITIES
+from repository import ROOT
 
 FLOW = 'from prefect import flow\n\n\n@flow(name="a", timeout_seconds=3)\ndef a(): ...\n'
 

@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
 from corpus_score import expected, repositories, scores
 from orch_standards import rules
+from repository import ROOT
 
 
 @pytest.fixture(scope="module")

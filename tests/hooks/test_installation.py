@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, git
+from repository import ROOT, git
 
 pytestmark = pytest.mark.project
 BIN = Path(sys.executable).parent

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT
+from repository import ROOT
 
 SCRIPT = ROOT / "template" / "[[shared]]" / "scripts" / "standards.py"
 UV = str(Path(sys.executable).with_name("uv"))

@@ -1,0 +1,29 @@
+"""Which answers the tests render, and what files a project has."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import yaml
+from allpairspy import AllPairs
+from repository import QUESTIONS, ROOT
+
+MANIFESTS = {
+    path.parent.name.strip("[]"): yaml.safe_load(path.read_text()) for path in ROOT.glob("template/*/manifest.yml")
+}
+ORCHESTRATORS = tuple(sorted(name for name, manifest in MANIFESTS.items() if "shapes" in manifest))
+QUICK = "dagster"  # the one that the short run of the tests installs; the others are for the deep one
+SETS = [names for size in (1, 2, 3) for names in itertools.combinations(ORCHESTRATORS, size)]
+ENVIRONMENTS = [list(names) for size in (0, 1, 2) for names in itertools.combinations(("staging", "prod"), size)]
+CI_PROVIDERS = list(QUESTIONS["ci_provider"]["choices"].values())
+# What decides which files there are, besides the name of the package: every pair of values.
+FILE_COMBINATIONS = [tuple(row) for row in AllPairs([SETS, ENVIRONMENTS, CI_PROVIDERS])]
+
+
+def answers_for(names: tuple[str, ...]) -> dict:
+    return {"orchestrator": names[0], "also_orchestrators": list(names[1:])}
+
+
+def files_in(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
