@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DbtCliResource
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource
+from packaging.version import Version
 
 from ...platform import dbt, lineage
 from ...platform.errors import ConfigError, ContractError
@@ -24,7 +25,7 @@ class Translator(DagsterDbtTranslator):
     """Models of a pipeline are assets of its group, named after it; what they publish has names of its own."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        super().__init__()
+        super().__init__(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=True))
         self.pipeline = pipeline
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
@@ -33,6 +34,17 @@ class Translator(DagsterDbtTranslator):
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
         return self.pipeline.name
+
+
+class SeparateDbt(DbtCliResource):
+    """dbt in another environment than this process: it cannot be imported here, and need not be asked its version."""
+
+    @property
+    def _cli_version(self) -> Version:
+        return Version("1.11")
+
+    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:
+        return None
 
 
 def manifest(pipeline: Pipeline) -> Path:
@@ -82,7 +94,7 @@ def build(pipeline: Pipeline, context: dg.AssetExecutionContext, warehouse: Ware
 
     def run(arguments: Sequence[str]) -> list[dbt.Node]:
         with _variables(pipeline):
-            tool = DbtCliResource(
+            tool = SeparateDbt(
                 project_dir=str(dbt.folder(pipeline)), profiles_dir=str(dbt.PROFILES), dbt_executable=dbt.executable()
             )
             target = dbt.state(pipeline) / "target"

@@ -1,4 +1,5 @@
-{# The daily marts together hold each flight exactly once. #}
+{# The daily marts together hold each flight exactly once. Dagster shows it as a check of the model in `ref`. #}
+{{ config(meta={'dagster': {'ref': {'name': 'airport_daily'}}}) }}
 with counted as (
     select
         (select count(*) from {{ ref('fct_flights') }} where {{ var('in_partition', 'true') }}) as flights,
