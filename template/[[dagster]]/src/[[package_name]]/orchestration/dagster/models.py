@@ -16,6 +16,7 @@ from packaging.version import Version
 from ...platform import dbt, lineage
 from ...platform.errors import ConfigError, ContractError
 from ...platform.pipelines import Pipeline
+from .policies import STEP
 
 if TYPE_CHECKING:
     from .warehouse import Warehouse
@@ -108,7 +109,7 @@ def build(pipeline: Pipeline, context: dg.AssetExecutionContext, warehouse: Ware
     except (ContractError, dg.Failure) as error:
         yield from events
         raise (
-            error if isinstance(error, dg.Failure) else dg.Failure(str(error), {"step": "build"}, allow_retries=False)
+            error if isinstance(error, dg.Failure) else dg.Failure(str(error), {STEP: "build"}, allow_retries=False)
         ) from error
     for key in context.selected_asset_keys:
         context.add_asset_metadata(metadata(pipeline, key.path[-1], context), asset_key=key)
