@@ -106,18 +106,19 @@ def build(pipeline: Pipeline, context: dg.AssetExecutionContext, warehouse: Ware
 
     try:
         warehouse.run(pipeline, "build", context, run=run)
-    except (ContractError, dg.Failure) as error:
+    except ContractError as error:
         yield from events
-        raise (
-            error if isinstance(error, dg.Failure) else dg.Failure(str(error), {STEP: "build"}, allow_retries=False)
-        ) from error
+        raise dg.Failure(str(error), {STEP: "build"}, allow_retries=False) from error
+    except dg.Failure:
+        yield from events
+        raise
     for key in context.selected_asset_keys:
-        context.add_asset_metadata(metadata(pipeline, key.path[-1], context), asset_key=key)
+        context.add_asset_metadata(metadata(pipeline, key.path[-1], is_model=True), asset_key=key)
     yield from events
 
 
-def metadata(pipeline: Pipeline, table: str, context: dg.AssetExecutionContext | None = None) -> dict[str, Any]:
-    """Columns of a table and what they are made of; with a context the partition's rows in the model, too."""
+def metadata(pipeline: Pipeline, table: str, is_model: bool = False) -> dict[str, Any]:
+    """Columns of a model, or of the table that it is published as, and the columns that they are made of."""
     known = lineage.read(pipeline)
     columns = known.columns.get(table, {})
     made: dict[str, Any] = {}
@@ -128,7 +129,7 @@ def metadata(pipeline: Pipeline, table: str, context: dg.AssetExecutionContext |
             ]
             for column, origins in columns.items()
         }
-        if context is None:  # the published table: each column is its model's
+        if not is_model:
             own = dg.AssetKey([pipeline.name, table])
             deps = {column: [dg.TableColumnDep(asset_key=own, column_name=column)] for column in columns}
         made["dagster/column_lineage"] = dg.TableColumnLineage(deps)
