@@ -224,9 +224,10 @@ def impact(
     pipeline: PipelineName = "",
 ) -> None:
     """Show what follows a table or a column: tables, who reads them, and who owns them."""
-    from .platform import lineage, pipelines
+    from .platform import impact as report
+    from .platform import pipelines
 
-    lineage.show(pipelines.chosen(pipeline), table, column)
+    report.show(pipelines.chosen(pipeline), table, column)
 
 
 @app.command()

@@ -7,7 +7,6 @@ which. `make impact TABLE= [COLUMN=]` reads it.
 from __future__ import annotations
 
 import json
-import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -169,31 +168,3 @@ def _follow(lineage: Lineage, table: str, columns: set[str], depth: int) -> Iter
         yield depth, name, ", ".join(sorted(reached[name]))
         if lineage.kinds[name] != "exposure":
             yield from _follow(lineage, name, reached[name], depth + 1)
-
-
-def show(pipeline: Pipeline, table: str, column: str = "") -> None:
-    """Print what follows a table or a column as a tree, each with its owner. Raises ConfigError."""
-    from rich.console import Console
-    from rich.tree import Tree
-
-    known = read(pipeline)
-    rows = list(affected(known, table, column))
-    tree = Tree(_label(known, table, column))
-    branches = [tree]
-    for depth, name, columns in rows:
-        del branches[depth:]
-        branches.append(branches[-1].add(_label(known, name, columns)))
-    out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
-    out.print(tree)
-    readers = sorted({name for _, name, _ in rows if known.kinds[name] == "exposure"})
-    if not rows:
-        out.print("nothing follows it")
-    elif readers:
-        out.print(f"tell before a change: {', '.join(known.owners.get(name, name) for name in readers)}", markup=False)
-
-
-def _label(known: Lineage, name: str, columns: str) -> str:
-    from rich.markup import escape
-
-    kind, owner = known.kinds[name], known.owners.get(name, "")
-    return escape(f"{name}{f' ({columns})' if columns else ''} · {kind}{f' · {owner}' if owner else ''}")
