@@ -92,7 +92,5 @@ def _cut(words: str, most: int) -> str:
 
 
 def _label(known: Lineage, name: str, columns: str) -> str:
-    from rich.markup import escape as escape_markup
-
     kind, owner = known.kinds[name], known.owners.get(name, "")
-    return escape_markup(f"{name}{f' ({columns})' if columns else ''} · {kind}{f' · {owner}' if owner else ''}")
+    return f"{name}{f' ({columns})' if columns else ''} · {kind}{f' · {owner}' if owner else ''}"
