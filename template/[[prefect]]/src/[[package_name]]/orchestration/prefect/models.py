@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed, Failed, State
+from prefect.transactions import CommitMode, transaction
 
 from ...platform.dbt import Node, Watcher
 
@@ -37,12 +38,14 @@ def as_task_runs() -> Iterator[Watcher]:
         if node.id in _nodes and node.status != "started" and not _nodes[node.id].done():
             _nodes[node.id].set_result(node)
 
-    try:
-        yield watch
-    finally:
-        for each in _nodes.values():
-            if not each.done():
-                each.set_result(ENDED)
-        for run in runs:
-            run.wait()
-        _nodes.clear()
+    # What dbt has built stays built, so a build that fails must not call its models rolled back.
+    with transaction(commit_mode=CommitMode.EAGER):
+        try:
+            yield watch
+        finally:
+            for each in _nodes.values():
+                if not each.done():
+                    each.set_result(ENDED)
+            for run in runs:
+                run.wait()
+            _nodes.clear()
