@@ -31,10 +31,9 @@ from .sources import name as quoted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ibis.backends.sql import SQLBackend
-
     from .pipelines import Pipeline
     from .sources import Source
+    from .warehouse import Connection
 
 STEPS = ("wait_for_input", "load", "build", "publish")
 REFERENCE = Partition("reference", Grain.NONE)  # its folder in landing
@@ -105,7 +104,7 @@ class DataProducts:
         """
         with (
             steps.step(self.pipeline, "build", partition) as report,
-            publications.held(None, self.pipeline, partition, "build", first=False),
+            publications.held_apart(self.pipeline, partition, "build"),
         ):
             self._note(partition, built=False)
             with self._alone():
@@ -162,7 +161,7 @@ class DataProducts:
             yield
 
     def _land(
-        self, con: SQLBackend, partition: Partition, name: str, columns: Sequence[str], raw: str, broken: str
+        self, con: Connection, partition: Partition, name: str, columns: Sequence[str], raw: str, broken: str
     ) -> None:
         """Replace the partition's rows in a landed table with those of a file."""
         schema = dbt.landed_schema(self.pipeline)
@@ -201,10 +200,10 @@ class DataProducts:
             if built:
                 warehouse.run(con, f"INSERT INTO {table} VALUES (?, ?)", [partition.key, run])
 
-    def _refuse_unbuilt(self, con: SQLBackend, partition: Partition) -> None:
+    def _refuse_unbuilt(self, con: Connection, partition: Partition) -> None:
         table, run = f"{dbt.landed_schema(self.pipeline)}.{BUILT}", " ".join(current_run().owner)
         selected = f"SELECT 1 FROM {table} WHERE partition_key = ? AND run = ?"
-        if not (warehouse.has(con, table) and warehouse.rows(con, selected, [partition.key, run])):
+        if not (warehouse.columns(con, table) and warehouse.rows(con, selected, [partition.key, run])):
             raise PermanentError(
                 f"{self.pipeline.name} {partition} was not built by this run, or a test has failed; nothing was "
                 "published: run it again from its first step"
@@ -240,7 +239,7 @@ class DataProducts:
             allowed = f"{share:.1%}, at most {most:.1%} allowed"
             raise ContractError(f"{bad:,} of {all_rows:,} {what} ({allowed}); nothing was published")
 
-    def _replace(self, con: SQLBackend, partition: Partition, name: str) -> int:
+    def _replace(self, con: Connection, partition: Partition, name: str) -> int:
         """Replace the partition in one published table. Returns its rows."""
         source = f"{dbt.models_schema(self.pipeline)}.{name}"
         given = warehouse.columns(con, source)
