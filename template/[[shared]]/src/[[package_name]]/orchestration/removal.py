@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .. import orchestration
-from ..platform import config, pipelines, publications, warehouse
+from ..platform import config, dbt, pipelines, publications, warehouse
 from ..platform.pipelines import PACKAGE
 
 
@@ -22,6 +22,7 @@ def remove(name: str) -> None:
         root / "config" / "pipelines" / f"{name}.toml",
         root / "config" / "pipelines" / f"{name}.answers.yml",
         root / "tests" / "unit" / f"test_{name}.py",
+        root / "contracts" / name,
         *sorted((root / "var").glob(f"*/metrics/{name}.*")),
     ]
     landed, others = _landing(root, name)
@@ -37,6 +38,8 @@ def remove(name: str) -> None:
             folder.rmdir()
     with warehouse.connect() as con:
         publications.forget_work(con, pipeline)
+        for schema in dbt.schemas(name):
+            warehouse.run(con, f"DROP SCHEMA IF EXISTS {schema} CASCADE")
         tables = [
             table for table in (*pipeline.tables, f"{pipeline.tables[0]}_quarantine") if warehouse.has(con, table)
         ]
