@@ -9,31 +9,53 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import yaml
 from allpairspy import AllPairs
-from combinations import ENVIRONMENTS, FILE_COMBINATIONS, ORCHESTRATORS, SETS, answers_for, files_in
+from combinations import (
+    ENVIRONMENTS,
+    FILE_COMBINATIONS,
+    ORCHESTRATORS,
+    PLACES,
+    SETS,
+    SHAPES,
+    VARIANTS,
+    answers_for,
+    answers_for_variant,
+    files_in,
+)
 from repository import QUESTIONS, ROOT
 
 SUFFIX = ".jinja"
 
 
-def template_files(folder: str, package: str = "flight_marts") -> set[str]:
-    """Paths that a folder of the template stands for in a project; files of single environments left out."""
-    excluded = {"manifest.yml", "questions.yml", "constraints.txt", "connections.txt", "runbook.md", "seeds.yml"}
-    found = files_in(ROOT / "template" / folder) - excluded
+EXCLUDED = {
+    *("manifest.yml", "questions.yml", "constraints.txt", "connections.txt", "runbook.md", "seeds.yml"),
+    "stack.yml.jinja",
+}
+NESTED = re.compile(r"^\[\[(\w+)\]\]/")
+
+
+def template_files(folder: str, nested: Iterable[str] = SHAPES, package: str = "flight_marts") -> set[str]:
+    """Paths that a folder of the template stands for in a project, with these of the folders within it: those of shapes,
+    places and hosting variants. Files of single environments are left out."""
+    found = files_in(ROOT / "template" / folder)
     found = {name for name in found if "__pycache__" not in name and "_toml]]" not in name}
-    found = {re.sub(r"^\[\[\w+\]\]/", "", name) for name in found} - excluded  # the folder of a shape
+    found = {name for name in found if not (inner := NESTED.match(name)) or inner[1] in nested}
+    found = {NESTED.sub("", name) for name in found} - EXCLUDED
     names = {"[[package_name]]": package, "[[pipeline_name]]": "flights_daily"}
     return {re.sub(r"\[\[\w+\]\]", lambda part: names[part[0]], name).removesuffix(SUFFIX) for name in found}
 
 
-def expected_files(names: tuple[str, ...], environments: list[str], ci_provider: str) -> set[str]:
+def expected_files(
+    names: tuple[str, ...], environments: list[str], ci_provider: str, places: Iterable[str] = ()
+) -> set[str]:
     folders = ["[[shared]]", *(f"[[{name}]]" for name in names)]
     folders += [f"[[{ci_provider}]]"] if ci_provider != "none" else []
-    found = set().union(*(template_files(folder) for folder in folders))
+    found = set().union(*(template_files(folder, {*SHAPES, *places}) for folder in folders))
     return found | {".copier-answers.yml"} | {f"config/{name}.toml" for name in environments}
 
 
@@ -49,9 +71,17 @@ def test_defaults_alone_make_a_good_project(copie, template):
     assert files_in(made.project_dir) == expected_files(("airflow",), ["staging", "prod"], "github")
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_hosting_variant_has_the_files_of_its_places(render, variant):
+    project = render(**answers_for_variant(variant))
+    folders = [*VARIANTS[variant]["places"], variant]
+    expected = expected_files((VARIANTS[variant]["orchestrator"],), ["staging", "prod"], "github", folders)
+    assert files_in(project) == expected
+
+
 def test_no_two_folders_write_the_same_path():
     folders = [path.name for path in (ROOT / "template").iterdir() if path.is_dir()]
-    paths = [path for folder in folders for path in template_files(folder)]
+    paths = [path for folder in folders for path in template_files(folder, {*SHAPES, *PLACES})]
     assert sorted(paths) == sorted(set(paths))
 
 

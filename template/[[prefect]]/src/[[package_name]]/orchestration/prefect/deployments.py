@@ -22,7 +22,7 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, ScriptError
 from prefect.flows import load_flow_from_entrypoint
 from prefect.runner.storage import LocalStorage, RunnerStorage
 
-from ...platform import config, pipelines
+from ...platform import config, logging, pipelines
 from ...platform.partitions import Grain
 from ...platform.pipelines import Pipeline
 
@@ -140,3 +140,15 @@ def _reason(error: Exception) -> str:
     cause = error.user_exc if isinstance(error, ScriptError) else error
     lines = str(cause).strip().splitlines()
     return f"{type(cause).__name__}: {lines[0] if lines else ''}"
+
+
+def main() -> int:
+    """Set the limits and deploy; for servers that something else keeps. Returns the exit code."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        set_limits(client)
+        problems = deploy(client)
+    for problem in problems:
+        logging.get_logger().error(problem)
+    return 1 if problems else 0
