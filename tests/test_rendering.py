@@ -40,8 +40,10 @@ NESTED = re.compile(r"^\[\[(\w+)\]\]/")
 
 
 def template_files(folder: str, nested: Iterable[str] = SHAPES, package: str = "flight_marts") -> set[str]:
-    """Paths that a folder of the template stands for in a project, with these of the folders within it: those of shapes,
-    places and hosting variants. Files of single environments are left out."""
+    """Paths that a folder of the template stands for in a project, but those of single environments.
+
+    nested: of the folders within it, those that are rendered too: shapes, places, hosting variants.
+    """
     found = files_in(ROOT / "template" / folder)
     found = {name for name in found if "__pycache__" not in name and "_toml]]" not in name}
     found = {name for name in found if not (inner := NESTED.match(name)) or inner[1] in nested}
