@@ -215,6 +215,7 @@ def test_the_server_comes_up_and_goes_down_without_leaving_a_process(project):
         assert not processes_of(project.folder)
 
 
+@pytest.mark.deep
 def test_the_same_tests_pass_on_postgresql(project, postgresql):
     done = project.make("test", timeout=TEST_SECONDS * len(project.orchestrators), TEST_WAREHOUSE_URL=postgresql)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

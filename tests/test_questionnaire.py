@@ -77,6 +77,7 @@ def test_a_system_without_template_is_shown_but_cannot_be_chosen(at_terminal):
     assert "it has no template here yet" in " ".join(screen.split())
 
 
+@pytest.mark.deep
 def test_an_isolated_network_is_not_asked_for_hosting(at_terminal):
     answers, screen = at_terminal(skipped="hosting", vpc=DOWN * 2 + ENTER)
     assert answers["vpc"] == "isolated"
@@ -97,6 +98,7 @@ def test_the_short_way_asks_five_questions_of_the_decision(at_terminal):
     assert QUESTIONS["needs"]["help"].splitlines()[0] not in screen
 
 
+@pytest.mark.deep
 def test_a_hybrid_is_not_asked_for_orchestrators_that_it_has(at_terminal):
     answers, screen = at_terminal(skipped="also_orchestrators hosting_variant", pipeline_shape=DOWN * 5 + ENTER)
     assert answers["member_orchestrators"] == ["airflow", "dagster", "prefect"]

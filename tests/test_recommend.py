@@ -101,7 +101,12 @@ SAME = [
         },
         "",
     ),
-    ({"vpc": "isolated", "team_size": "more_than_15"}, {"vpc": DOWN * 2 + ENTER, "team_size": DOWN + ENTER}, "hosting"),
+    pytest.param(
+        {"vpc": "isolated", "team_size": "more_than_15"},
+        {"vpc": DOWN * 2 + ENTER, "team_size": DOWN + ENTER},
+        "hosting",
+        marks=pytest.mark.deep,
+    ),
 ]
 
 

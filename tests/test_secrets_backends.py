@@ -37,7 +37,14 @@ logging.get_logger().info("connecting", password=found, length=len(found))
 """
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
+# The short run takes one backend that a library serves and one that is read over HTTP.
+SHORT = ("aws_secrets_manager", "hashicorp_vault")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=() if name in SHORT else pytest.mark.deep) for name in BACKENDS],
+)
 def project(request, render, tmp_path_factory) -> tuple[str, Path]:
     """A backend's name, and a project that keeps its secrets there, with its dependencies but no orchestrator's."""
     answers = {"secrets_backend": request.param, "alert_channel": "webhook", "orchestrator": "prefect"}

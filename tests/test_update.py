@@ -23,8 +23,7 @@ from write_seeds import seeds
 
 FIRST = next(iter(RELEASED))
 ONE_OR_TWO = [*((name,) for name in ORCHESTRATORS), ("airflow", "dagster")]
-# The short run takes one orchestrator and two together; the others update the same way.
-SHORT = (("prefect",), ("airflow", "dagster"))
+SHORT = (("airflow", "dagster"),)  # what the short run takes; the others update the same way
 EACH_PROJECT = pytest.mark.parametrize(
     "names",
     [pytest.param(names, id="+".join(names), marks=() if names in SHORT else pytest.mark.deep) for names in ONE_OR_TWO],
@@ -144,6 +143,7 @@ def test_a_second_update_changes_nothing(releases, tmp_path):
     assert f"already at {NEXT}, nothing changed" in update(project).stdout
 
 
+@pytest.mark.deep
 def test_a_second_plain_update_from_0_1_changes_nothing(releases, tmp_path):
     answers = {"pipeline_shape": "mixed", "orchestrator": "dagster", "also_orchestrators": ["airflow"]}
     project = releases.project(tmp_path / "project", FIRST, **answers)
@@ -172,6 +172,7 @@ def test_copier_alone_names_what_it_deleted_and_the_command_that_brings_it_back(
     assert "deleted" not in told, "nothing was"
 
 
+@pytest.mark.deep
 def test_make_update_says_nothing_of_what_copier_alone_cannot(releases, tmp_path):
     project = releases.project(tmp_path / "project", CURRENT, orchestrator="prefect")
     assert "Copier" not in update(project).stderr
@@ -242,6 +243,7 @@ def test_an_added_orchestrator_comes_complete_and_a_dropped_one_leaves_the_teams
     assert files_of(project).keys() == fresh.keys() | {"dags/marts/bookings.py"}
 
 
+@pytest.mark.deep
 def test_edited_platform_files_of_a_dropped_orchestrator_are_kept_and_named(releases, tmp_path):
     project = releases.project(tmp_path / "project", CURRENT, **answers_for(("airflow", "dagster")))
     edited = project / "deploy" / "local" / "airflow.conf"
@@ -254,6 +256,7 @@ def test_edited_platform_files_of_a_dropped_orchestrator_are_kept_and_named(rele
     assert not (project / "deploy/local/airflow.env").exists()
 
 
+@pytest.mark.deep
 def test_a_renamed_platform_file_keeps_the_teams_edits(releases, tmp_path):
     project = releases.project(tmp_path / "project", CURRENT, orchestrator="dagster")
     old, new = (project / name for name in r.RENAMED_IN_NEXT)
@@ -294,7 +297,7 @@ def test_a_file_that_becomes_the_teams_is_left_as_it_is(own_releases, tmp_path):
     assert dev.read_text() == as_committed
 
 
-@pytest.mark.parametrize("version", [*RELEASED, CURRENT])
+@pytest.mark.parametrize("version", [*(pytest.param(each, marks=pytest.mark.deep) for each in RELEASED), CURRENT])
 def test_no_release_takes_a_file_from_the_team(releases, tmp_path, version):
     """It would come back in projects that deleted it, and conflict with what teams made of it."""
     project = releases.project(tmp_path / "project", version, **answers_for(ORCHESTRATORS))
@@ -347,12 +350,14 @@ def test_a_file_of_the_team_where_the_template_puts_a_new_one_is_a_conflict(rele
     assert NEW_LINE in ours.read_text()
 
 
+@pytest.mark.deep
 def test_copier_alone_marks_the_same_conflict(releases, tmp_path):
     project = conflicting(releases, tmp_path / "project")
     assert copier_update(project).returncode == 0
     assert "UU config/dev.toml" in git("status", "--porcelain", cwd=project)
 
 
+@pytest.mark.deep
 def test_a_project_in_a_folder_of_a_larger_repository_is_updated(releases, tmp_path):
     whole = tmp_path / "whole"
     project = releases.render(whole / "pipelines" / "flights", CURRENT, orchestrator="prefect")
@@ -385,6 +390,7 @@ def test_a_normal_update_is_quiet(releases, tmp_path):
     assert done.stdout.splitlines()[-1].startswith("next: ")
 
 
+@pytest.mark.deep
 def test_at_a_terminal_enter_keeps_every_answer(releases, tmp_path):
     project = releases.project(tmp_path / "project", FIRST, orchestrator="airflow", alert_channel="slack")
     before = r.answers_of(project)

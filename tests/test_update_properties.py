@@ -98,6 +98,7 @@ def as_options(answers: dict) -> list[str]:
     return ["--answers", " ".join(words)]
 
 
+@pytest.mark.deep
 @example(edits=[], added=[], anew={})
 @example(edits=[], added=[], anew={"orchestrator": "dagster", "also_orchestrators": []})
 @given(edits=EDITS, added=ADDED, anew=st.sampled_from(ANSWERED_ANEW))

@@ -12,7 +12,7 @@ from orch_standards import check
 
 
 @pytest.mark.parametrize("names", [*((name,) for name in ORCHESTRATORS), ORCHESTRATORS], ids="+".join)
-@pytest.mark.parametrize("warehouse", ["duckdb", "postgresql"])
+@pytest.mark.parametrize("warehouse", ["duckdb", pytest.param("postgresql", marks=pytest.mark.deep)])
 def test_a_new_project_has_no_finding(render, names, warehouse):
     found = check(render(**answers_for(names), warehouse=warehouse, alert_channel="slack"))
     assert not found, "\n".join(map(str, found))

@@ -16,14 +16,16 @@ def open_log(path: Path) -> TextIO:
     return path.open("a", encoding="utf-8", buffering=1)
 
 
-def replace(path: Path, text: str) -> None:
+def replace(path: Path, text: str, *, durable: bool = True) -> None:
     """Give a file this content: a reader, and the next start after a crash, finds the old content or the new.
 
-    The caller holds a lock, so that nobody else writes the same file.
+    The caller holds a lock, so that nobody else writes the same file. durable: also when the machine crashes, which
+    waits for the disk.
     """
     new = path.with_name(f"{path.name}.new")
     with new.open("w", encoding="utf-8", newline="\n") as file:
         file.write(text)
         file.flush()
-        os.fsync(file.fileno())  # else a file may be renamed before its content is on the disk, and be full of zeros
+        if durable:
+            os.fsync(file.fileno())  # else a file may be renamed before its content is on the disk: full of zeros
     new.replace(path)

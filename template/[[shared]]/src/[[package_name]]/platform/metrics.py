@@ -37,6 +37,7 @@ METRICS = {
     "pipeline_newest_partition_timestamp_seconds": ("gauge", "Start of the newest partition published."),
     "pipeline_due_timestamp_seconds": ("gauge", "When the partition after it must be published: its tick and the SLA."),
 }
+_written: dict[Path, tuple[str, Metrics]] = {}  # by this process: what it wrote last is not parsed again
 Key = tuple[str, tuple[tuple[str, str], ...]]  # name and labels
 
 
@@ -104,7 +105,9 @@ def _add_to_file(report: StepReport, settings: Settings) -> Metrics:
     with FileLock(file.with_suffix(".lock"), timeout=LOCK_SECONDS):  # parallel runs take turns
         metrics = _read(file, {"env": settings.env, "pipeline": report.pipeline.name})
         _add(metrics, report, settings)
-        files.replace(file, generate_latest(metrics).decode())
+        text = generate_latest(metrics).decode()
+        files.replace(file, text, durable=False)
+        _written[file] = (text, metrics)
     return metrics
 
 
@@ -114,7 +117,11 @@ def _read(file: Path, labels: dict[str, str]) -> Metrics:
     if not file.exists():
         return metrics
     try:
-        metrics.load(file.read_bytes().decode())
+        text = file.read_bytes().decode()
+        last, known = _written.pop(file, ("", metrics))
+        if text == last:
+            return known
+        metrics.load(text)
     except OSError:
         raise
     except Exception as error:  # noqa: BLE001  whatever the parser makes of such a text

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,11 +22,10 @@ from .errors import PartitionBusy, PartitionTaken, is_transient
 from .runs import current_run
 
 if TYPE_CHECKING:
-    from ibis.backends.sql import SQLBackend
-
     from .partitions import Partition
     from .pipelines import Pipeline
     from .runs import Run
+    from .warehouse import Connection
 
 PUBLISHED, CLAIMS = "platform.published", "platform.partition_claims"
 COLUMNS = {
@@ -51,7 +50,7 @@ class Publication:
     at: datetime
 
 
-def record(con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run, rows: Mapping[str, int]) -> None:
+def record(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, rows: Mapping[str, int]) -> None:
     """Note a publication, in the transaction of the caller, and end the run's claim."""
     key = [pipeline.name, partition.key]
     newest = warehouse.rows(con, f"SELECT max(version) FROM {PUBLISHED} WHERE pipeline = ? AND partition = ?", key)
@@ -80,25 +79,35 @@ def missing(pipeline: Pipeline, partitions: list[Partition]) -> list[Partition]:
     return [partition for partition in partitions if partition.key not in there]
 
 
-def prepare(con: SQLBackend) -> None:
-    """Make the tables where they are missing."""
+def prepare(con: Connection) -> None:
+    """Make the tables and the schemas where they are missing."""
     if warehouse.has(con, CLAIMS):
         return
     with warehouse.transaction(con, lock="platform"):
-        warehouse.run(con, "CREATE SCHEMA IF NOT EXISTS platform")
+        for schema in ("platform", warehouse.STAGING):
+            warehouse.run(con, f"CREATE SCHEMA IF NOT EXISTS {schema}")
         for table, columns in COLUMNS.items():
             warehouse.run(con, f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
 
 
-def claim(con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run, seconds: float, *, first: bool) -> None:
+def claim(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, seconds: float, *, first: bool) -> None:
     """Take the partition for this run before a step of it, or keep it.
 
     seconds: that the step may take. first: whether this is the run's first step that writes; only that one may take a
     partition, a later one must have it. Raises PartitionBusy while another run works on it, PartitionTaken when a later
     step finds that its run lost it.
     """
+    until = _now() + timedelta(seconds=seconds) + GRACE
+    holder = [socket.gethostname(), _process(os.getpid())]
     prepare(con)
     key = [pipeline.name, partition.key]
+    if not first:
+        kept = "pipeline = ? AND partition = ? AND engine = ? AND run = ? AND host = ? AND process = ? AND until >= ?"
+        lasting = [*key, *run.owner, *holder, until - GRACE]
+        if warehouse.rows(con, f"SELECT 1 FROM {CLAIMS} WHERE {kept}", lasting):
+            return
+        if _update(con, pipeline, partition, run, until, holder):
+            return
     with warehouse.transaction(con, lock=f"claim {' '.join(key)}"):
         selected = f"SELECT engine, run, host, process, until FROM {CLAIMS} WHERE pipeline = ? AND partition = ?"
         claims = warehouse.rows(con, selected, key)
@@ -120,18 +129,20 @@ def claim(con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run, s
                     "or stop it"
                 )
         warehouse.run(con, f"DELETE FROM {CLAIMS} WHERE pipeline = ? AND partition = ?", key)
-        until = _now() + timedelta(seconds=seconds) + GRACE
-        values = [*key, *run.owner, socket.gethostname(), _process(os.getpid()), until]
+        values = [*key, *run.owner, *holder, until]
         warehouse.run(con, f"INSERT INTO {CLAIMS} VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
 
 @contextmanager
-def held(con: SQLBackend, pipeline: Pipeline, partition: Partition, step: str, *, first: bool) -> Iterator[None]:
-    """Hold the partition for the body, a step of the current run; see `claim`."""
+def held(con: Connection, pipeline: Pipeline, partition: Partition, step: str, *, first: bool) -> Iterator[None]:
+    """Hold the partition for the body, a step of the current run; see `claim`. The body is one transaction."""
     run, settings = current_run(), config.load().for_step(pipeline.name, step)
     claim(con, pipeline, partition, run, settings.timeout_seconds, first=first)
     try:
-        yield
+        with warehouse.transaction(con):
+            yield
+            if not run.one_process:  # its process holds the claim, as long as the step might have taken
+                pause(con, pipeline, partition, run, 0)
     except BaseException as error:
         last = run.attempt > settings.retries.attempts or not is_transient(error)
         with suppress(Exception):  # a warehouse that is gone; the claim then ends by its time
@@ -140,20 +151,20 @@ def held(con: SQLBackend, pipeline: Pipeline, partition: Partition, step: str, *
             else:
                 pause(con, pipeline, partition, run, settings.retries.max_delay_seconds)
         raise
-    pause(con, pipeline, partition, run, 0)
 
 
-def pause(con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run, seconds: float) -> None:
+def pause(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, seconds: float) -> None:
     """Keep the claim between two steps for so many seconds and the grace, or until the run's one process is gone."""
-    _update(con, pipeline, partition, run, _now() + timedelta(seconds=seconds) + GRACE, keep_process=run.one_process)
+    holder = [socket.gethostname(), _process(os.getpid()) if run.one_process else ""]
+    _update(con, pipeline, partition, run, _now() + timedelta(seconds=seconds) + GRACE, holder)
 
 
-def release(con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run) -> None:
+def release(con: Connection, pipeline: Pipeline, partition: Partition, run: Run) -> None:
     """Let another run have the partition: this one has failed for good."""
-    _update(con, pipeline, partition, run, _now())
+    _update(con, pipeline, partition, run, _now(), [socket.gethostname(), ""])
 
 
-def forget_work(con: SQLBackend, pipeline: Pipeline) -> None:
+def forget_work(con: Connection, pipeline: Pipeline) -> None:
     """Drop the staging tables and claims of a pipeline; what it has published stays, and so does its history."""
     if warehouse.has(con, CLAIMS):
         warehouse.run(con, f"DELETE FROM {CLAIMS} WHERE pipeline = ?", [pipeline.name])
@@ -161,12 +172,12 @@ def forget_work(con: SQLBackend, pipeline: Pipeline) -> None:
 
 
 def _update(
-    con: SQLBackend, pipeline: Pipeline, partition: Partition, run: Run, until: datetime, keep_process: bool = False
-) -> None:
-    process = "process" if keep_process else "''"
+    con: Connection, pipeline: Pipeline, partition: Partition, run: Run, until: datetime, holder: Sequence[str]
+) -> int:
+    """Change the claim of this run; 0 when it has none. holder: host and process."""
     chosen = "pipeline = ? AND partition = ? AND engine = ? AND run = ?"
-    values = [until, pipeline.name, partition.key, *run.owner]
-    warehouse.run(con, f"UPDATE {CLAIMS} SET process = {process}, until = ? WHERE {chosen}", values)
+    values = [until, *holder, pipeline.name, partition.key, *run.owner]
+    return warehouse.write(con, f"UPDATE {CLAIMS} SET until = ?, host = ?, process = ? WHERE {chosen}", values)
 
 
 def _is_active(host: str, process: str, until: datetime) -> bool:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +23,6 @@ from . import config, secrets
 if TYPE_CHECKING:
     import duckdb
     import ibis.expr.types as ir
-    import pyarrow as pa
-    from ibis.backends.sql import SQLBackend
 
     from .partitions import Partition
 
@@ -32,7 +30,7 @@ STAGING = "staging"
 LONGEST_NAME = 63
 LOCK_POLL_SECONDS = 0.05
 CONNECT_SECONDS = 30
-ROWS_AT_ONCE = 100_000
+COPY_BYTES = 1_000_000
 
 
 class WarehouseError(Exception):
@@ -48,27 +46,20 @@ def describe(settings: config.Settings) -> str:
     return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
 
 
+@dataclass
 class Connection:
-    """A connection to the warehouse. name: ``duckdb`` or ``postgres``. con: that of the database's own driver.
+    """A connection to the warehouse, in UTC.
 
-    Everything else is Ibis's, over the same connection; it loads when it is first asked for, as that takes a second.
+    name: ``duckdb`` or ``postgres``. con: that of the database's own driver. in_transaction: whether one is open.
     """
 
-    def __init__(self, name: str, con: Any) -> None:
-        self.name, self.con = name, con
-
-    @cached_property
-    def ibis(self) -> SQLBackend:
-        import ibis
-
-        return getattr(ibis, self.name).from_connection(self.con)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.ibis, name)
+    name: str
+    con: Any
+    in_transaction: bool = False
 
 
 @contextmanager
-def connect(settings: config.Settings | None = None) -> Iterator[SQLBackend]:
+def connect(settings: config.Settings | None = None) -> Iterator[Connection]:
     """A connection to the warehouse, closed afterwards; each statement commits unless in `transaction`.
 
     Raises WarehouseError when it cannot be reached, or a DuckDB file stays locked by another process for longer than
@@ -103,7 +94,7 @@ def _open_duckdb(settings: config.Settings) -> Connection:
     deadline = time.monotonic() + settings.warehouse.lock_timeout_seconds
     while True:
         try:
-            return Connection("duckdb", duckdb.connect(path, config=options))
+            con = duckdb.connect(path, config=options)
         except duckdb.IOException as error:
             # One process at a time may have a DuckDB file open for writing: take turns.
             if "lock" not in str(error):
@@ -114,6 +105,9 @@ def _open_duckdb(settings: config.Settings) -> Connection:
                     f"{settings.warehouse.lock_timeout_seconds:g} s: close it, or use PostgreSQL for parallel runs"
                 ) from None
             time.sleep(LOCK_POLL_SECONDS)
+        else:
+            con.execute("SET TimeZone = 'UTC'; SET python_enable_replacements = false")
+            return Connection("duckdb", con)
 
 
 def _open_postgresql(settings: config.Settings) -> Connection:
@@ -133,6 +127,7 @@ def _open_postgresql(settings: config.Settings) -> Connection:
         )
     except psycopg.OperationalError as error:
         raise WarehouseError(f"cannot reach {describe(settings)}: {str(error).splitlines()[0]}") from None
+    con.execute("SET TIME ZONE 'UTC'")
     return Connection("postgres", con)
 
 
@@ -140,37 +135,51 @@ OPENERS = {"duckdb": _open_duckdb, "postgresql": _open_postgresql}
 
 
 @contextmanager
-def transaction(con: SQLBackend, lock: str) -> Iterator[None]:
-    """All statements in the body, or none. lock: a name; two bodies with the same one do not run at once."""
+def transaction(con: Connection, lock: str = "") -> Iterator[None]:
+    """All statements in the body, or none; within another transaction, those belong to that one.
+
+    lock: a name; two bodies with the same one do not run at once.
+    """
+    if con.in_transaction:
+        _lock(con, lock)
+        yield
+        return
     run(con, "BEGIN")
+    con.in_transaction = True
     try:
-        if con.name == "postgres":
-            run(con, f"SELECT pg_advisory_xact_lock(hashtextextended('{lock}', 0))")
+        _lock(con, lock)
         yield
         run(con, "COMMIT")
     except BaseException:
         _roll_back(con)
         raise
+    finally:
+        con.in_transaction = False
 
 
-def _roll_back(con: SQLBackend) -> None:
+def _lock(con: Connection, name: str) -> None:
+    if name and con.name == "postgres":
+        run(con, f"SELECT pg_advisory_xact_lock(hashtextextended('{name}', 0))")
+
+
+def _roll_back(con: Connection) -> None:
     try:
         run(con, "ROLLBACK")
     except Exception:  # noqa: BLE001  a failed commit has ended the transaction already; the first error is the one to show
         return
 
 
-def run(con: SQLBackend, sql: str, values: Sequence[Any] = ()) -> None:
+def run(con: Connection, sql: str, values: Sequence[Any] = ()) -> None:
     """Execute one statement that returns nothing. values: for its question marks."""
     _execute(con, sql, values)
 
 
-def rows(con: SQLBackend, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+def rows(con: Connection, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     """All rows of a query. values: for its question marks."""
     return _execute(con, sql, values).fetchall()
 
 
-def _execute(con: SQLBackend, sql: str, values: Sequence[Any]) -> Any:
+def _execute(con: Connection, sql: str, values: Sequence[Any]) -> Any:
     # Written out: DuckDB loads pandas, which takes seconds, to bind a value.
     literals = iter(values)
     return con.con.execute(re.sub(r"\?", lambda _: _literal(next(literals)), sql) if values else sql)
@@ -186,17 +195,21 @@ def _literal(value: Any) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
-def has(con: SQLBackend, table: str) -> bool:
-    """Whether there is a table of this name, ``schema.table`` or one of the default schema."""
-    schema, _, name = table.rpartition(".")
-    where = "table_schema = ?" if schema else "table_schema = current_schema()"
-    selected = f"SELECT 1 FROM information_schema.tables WHERE table_name = ? AND {where}"
-    return bool(rows(con, selected, [name, *([schema] if schema else [])]))
+def has(con: Connection, table: str) -> bool:
+    """Whether there is a table of this name, ``schema.table`` or one of the default schema; not in a transaction."""
+    quoted = '"."'.join(table.split("."))
+    try:
+        run(con, f'SELECT 1 FROM "{quoted}" LIMIT 0')  # faster than to ask the catalogue
+    except Exception as error:
+        if type(error).__name__ in ("CatalogException", "UndefinedTable"):
+            return False
+        raise
+    return True
 
 
-def _write(con: SQLBackend, sql: str) -> int:
-    """Execute one statement that writes rows. Returns how many."""
-    done = con.con.execute(sql)
+def write(con: Connection, sql: str, values: Sequence[Any] = ()) -> int:
+    """Execute one statement that writes rows. Returns how many. values: for its question marks."""
+    done = _execute(con, sql, values)
     return done.fetchone()[0] if con.name == "duckdb" else done.rowcount
 
 
@@ -204,11 +217,14 @@ def _write(con: SQLBackend, sql: str) -> int:
 _statements: dict[tuple[str, Hashable], str] = {}
 
 
-def to_sql(con: SQLBackend, rows: ir.Table) -> str:
+def to_sql(con: Connection, rows: ir.Table) -> str:
     """The expression as a statement, which is written once per process."""
+    import ibis
+
     key = (con.name, rows.op())
     if key not in _statements:
-        _statements[key] = con.compile(rows)
+        # Without a connection of Ibis's own, which would take pandas.
+        _statements[key] = getattr(ibis, con.name).compile(rows)
     return _statements[key]
 
 
@@ -218,29 +234,28 @@ def staging_name(pipeline: str, partition: Partition, part: str) -> str:
     return name if len(name) <= LONGEST_NAME else f"{name[:30]}_{sha256(name.encode()).hexdigest()[:24]}"
 
 
-def name_staged(con: SQLBackend, **names: str) -> None:
-    """Let expressions over ``ibis.table(schema, name="raw")`` read a staging table: ``raw="orders_..._raw"``."""
+def name_staged(con: Connection, *, more: str = "", **names: str) -> None:
+    """Let expressions over ``ibis.table(schema, name="raw")`` read a staging table: ``raw="orders_..._raw"``.
+
+    more: columns to add, as SQL.
+    """
+    columns = f"*, {more}" if more else "*"
     for short, name in names.items():
-        run(con, f'CREATE OR REPLACE TEMP VIEW "{short}" AS SELECT * FROM {STAGING}."{name}"')
+        run(con, f'CREATE OR REPLACE TEMP VIEW "{short}" AS SELECT {columns} FROM {STAGING}."{name}"')
 
 
-def count_staged(con: SQLBackend, name: str) -> int:
+def count_staged(con: Connection, name: str) -> int:
     return con.con.execute(f'SELECT count(*) FROM {STAGING}."{name}"').fetchone()[0]
 
 
-def stage(con: SQLBackend, name: str, rows: ir.Table | pa.RecordBatchReader) -> int:
-    """Replace a staging table with rows: an expression over the same warehouse, or a stream of Arrow batches.
-
-    Returns the number of rows.
-    """
+def stage(con: Connection, name: str, rows: ir.Table) -> int:
+    """Replace a staging table with the rows of an expression over the same warehouse. Returns the number of rows."""
     _clear_staged(con, name)
-    if hasattr(rows, "read_next_batch"):
-        return LOADERS[con.name](con, name, rows)
-    return _write(con, f'CREATE TABLE {STAGING}."{name}" AS {to_sql(con, rows)}')
+    return write(con, f'CREATE TABLE {STAGING}."{name}" AS {to_sql(con, rows)}')
 
 
 @contextmanager
-def file_reader(con: SQLBackend) -> Iterator[duckdb.DuckDBPyConnection]:
+def file_reader(con: Connection) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB connection to read files with, whatever the warehouse is: it streams, and keeps lines it cannot split.
 
     It is the warehouse's own where that is DuckDB, so that rows of any number go straight into it.
@@ -257,61 +272,55 @@ def file_reader(con: SQLBackend) -> Iterator[duckdb.DuckDBPyConnection]:
         yield reader
 
 
-def stage_query(con: SQLBackend, name: str, reader: duckdb.DuckDBPyConnection, query: str) -> int:
+def stage_query(con: Connection, name: str, reader: duckdb.DuckDBPyConnection, query: str) -> int:
     """Replace a staging table with the result of a query on the `file_reader`. Returns the number of rows."""
-    if reader is not con.con:
-        return stage(con, name, reader.execute(query).to_arrow_reader(ROWS_AT_ONCE))
     _clear_staged(con, name)
-    return _write(con, f'CREATE TABLE {STAGING}."{name}" AS {query}')
+    if reader is con.con:
+        return write(con, f'CREATE TABLE {STAGING}."{name}" AS {query}')
+    return _copy(reader, query, con, f'{STAGING}."{name}"')
 
 
-def _clear_staged(con: SQLBackend, name: str) -> None:
+def _copy(reader: duckdb.DuckDBPyConnection, query: str, con: Connection, table: str) -> int:
+    """Make a table of PostgreSQL from a query of DuckDB. Returns the number of rows."""
+    from sqlglot.expressions import DataType
+
+    described = reader.execute(f"DESCRIBE {query}").fetchall()
+    columns = ", ".join(
+        f'"{name}" {DataType.build(kind, dialect="duckdb").sql("postgres")}' for name, kind, *_ in described
+    )
+    run(con, f"CREATE TABLE {table} ({columns})")
+    # As a file, which both read and write by themselves; an empty text is quoted, a null is not.
+    with tempfile.TemporaryDirectory(prefix="staged-") as folder:
+        file = Path(folder) / "rows.csv"
+        reader.execute(f"COPY ({query}) TO '{file}' (FORMAT csv, HEADER false, NULLSTR '', FORCE_QUOTE *)")
+        with con.con.cursor() as cursor:
+            with file.open("rb") as lines, cursor.copy(f"COPY {table} FROM STDIN (FORMAT csv)") as copy:
+                while piece := lines.read(COPY_BYTES):
+                    copy.write(piece)
+            return cursor.rowcount
+
+
+def _clear_staged(con: Connection, name: str) -> None:
     run(con, f"CREATE SCHEMA IF NOT EXISTS {STAGING}")
     drop_staged(con, name)
 
 
-def staged_by(con: SQLBackend, pipeline: str) -> list[str]:
+def staged_by(con: Connection, pipeline: str) -> list[str]:
     """Names of the staging tables of a pipeline."""
     selected = "SELECT table_name FROM information_schema.tables WHERE table_schema = ?"
     form = re.compile(rf"{re.escape(pipeline)}_(all|[0-9]{{6,8}}(T[0-9]{{2}}Z)?)_[a-z]+")
     return [name for (name,) in rows(con, selected, [STAGING]) if form.fullmatch(name)]
 
 
-def drop_staged(con: SQLBackend, *names: str) -> None:
+def drop_staged(con: Connection, *names: str) -> None:
     if not names:
         return
     # In one go, as each is a transaction; with the views of `name_staged`.
     run(con, "; ".join(f'DROP TABLE IF EXISTS {STAGING}."{name}" CASCADE' for name in names))
 
 
-def _load_duckdb(con: SQLBackend, name: str, rows: pa.RecordBatchReader) -> int:
-    import pyarrow.parquet as pq
-
-    # Through a file: DuckDB loads pandas to read a stream of Arrow.
-    with tempfile.TemporaryDirectory(prefix="staged-") as folder:
-        with pq.ParquetWriter(f"{folder}/rows.parquet", rows.schema) as file:
-            for batch in rows:
-                file.write_batch(batch)
-        return _write(con, f"CREATE TABLE {STAGING}.\"{name}\" AS SELECT * FROM '{folder}/rows.parquet'")
-
-
-def _load_postgres(con: SQLBackend, name: str, rows: pa.RecordBatchReader) -> int:
-    import ibis
-
-    con.create_table(name, schema=ibis.Schema.from_pyarrow(rows.schema), database=STAGING)
-    with con.con.cursor() as cursor:
-        with cursor.copy(f'COPY {STAGING}."{name}" FROM STDIN') as copy:
-            for batch in rows:
-                for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                    copy.write_row(row)
-        return cursor.rowcount
-
-
-LOADERS = {"duckdb": _load_duckdb, "postgres": _load_postgres}
-
-
 def replace_partition(
-    con: SQLBackend,
+    con: Connection,
     column: str,
     partition: Partition,
     tables: Mapping[str, ir.Table],
@@ -322,7 +331,7 @@ def replace_partition(
     column: the partition column of every table, see `Partition.predicate`; empty without partitions.
     done: called within the transaction with the rows in the new partition by table, which are also returned.
     """
-    existing = _published(con)
+    existing = published(con)
     written = {}
     with transaction(con, lock=" ".join(sorted(tables))):
         for name, rows in tables.items():
@@ -331,24 +340,17 @@ def replace_partition(
             is_date = bool(column) and rows.schema()[column].is_date()
             run(con, f'DELETE FROM "{name}" WHERE {partition.predicate(column, is_date)}')
             columns = ", ".join(f'"{label}"' for label in rows.columns)
-            written[name] = _write(con, f'INSERT INTO "{name}" ({columns}) {to_sql(con, rows)}')
+            written[name] = write(con, f'INSERT INTO "{name}" ({columns}) {to_sql(con, rows)}')
         done(written)
     return written
 
 
-def _published(con: SQLBackend) -> set[str]:
+def published(con: Connection) -> set[str]:
+    """Names of all tables in the default schema."""
     tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
-    return {name for (name,) in con.con.execute(tables).fetchall()}
+    return {name for (name,) in rows(con, tables)}
 
 
-def _create_like(con: SQLBackend, name: str, rows: ir.Table) -> None:
+def _create_like(con: Connection, name: str, rows: ir.Table) -> None:
     # In the same transaction as the rows, and with all columns nullable: the contract checks, the table stores.
     run(con, f'CREATE TABLE IF NOT EXISTS "{name}" AS SELECT * FROM ({to_sql(con, rows)}) AS t WHERE false')
-
-
-def batches(con: SQLBackend, table: ir.Table, rows: int, number: str, max_rows: int) -> Iterable[pa.Table]:
-    """A table of so many rows in pieces of about ``max_rows``. number: a column that counts the rows from 1."""
-    for first in range(0, max(rows, 1), max_rows):
-        piece = table if rows <= max_rows else table.filter(table[number].between(first + 1, first + max_rows))
-        # DuckDB hands over Arrow itself; Ibis would load pandas for it.
-        yield con.con.execute(con.compile(piece)).to_arrow_table() if con.name == "duckdb" else con.to_pyarrow(piece)

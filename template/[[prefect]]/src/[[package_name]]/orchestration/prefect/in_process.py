@@ -104,7 +104,7 @@ def _load_libraries(pipeline: Pipeline) -> None:
     _flow(pipeline)
     with suppress(ImportError):  # not every shape has one
         importlib.import_module(f"{pipeline.module}.contract")
-    ibis.duckdb.connect().sql("SELECT 1 AS one").count().execute()
+    ibis.to_sql(ibis.table({"one": "int64"}, name="one").count(), dialect="duckdb")
 
 
 def _free_places() -> None:

@@ -5,8 +5,7 @@ transaction). A step hands nothing over but its staging table, so steps may run 
 
 A pipeline's own code is named by convention: ``transform.py`` has a function named like each table of the declaration.
 That of the first table types the extracted text; the others are made of the rows that the check has kept.
-``contract.py`` has
-``CONTRACTS``, a dataframely schema for each table.
+``contract.py`` has ``CONTRACTS``, a contract for each table.
 """
 
 from __future__ import annotations
@@ -18,28 +17,25 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from . import publications, steps, warehouse
-from .errors import ContractError, InputNotReady
+from . import contracts, publications, steps, warehouse
+from .errors import ContractError, InputNotReady, PermanentError
 from .runs import current_run
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     import ibis.expr.types as ir
-    import polars as pl
-    import pyarrow as pa
-    from ibis.backends.sql import SQLBackend
 
     from .partitions import Partition
     from .pipelines import Pipeline
     from .sources import Source
+    from .warehouse import Connection
 
 STEPS = ("wait_for_input", "extract", "transform", "check", "publish")
 STAGED = ("raw", "broken", "typed", "rejected")
 # Columns that platform code adds to the rows of a file, and takes away again before they are published.
 ROW = {"partition_date": "date", "partition_start": "timestamp", "source_row": "int64"}
 UNREADABLE = "unreadable"
-CHECK_ROWS_AT_ONCE = 100_000
 
 
 class BatchEtl:
@@ -99,8 +95,8 @@ class BatchEtl:
             typed, broken = (
                 warehouse.count_staged(con, self._staging(partition, part)) for part in ("typed", "broken")
             )
-            self._name_staged(con, partition, "typed")
-            rejected = warehouse.stage(con, self._staging(partition, "rejected"), self._rejected(con, partition, typed))
+            warehouse.name_staged(con, checked=self._staging(partition, "typed"), more=self._elsewhere(partition))
+            rejected = warehouse.stage(con, self._staging(partition, "rejected"), self._tables["rejected"])
             report.rows = {"kept": typed - rejected, "quarantined": rejected + broken}
             self._enforce(con, partition, report.rows)
         return report.rows
@@ -112,6 +108,7 @@ class BatchEtl:
         """
         with self._work("publish", partition) as (report, con):
             self._name_staged(con, partition, *STAGED)
+            warehouse.run(con, f"CREATE OR REPLACE TEMP VIEW kept AS {self._kept(con)}")
             tables = {name: self._tables[name] for name in (*self.pipeline.tables, self.quarantine)}
 
             def record(rows):
@@ -125,7 +122,7 @@ class BatchEtl:
     @contextmanager
     def _work(
         self, name: str, partition: Partition, *, first: bool = False
-    ) -> Iterator[tuple[steps.StepReport, SQLBackend]]:
+    ) -> Iterator[tuple[steps.StepReport, Connection]]:
         with (
             steps.step(self.pipeline, name, partition) as report,
             warehouse.connect() as con,
@@ -151,11 +148,14 @@ class BatchEtl:
         rejected = ibis.table({"source_row": "int64", "reason": "string"}, name="rejected")
         first, *others = self.pipeline.tables
         typed = getattr(self._business, first)(raw)
-        staged = ibis.table(typed.schema(), name="typed")
-        kept = staged.anti_join(rejected, "source_row").drop(*(name for name in (*ROW, UNREADABLE) if name in typed))
+        if wrong := contracts.differences(self._contract, typed.schema()):
+            raise PermanentError(f"{first} of transform.py is not as its contract says: {', '.join(wrong)}")
+        checked = ibis.table({**typed.schema(), "of_another_partition": "boolean"}, name="checked")
+        kept = ibis.table(typed.drop(*(name for name in (*ROW, UNREADABLE) if name in typed)).schema(), name="kept")
         made = {name: getattr(self._business, name)(kept) for name in others}
         aside = self._set_aside(raw, rejected, broken, typed)
-        return {"typed": typed, "staged": staged, first: kept, **made, self.quarantine: aside}
+        broken_rows = contracts.broken(self._contract, checked, keep=["source_row"])
+        return {"typed": typed, "rejected": broken_rows, first: kept, **made, self.quarantine: aside}
 
     def _set_aside(self, raw: ir.Table, rejected: ir.Table, broken: ir.Table, typed: ir.Table) -> ir.Table:
         """Rows that are not published: the partition column, source_row, reason, and the text they came as."""
@@ -172,39 +172,13 @@ class BatchEtl:
         own, other = dated if typed.schema()[column].is_date() else reversed(dated)
         return both.drop(other).rename({column: own})
 
-    def _rejected(self, con: SQLBackend, partition: Partition, rows: int) -> pa.RecordBatchReader:
-        """(source_row, reason) of the rows that break the contract, of so many typed rows."""
-        import pyarrow as pa
-
-        schema = pa.schema({"source_row": pa.int64(), "reason": pa.string()})
-        pieces = warehouse.batches(con, self._tables["staged"], rows, "source_row", CHECK_ROWS_AT_ONCE)
-        # Collected before they are written: a DuckDB connection cannot read for one statement while it runs another.
-        broken = [_broken_rules(self._contract, piece) for piece in pieces]
-        more = [*self._of_another_partition(con, partition)]
-        if len(broken) > 1:  # each piece was checked alone
-            more += self._not_unique(con)
-        if more:
-            import polars as pl
-
-            broken.append(pl.DataFrame(more, schema={"source_row": pl.Int64, "reason": pl.String}, orient="row"))
-        return pa.RecordBatchReader.from_batches(schema, _one_a_row(broken).to_arrow().cast(schema).to_batches())
-
-    def _of_another_partition(self, con: SQLBackend, partition: Partition) -> list[tuple[int, str]]:
+    def _elsewhere(self, partition: Partition) -> str:
+        """Of a typed row, as SQL: whether it belongs to another partition."""
         column = self.pipeline.partition_column
-        if not column:
-            return []
-        inside = partition.predicate(column, self._tables["staged"].schema()[column].is_date())
-        selected = f"SELECT source_row, 'row_is_of_another_partition' FROM typed WHERE NOT ({inside})"
-        return warehouse.rows(con, selected)
+        is_date = bool(column) and self._tables["typed"].schema()[column].is_date()
+        return f"NOT ({partition.predicate(column, is_date)}) AS of_another_partition"
 
-    def _not_unique(self, con: SQLBackend) -> list[tuple[int, str]]:
-        keys = ", ".join(f'"{name}"' for name in self._contract.primary_key())
-        if not keys:
-            return []
-        counted = f"SELECT source_row, count(*) OVER (PARTITION BY {keys}) AS copies FROM typed"
-        return warehouse.rows(con, f"SELECT source_row, 'primary_key' FROM ({counted}) AS c WHERE copies > 1")
-
-    def _enforce(self, con: SQLBackend, partition: Partition, rows: dict[str, int]) -> None:
+    def _enforce(self, con: Connection, partition: Partition, rows: dict[str, int]) -> None:
         quality, kept, quarantined = self.pipeline.settings.quality, rows["kept"], rows["quarantined"]
         share = quarantined / (kept + quarantined) if quarantined else 0.0
         if share > quality.max_quarantined_share:
@@ -221,39 +195,21 @@ class BatchEtl:
             )
             raise ContractError(f"{kept:,} rows are left and [quality] asks for {limits}; nothing was published")
 
-    def _most_frequent_reason(self, con: SQLBackend, partition: Partition) -> str:
+    def _most_frequent_reason(self, con: Connection, partition: Partition) -> str:
         table = f'{warehouse.STAGING}."{self._staging(partition, "rejected")}"'
         counted = f"SELECT reason FROM {table} GROUP BY reason ORDER BY count(*) DESC, reason LIMIT 1"
         return "".join(f", most often: {reason}" for (reason,) in warehouse.rows(con, counted))
 
-    def _name_staged(self, con: SQLBackend, partition: Partition, *parts: str) -> None:
+    def _kept(self, con: Connection) -> str:
+        """A query for the typed rows that were not rejected. On most days all are kept, which is cheaper to say."""
+        columns = ", ".join(f'"{name}"' for name in self._tables[self.pipeline.tables[0]].columns)
+        selected = f"SELECT {columns} FROM typed"
+        if warehouse.rows(con, "SELECT 1 FROM rejected LIMIT 1"):
+            selected += " WHERE NOT EXISTS (SELECT 1 FROM rejected WHERE rejected.source_row = typed.source_row)"
+        return selected
+
+    def _name_staged(self, con: Connection, partition: Partition, *parts: str) -> None:
         warehouse.name_staged(con, **{part: self._staging(partition, part) for part in parts})
 
     def _staging(self, partition: Partition, part: str) -> str:
         return warehouse.staging_name(self.pipeline.name, partition, part)
-
-
-def _broken_rules(contract: type, piece: pa.Table) -> pl.DataFrame:
-    """(source_row, reason) of the rows in a piece that break a rule of the contract."""
-    import polars as pl
-
-    # Without casts: a type that differs from the contract's is an error of `transform`, not of a row.
-    _, failures = contract.filter(pl.from_arrow(piece))
-    if not len(failures):
-        return pl.DataFrame(schema={"source_row": pl.Int64, "reason": pl.String})
-    details = failures.details()
-    rules = [name for name in details.columns if name not in piece.column_names]
-    broken = [pl.when(pl.col(name) == "invalid").then(pl.lit(name.replace("|", ": "))) for name in rules]
-    return details.select("source_row", reason=pl.concat_str(broken, separator=", ", ignore_nulls=True))
-
-
-def _one_a_row(broken: list[pl.DataFrame]) -> pl.DataFrame:
-    """The reasons of each row in one."""
-    import polars as pl
-
-    return (
-        pl.concat(broken)
-        .unique(maintain_order=True)
-        .group_by("source_row", maintain_order=True)
-        .agg(pl.col("reason").str.join(", "))
-    )

@@ -21,10 +21,10 @@ from .errors import ConfigError, InputError, SourceUnavailable
 
 if TYPE_CHECKING:
     import httpx
-    from ibis.backends.sql import SQLBackend
 
     from .partitions import Partition
     from .pipelines import Pipeline
+    from .warehouse import Connection
 
 LONGEST_WAIT = 300.0  # that an API may ask for; with a longer one the step fails and is tried again later
 
@@ -58,7 +58,7 @@ class HttpPages:
     def describe(self, pipeline: Pipeline, partition: Partition, marker: bool = False) -> str:
         return f"the end of {partition}" if marker else self._address(partition)
 
-    def load(self, con: SQLBackend, pipeline: Pipeline, partition: Partition, raw: str, broken: str) -> tuple[int, int]:
+    def load(self, con: Connection, pipeline: Pipeline, partition: Partition, raw: str, broken: str) -> tuple[int, int]:
         with tempfile.TemporaryDirectory(prefix="pages-") as folder:
             file = Path(folder) / "rows.ndjson"
             with file.open("w", encoding="utf-8") as lines:

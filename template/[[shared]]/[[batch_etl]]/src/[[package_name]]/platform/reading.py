@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 # At most nine digits for 32 bits and eighteen for 64: what matches is sure to fit, on every backend.
 INTEGER, LONG = r"^-?[0-9]{1,9}$", r"^-?[0-9]{1,18}$"
 DECIMAL = r"^-?([0-9]{1,15}\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,2})?$"
-DATE = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
+# No day that the calendar lacks, as a database ends a statement at one: there is no year 0, and no 30th of February.
+YEAR = "([0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000)"
+LEAP_YEAR = "([0-9]{2}(0[48]|[2468][048]|[13579][26])|(0[48]|[2468][048]|[13579][26])00)"
+DAYS = "(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31"
+DATE = rf"^({YEAR}-({DAYS})|{LEAP_YEAR}-02-29)$"
 CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]+)?)?"
 TIMESTAMP = rf"{DATE[:-1]}[T ]{CLOCK}(Z|[+]00(:?00)?)?$"
 TRUE, FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
@@ -49,14 +53,12 @@ def decimal(text: ir.StringColumn) -> ir.FloatingColumn:
 
 def date(text: ir.StringColumn) -> ir.DateColumn:
     """A date as 2013-01-31; the 30th of February is not one."""
-    valid = text.re_search(DATE) & (_day(text) <= _days_in_month(text))
-    return ibis.cases((valid, text.cast("date")))
+    return _cast(text, DATE, "date")
 
 
 def timestamp(text: ir.StringColumn) -> ir.TimestampColumn:
     """An instant in UTC, as 2013-01-31T05:00:00Z, or with +00, or without either."""
-    valid = text.re_search(TIMESTAMP) & (_day(text) <= _days_in_month(text))
-    return ibis.cases((valid, text.re_replace("(Z|[+]00(:?00)?)$", "").cast("timestamp")))
+    return ibis.cases((text.re_search(TIMESTAMP), text.re_replace("(Z|[+]00(:?00)?)$", "").cast("timestamp")))
 
 
 def boolean(text: ir.StringColumn) -> ir.BooleanColumn:
@@ -75,16 +77,15 @@ def unreadable(raw: ir.Table, typed: Mapping[str, ir.Column], missing: str = "")
     return ibis.literal(" ").join(matches).nullif("")
 
 
-def _part(text: ir.StringColumn, first: int, length: int) -> ir.IntegerColumn:
-    part = text.substr(first, length)
-    return ibis.cases((part.re_search("^[0-9]+$"), part.cast("int32")))
+def local_time(instant: ir.TimestampColumn, zone: str) -> ir.TimestampColumn:
+    """What clocks in this time zone show at an instant; both are timestamps without zone, the instant in UTC."""
+    return _in_zone(zone, _with_zone("UTC", instant))
 
 
-def _day(text: ir.StringColumn) -> ir.IntegerColumn:
-    return _part(text, 8, 2)
+# Both databases have one function of this name for the two ways.
+@ibis.udf.scalar.builtin(name="timezone", signature=(("string", "timestamp"), "timestamp('UTC')"))
+def _with_zone(zone: str, local: ir.TimestampColumn) -> ir.TimestampColumn: ...
 
 
-def _days_in_month(text: ir.StringColumn) -> ir.IntegerColumn:
-    year, month = _part(text, 0, 4), _part(text, 5, 2)
-    leap = ((year % 4 == 0) & (year % 100 != 0)) | (year % 400 == 0)
-    return ibis.cases((month == 2, leap.ifelse(29, 28)), (month.isin([4, 6, 9, 11]), 30), else_=31)
+@ibis.udf.scalar.builtin(name="timezone", signature=(("string", "timestamp('UTC')"), "timestamp"))
+def _in_zone(zone: str, instant: ir.TimestampColumn) -> ir.TimestampColumn: ...

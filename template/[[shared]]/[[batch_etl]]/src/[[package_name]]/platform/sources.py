@@ -18,10 +18,9 @@ from .errors import InputError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ibis.backends.sql import SQLBackend
-
     from .partitions import Partition
     from .pipelines import Pipeline
+    from .warehouse import Connection
 
 LONGEST_LINE = 100_000
 
@@ -37,7 +36,7 @@ class Source(Protocol):
     def describe(self, pipeline: Pipeline, partition: Partition, marker: bool = False) -> str:
         """The place the rows come from, or, with ``marker``, what says that they are complete; for messages."""
 
-    def load(self, con: SQLBackend, pipeline: Pipeline, partition: Partition, raw: str, broken: str) -> tuple[int, int]:
+    def load(self, con: Connection, pipeline: Pipeline, partition: Partition, raw: str, broken: str) -> tuple[int, int]:
         """Stage the rows under these two names: all columns as text, and (reason, record) of what cannot be split.
 
         Each has the columns partition_date, partition_start, in UTC, and source_row, from 1. Returns the number of
@@ -67,7 +66,7 @@ class Csv(LandingFile):
     delimiter: str = ","
     quote: str = '"'
 
-    def load(self, con: SQLBackend, pipeline: Pipeline, partition: Partition, raw: str, broken: str) -> tuple[int, int]:
+    def load(self, con: Connection, pipeline: Pipeline, partition: Partition, raw: str, broken: str) -> tuple[int, int]:
         place = landing.of(pipeline)
         with place.file(partition, self.file) as path, _reading(place.shown(partition, self.file)):
             self._check_header(path, place.shown(partition, self.file))
@@ -115,7 +114,7 @@ class Parquet(LandingFile):
     columns: Sequence[str]
     reader = "read_parquet"
 
-    def load(self, con: SQLBackend, pipeline: Pipeline, partition: Partition, raw: str, broken: str) -> tuple[int, int]:
+    def load(self, con: Connection, pipeline: Pipeline, partition: Partition, raw: str, broken: str) -> tuple[int, int]:
         place = landing.of(pipeline)
         with place.file(partition, self.file) as path, _reading(place.shown(partition, self.file)):
             scan = f"{self.reader}({text(str(path))})"

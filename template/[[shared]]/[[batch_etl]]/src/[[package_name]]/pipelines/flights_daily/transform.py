@@ -25,7 +25,7 @@ DAY_AND_CARRIER = ["flight_date", "carrier"]
 
 def _clock_time(text: ir.StringColumn) -> ir.StringColumn:
     four_digits = ("000" + text).right(4)
-    return ibis.cases((text.re_search(CLOCK_TIME), four_digits.re_replace("(..)(..)", r"\1:\2")))
+    return ibis.cases((text.re_search(CLOCK_TIME), four_digits.left(2) + ":" + four_digits.right(2)))
 
 
 def _utc_instant(text: ir.StringColumn, local_date: ir.DateColumn) -> ir.TimestampColumn:
@@ -46,11 +46,9 @@ def fact_flights(raw: ir.Table) -> ir.Table:
     typed = {name: reading.integer(raw[name]) for name in NUMBERS}
     typed |= {name: _clock_time(raw[name]) for name in CLOCK_TIMES}
     typed |= {"time_hour": _utc_instant(raw.time_hour, raw.partition_date)}
-    read = raw.mutate(
-        **{f"{name}_value": value for name, value in typed.items()},
-        unreadable=reading.unreadable(raw, typed, MISSING),
-    )
+    read = raw.mutate(**{f"{name}_value": value for name, value in typed.items()})
     flights = read.mutate(
+        unreadable=reading.unreadable(read, {name: read[f"{name}_value"] for name in typed}, MISSING),
         scheduled_departure_utc=_.time_hour_value + _.minute_value.as_interval("m"),
         of_this_day=(_.year_value == _.partition_date.year())
         & (_.month_value == _.partition_date.month())
