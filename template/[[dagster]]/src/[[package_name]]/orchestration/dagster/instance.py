@@ -1,7 +1,8 @@
 """Dagster's instance: where it keeps runs and events, and what must be right before its daemon starts.
 
 It is in SQLite files on this machine, or in PostgreSQL when ENGINE_DATABASE_URL is set; each has a folder with a
-dagster.yaml. Where DAGSTER_HOME names another instance, ``python -m <package>.orchestration.dagster.instance`` sets its pools.
+dagster.yaml. Where DAGSTER_HOME names another instance, ``python -m <package>.orchestration.dagster.instance`` sets its
+pools.
 """
 
 from __future__ import annotations
