@@ -18,6 +18,7 @@ import yaml
 from allpairspy import AllPairs
 from combinations import CI_PROVIDERS, CLOUD_OF, PLACES, VARIANTS, files_in
 from projects import UV
+from releases import owner, owners
 from repository import QUESTIONS, git
 
 BIN = Path(sys.executable).parent
@@ -92,6 +93,12 @@ CHECKERS = {
     "gitlab": (schema("gitlab-ci"), [".gitlab-ci.yml", ".gitlab/*.yml"]),
     "azure": (schema("azure-pipelines"), ["azure-pipelines.yml", ".azure/*.yml"]),
 }
+
+
+def test_every_file_has_one_owner(projects):
+    for row, project in projects:
+        rows = owners(project)
+        assert not [name for name in files_in(project) if not owner(rows, name)], row
 
 
 @pytest.mark.parametrize("name", CHECKERS)
