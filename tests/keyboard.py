@@ -8,7 +8,8 @@ from repository import ROOT
 
 ENTER, DOWN = "\r", "\x1b[B"
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]")
-TOPICS = ("project", "decision", "orchestrator", "production", "pipeline")
+TOPICS = ("project", "decision", "orchestrator", "hosting", "production", "pipeline")
+ONLY_FOR_SOME = ("mirror", "image_registry")  # asked where the network or the hosting needs them
 WORDS = data("answers")
 
 
@@ -20,6 +21,7 @@ def asked(skipped: str = "", more: str = "", quick: bool = False) -> list[str]:
     topics = [yaml.safe_load((ROOT / "questions" / f"{topic}.yml").read_text()) for topic in TOPICS]
     named = {name: question for topic in topics for name, question in topic.items() if "help" in question}
     assert {*skipped.split(), *more.split()} <= named.keys()
-    left_out = {*skipped.split(), *(name for name in CHOICES if "asked" in WORDS[name] and name not in more.split())}
+    only_for_some = {*ONLY_FOR_SOME, *(name for name in CHOICES if "asked" in WORDS[name])}
+    left_out = {*skipped.split(), *(only_for_some - {*more.split()})}
     left_out |= {name for name in CHOICES if quick and "short" not in WORDS[name]}
     return [name for name in named if name not in left_out]

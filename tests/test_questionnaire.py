@@ -71,8 +71,8 @@ def test_a_system_without_template_is_shown_but_cannot_be_chosen(at_terminal):
 
 @pytest.mark.deep
 def test_an_isolated_network_is_not_asked_for_hosting(at_terminal):
-    answers, screen = at_terminal(skipped="hosting", more="platform_engineers experience", vpc=DOWN * 2 + ENTER)
-    assert answers["vpc"] == "isolated"
+    answers, screen = at_terminal(skipped="hosting", more="platform_engineers experience mirror", vpc=DOWN * 2 + ENTER)
+    assert (answers["vpc"], answers["mirror"]) == ("isolated", "mirror.example.com")
     assert "hosting" not in answers
     assert QUESTIONS["hosting"]["help"].splitlines()[0] not in screen
 
