@@ -196,15 +196,14 @@ def _literal(value: Any) -> str:
 
 
 def has(con: Connection, table: str) -> bool:
-    """Whether there is a table of this name, ``schema.table`` or one of the default schema; not in a transaction."""
-    quoted = '"."'.join(table.split("."))
-    try:
-        run(con, f'SELECT 1 FROM "{quoted}" LIMIT 0')  # faster than to ask the catalogue
-    except Exception as error:
-        if type(error).__name__ in ("CatalogException", "UndefinedTable"):
-            return False
-        raise
-    return True
+    """Whether there is a table of this name, ``schema.table`` or one of the default schema."""
+    schema, _, name = table.rpartition(".")
+    if con.name == "postgres":
+        quoted = f'"{schema}"."{name}"' if schema else f'"{name}"'
+        return rows(con, "SELECT to_regclass(?) IS NOT NULL", [quoted])[0][0]
+    # Faster than information_schema, which each step would wait for.
+    where = f"schema_name = {_literal(schema) if schema else 'current_schema()'} AND NOT temporary"
+    return bool(rows(con, f"SELECT 1 FROM duckdb_tables() WHERE table_name = ? AND {where}", [name]))
 
 
 def columns(con: Connection, table: str) -> dict[str, str]:
