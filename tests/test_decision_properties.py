@@ -328,7 +328,7 @@ def test_every_rule_changes_an_outcome(covering):
     )
     planted = [rule | {"because": "it is planted here", "source": "section 4"} for rule in (never, twice)]
     steps = Steps(rules=RULES + planted)
-    idle = [rule["id"] for rule in RULES + planted if not changes_an_outcome(steps, rule, covering[::3])]
+    idle = [rule["id"] for rule in RULES + planted if not changes_an_outcome(steps, rule, covering[::2])]
     assert idle == ["never-fires", "says-it-twice"]
 
 
