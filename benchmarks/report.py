@@ -145,7 +145,7 @@ def show(name: str, figures: Iterable[Figure]) -> None:
 
 def recorded() -> list[tuple[dict, list[Figure]]]:
     records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
-    return [(record, [Figure(**figure) for figure in record["figures"]]) for record in records]
+    return [(record, [Figure(**figure) for figure in record["figures"]]) for record in records if "figures" in record]
 
 
 def write_page() -> None:

@@ -96,7 +96,7 @@ def test_outcome_says_whether_the_rules_were_followed(record, answers, outcome):
 
 def test_excluded_systems_and_cautions_have_reasons(record):
     text = record(orchestrator="airflow", hosting_variant="airflow_vm")
-    assert "- Temporal: plain scheduled ETL uses nothing of durable workflows" in section(text, "Excluded, and why")
+    assert "- Temporal: plain scheduled ETL needs no durable workflows" in section(text, "Excluded, and why")
     cautions = section(text, "Cautions accepted")
     assert "`catchup` must be set explicitly" in cautions
     assert "often the deciding cost of hosting it yourselves" in cautions
