@@ -60,7 +60,8 @@ def test_no_dbt_package_is_fetched_from_a_hub_and_usage_is_not_sent(template, re
     assert '"duckdb>=1.5,<2"' in (folder / "environments/dbt/pyproject.toml").read_text()
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+# The short run takes the one that needs a package for it.
+@pytest.mark.parametrize("engine", [pytest.param(e, marks=() if e == "dagster" else pytest.mark.deep) for e in ENGINES])
 def test_one_is_added_to_a_project_of_another_shape(render, engine, tmp_path):
     folder = shutil.copytree(render(orchestrator=engine), tmp_path / "project")
     sample = tmp_path / "orders.csv"
