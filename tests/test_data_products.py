@@ -11,7 +11,9 @@ from pathlib import Path
 import duckdb
 import pytest
 import yaml
+from combinations import files_in
 from projects import RUN_SECONDS, SET_UP_SECONDS, TEST_SECONDS, Project
+from test_rendering import expected_files
 
 ENGINES = {"airflow": "dags", "dagster": "src/flight_marts/defs", "prefect": "flows"}
 DAY = "2013-01-02"
@@ -24,7 +26,7 @@ RUN_OF_DBT = 2 * RUN_SECONDS  # it parses the models before each build
 def test_the_shape_that_is_answered_is_rendered(render, engine):
     folder = render(orchestrator=engine, **SHAPE)
     assert yaml.safe_load((folder / ".copier-answers.yml").read_text())["sample_shape"] == "data_products"
-    assert (folder / DBT / "dbt_project.yml").is_file()
+    assert files_in(folder) == expected_files((engine,), ["staging", "prod"], "github", "data_products")
     assert (
         "steps.build" in (file := folder / ENGINES[engine] / "flights_daily.py").read_text()
         or "models.build" in file.read_text()

@@ -18,22 +18,27 @@ from combinations import ENVIRONMENTS, FILE_COMBINATIONS, ORCHESTRATORS, SETS, a
 from repository import QUESTIONS, ROOT
 
 SUFFIX = ".jinja"
+SHAPES = sorted(path.parent.name.strip("[]") for path in ROOT.glob("template/*/*/sample.json"))
 
 
-def template_files(folder: str, package: str = "flight_marts") -> set[str]:
+def template_files(folder: str, package: str = "flight_marts", shape: str = "batch_etl") -> set[str]:
     """Paths that a folder of the template stands for in a project; files of single environments left out."""
     excluded = {"manifest.yml", "questions.yml", "constraints.txt", "connections.txt", "runbook.md", "seeds.yml"}
-    found = files_in(ROOT / "template" / folder) - excluded
+    excluded.add("sample.json")
+    others = tuple(f"[[{each}]]/" for each in SHAPES if each != shape)
+    found = {name for name in files_in(ROOT / "template" / folder) - excluded if not name.startswith(others)}
     found = {name for name in found if "__pycache__" not in name and "_toml]]" not in name}
     found = {re.sub(r"^\[\[\w+\]\]/", "", name) for name in found} - excluded  # the folder of a shape
     names = {"[[package_name]]": package, "[[pipeline_name]]": "flights_daily"}
     return {re.sub(r"\[\[\w+\]\]", lambda part: names[part[0]], name).removesuffix(SUFFIX) for name in found}
 
 
-def expected_files(names: tuple[str, ...], environments: list[str], ci_provider: str) -> set[str]:
+def expected_files(
+    names: tuple[str, ...], environments: list[str], ci_provider: str, shape: str = "batch_etl"
+) -> set[str]:
     folders = ["[[shared]]", *(f"[[{name}]]" for name in names)]
     folders += [f"[[{ci_provider}]]"] if ci_provider != "none" else []
-    found = set().union(*(template_files(folder) for folder in folders))
+    found = set().union(*(template_files(folder, shape=shape) for folder in folders))
     return found | {".copier-answers.yml"} | {f"config/{name}.toml" for name in environments}
 
 
@@ -49,9 +54,10 @@ def test_defaults_alone_make_a_good_project(copie, template):
     assert files_in(made.project_dir) == expected_files(("airflow",), ["staging", "prod"], "github")
 
 
-def test_no_two_folders_write_the_same_path():
+@pytest.mark.parametrize("shape", SHAPES)
+def test_no_two_folders_write_the_same_path(shape):
     folders = [path.name for path in (ROOT / "template").iterdir() if path.is_dir()]
-    paths = [path for folder in folders for path in template_files(folder)]
+    paths = [path for folder in folders for path in template_files(folder, shape=shape)]
     assert sorted(paths) == sorted(set(paths))
 
 
