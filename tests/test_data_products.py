@@ -11,7 +11,9 @@ from pathlib import Path
 import duckdb
 import pytest
 import yaml
+from combinations import files_in
 from projects import RUN_SECONDS, SET_UP_SECONDS, TEST_SECONDS, Project
+from test_rendering import expected_files
 
 ENGINES = {"airflow": "dags", "dagster": "src/flight_marts/defs", "prefect": "flows"}
 DAY = "2013-01-02"
@@ -24,7 +26,7 @@ RUN_OF_DBT = 2 * RUN_SECONDS  # it parses the models before each build
 def test_the_shape_that_is_answered_is_rendered(render, engine):
     folder = render(orchestrator=engine, **SHAPE)
     assert yaml.safe_load((folder / ".copier-answers.yml").read_text())["sample_shape"] == "data_products"
-    assert (folder / DBT / "dbt_project.yml").is_file()
+    assert files_in(folder) == expected_files((engine,), ["staging", "prod"], "github", "data_products")
     assert (
         "steps.build" in (file := folder / ENGINES[engine] / "flights_daily.py").read_text()
         or "models.build" in file.read_text()
@@ -60,7 +62,8 @@ def test_no_dbt_package_is_fetched_from_a_hub_and_usage_is_not_sent(template, re
     assert '"duckdb>=1.5,<2"' in (folder / "environments/dbt/pyproject.toml").read_text()
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+# The short run takes the one that needs a package for it.
+@pytest.mark.parametrize("engine", [pytest.param(e, marks=() if e == "dagster" else pytest.mark.deep) for e in ENGINES])
 def test_one_is_added_to_a_project_of_another_shape(render, engine, tmp_path):
     folder = shutil.copytree(render(orchestrator=engine), tmp_path / "project")
     sample = tmp_path / "orders.csv"

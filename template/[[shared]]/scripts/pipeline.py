@@ -36,8 +36,8 @@ from plumbum import ProcessExecutionError
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT_ANSWERS = ROOT / ".copier-answers.yml"
 SHAPES = {"batch_etl": "fact_", "data_products": "fct_", "approval": ""}  # and what the name of its first table begins with
-# Packages that a shape needs on an orchestrator, beside those that every project has.
-NEEDS = {("data_products", "dagster"): ["dagster-dbt>=0.29.27,<0.30"]}
+# Packages that a shape needs on an orchestrator, or on each, beside those that every project has.
+NEEDS = {("data_products", "dagster"): ["dagster-dbt>=0.29.27,<0.30"], ("approval", ""): ["numpy>=2.4,<3"]}
 GRAINS = {"hour": "10 * * * *", "day": "0 6 * * *", "week": "0 6 * * 1", "month": "0 6 1 * *", "none": "0 6 * * *"}
 FORMATS = {
     ".csv": "csv",
@@ -98,6 +98,7 @@ def main() -> int:
         facts = {"shape": options.shape, "orchestrators": orchestrators}
         if options.shape == "approval":
             render(options.name, {**facts, "landed": [SAMPLE_PARTITION]}, answers)
+            add_packages(options.shape, orchestrators[0])
             report_sample(options.name, answers)
             return 0
         sample = Sample(Path(options.sample).expanduser(), options.grain, options.partition_column, project_timezone())
@@ -108,7 +109,7 @@ def main() -> int:
             **sample.facts(),
         }
         render(options.name, facts, answers)
-        add_packages(NEEDS.get((options.shape, orchestrators[0]), []), orchestrators[0])
+        add_packages(options.shape, orchestrators[0])
         landed = sample.land(ROOT / "data" / "landing" / options.name)
     except Refused as refusal:
         print(f"error: {refusal}", file=sys.stderr)
@@ -455,8 +456,9 @@ def render(name: str, facts: dict, answers: dict) -> None:
         raise Refused(f"the template at {answers['_src_path']} cannot be read: {last_line(error)}") from None
 
 
-def add_packages(packages: list[str], group: str) -> None:
-    """Add what is missing to a dependency group of the project; the next `make` installs it."""
+def add_packages(shape: str, group: str) -> None:
+    """Add what a shape needs to the dependency group of an orchestrator; the next `make` installs it."""
+    packages = NEEDS.get((shape, group), []) + NEEDS.get((shape, ""), [])
     known = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"][group]
     wanted = [each for each in packages if each not in known]
     if not wanted:

@@ -6,7 +6,7 @@ so steps may run in different processes, and days apart.
 
 A pipeline's own code is in its ``model.py``: ``train(rows)`` gives the candidate's weights by feature, and
 ``evaluate(candidate, current, rows)`` the evidence by name; current is the model in use, None before the first one.
-``contract.py`` has ``CONTRACTS``, a dataframely schema for each of the two tables.
+``contract.py`` has ``CONTRACTS``, a contract for each of the two tables.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hashlib import sha256
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import config, decisions, landing, publications, steps, warehouse
+from . import config, contracts, decisions, landing, publications, steps, warehouse
 from .batch_etl import BatchEtl
 from .errors import ContractError, InputError, NotApproved
 from .partitions import Grain
@@ -85,7 +85,7 @@ class Approval:
         with self._work("request", partition) as (report, con):
             candidate = self._staged(con, partition, "candidate")
             evidence = self._staged(con, partition, "evidence")
-            self._check(partition, candidate, evidence)
+            self._check(con, partition)
             evidence = {**evidence, DIGEST: _digest(candidate)}
             asked = decisions.ask(self.pipeline, partition, evidence, waits=waits)
             report.detail = f"{asked.id} {asked}; answer with make approvals"
@@ -110,7 +110,7 @@ class Approval:
                 report.rows = dict(rows)
                 publications.record(con, self.pipeline, partition, current_run(), report.rows)
 
-            tables = self._tables(con, partition, approval)
+            tables = self._tables(con, partition, request=approval.id, approved_by=approval.decided_by)
             warehouse.replace_partition(con, self.pipeline.partition_column, partition, tables, record)
             report.detail = f"{approval.id} {approval}"
         return report.rows
@@ -174,23 +174,15 @@ class Approval:
         newest = f' WHERE "{column}" = (SELECT max("{column}") FROM "{table}")' if column else ""
         return dict(warehouse.rows(con, f'SELECT feature, weight FROM "{table}"{newest}')) or None
 
-    def _check(self, partition: Partition, candidate: Weights, evidence: Weights) -> None:
+    def _check(self, con: Connection, partition: Partition) -> None:
         """Raise ContractError when the rows of a published table would break its contract."""
-        import polars as pl
-
-        contracts = import_module(f"{self.pipeline.module}.contract").CONTRACTS
-        dated = {self.pipeline.partition_column: self._value(partition)} if self.pipeline.partition_column else {}
-        decided = {"request": "-", "approved_by": "-"}  # not known yet
-        rows = (
-            [{**dated, "feature": name, "weight": value} for name, value in candidate.items()],
-            [{**dated, "name": name, "value": value, **decided} for name, value in evidence.items()],
-        )
-        for table, own in zip(self.pipeline.tables, rows, strict=True):
-            _, failures = contracts[table].filter(pl.DataFrame(own))
-            if len(failures):
-                rules = ", ".join(sorted(rule.replace("|", ": ") for rule in failures.counts()))
+        own = import_module(f"{self.pipeline.module}.contract").CONTRACTS
+        for table, rows in self._tables(con, partition, request="-", approved_by="-").items():  # not known yet
+            broken = warehouse.rows(con, warehouse.to_sql(con, contracts.broken(own[table], rows)))
+            if broken:
+                rules = ", ".join(sorted({reason for (reason,) in broken}))
                 raise ContractError(
-                    f"{len(failures)} rows of {table} would break the contract ({rules}); nobody was asked"
+                    f"{len(broken)} rows of {table} would break the contract ({rules}); nobody was asked"
                 )
 
     def _value(self, partition: Partition) -> date | datetime | None:
@@ -199,7 +191,8 @@ class Approval:
             return partition.start.astimezone(UTC).replace(tzinfo=None)
         return partition.first_date
 
-    def _tables(self, con: Connection, partition: Partition, approval: decisions.Request) -> dict[str, ir.Table]:
+    def _tables(self, con: Connection, partition: Partition, **decided: str) -> dict[str, ir.Table]:
+        """The rows of each published table. decided: the request, and who approved it."""
         import ibis
 
         weights, evidence = self.pipeline.tables
@@ -207,7 +200,6 @@ class Approval:
         dated = self._dated(partition)
         candidate = ibis.table({"feature": "string", "value": "float64"}, name="candidate")
         measured = ibis.table({"name": "string", "value": "float64"}, name="evidence")
-        decided = {"request": approval.id, "approved_by": approval.decided_by}
         return {
             weights: candidate.select(**dated, feature=candidate.feature, weight=candidate.value),
             evidence: measured.select(
