@@ -60,7 +60,7 @@ class Approval:
         Raises DecisionPending while people are asked about another run's candidate, which this one would replace.
         """
         with self._work("train", partition, first=True) as (report, con):
-            decisions.refuse_while_pending(con, self.pipeline, partition)
+            decisions.refuse_while_pending(self.pipeline, partition)
             rows = self._rows(partition)
             self._stage(con, partition, "candidate", "feature", self._model.train(rows))
             report.rows = {"read": len(next(iter(rows.values())))}
@@ -99,7 +99,7 @@ class Approval:
         Raises NotApproved when nobody has approved it, or when it is not the candidate that was approved.
         """
         with self._work("promote", partition, first=True) as (report, con):
-            approval = decisions.approved(con, self.pipeline, partition)
+            approval = decisions.approved(self.pipeline, partition)
             if approval.evidence[DIGEST] != _digest(self._staged(con, partition, "candidate")):
                 raise NotApproved(
                     f"the candidate of {self.pipeline.name} {partition} is not the one that {approval.id} approved: "
@@ -169,7 +169,7 @@ class Approval:
     def _current(self, con: Connection) -> Weights | None:
         """The model in use: that of the newest partition that was promoted."""
         table, column = self.pipeline.tables[0], self.pipeline.partition_column
-        if not warehouse.has(con, table):
+        if table not in warehouse.published(con):
             return None
         newest = f' WHERE "{column}" = (SELECT max("{column}") FROM "{table}")' if column else ""
         return dict(warehouse.rows(con, f'SELECT feature, weight FROM "{table}"{newest}')) or None

@@ -137,10 +137,11 @@ def ask(pipeline: Pipeline, partition: Partition, evidence: Mapping[str, Any], *
     return pending[0]
 
 
-def refuse_while_pending(con: Connection, pipeline: Pipeline, partition: Partition) -> None:
+def refuse_while_pending(pipeline: Pipeline, partition: Partition) -> None:
     """Raise DecisionPending while people are asked about what another run of this partition has prepared."""
-    prepare(con)
-    _refuse_other([each for each in _of(con, pipeline, partition) if each.is_open], current_run())
+    with warehouse.connect() as con:
+        requests = _of(con, pipeline, partition)
+    _refuse_other([each for each in requests if each.is_open], current_run())
 
 
 def decide(request_id: str, decision: str, by: str, reason: str, via: str) -> Request:
@@ -204,10 +205,10 @@ def told(request: Request) -> None:
         warehouse.run(con, f"UPDATE {TABLE} SET told_at = ? WHERE id = ?", [_stored(_now()), request.id])
 
 
-def approved(con: Connection, pipeline: Pipeline, partition: Partition) -> Request:
+def approved(pipeline: Pipeline, partition: Partition) -> Request:
     """The approval of the partition's newest request. Raises NotApproved when there is none."""
-    prepare(con)
-    requests = _of(con, pipeline, partition)
+    with warehouse.connect() as con:
+        requests = _of(con, pipeline, partition)
     if not requests:
         raise NotApproved(f"nobody was asked about {pipeline.name} {partition}: run it from its first step")
     if requests[-1].state != APPROVED:
