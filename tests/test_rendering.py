@@ -48,7 +48,7 @@ def template_files(folder: str, nested: Iterable[str] = SHAPES, package: str = "
     found = {name for name in found if "__pycache__" not in name and "_toml]]" not in name}
     found = {name for name in found if not (inner := NESTED.match(name)) or inner[1] in nested}
     found = {NESTED.sub("", name) for name in found} - EXCLUDED
-    names = {"[[package_name]]": package, "[[pipeline_name]]": "flights_daily"}
+    names = {"[[package_name]]": package, "[[pipeline_name]]": "flights_daily", "[[project_name]]": "flight-marts"}
     return {re.sub(r"\[\[\w+\]\]", lambda part: names[part[0]], name).removesuffix(SUFFIX) for name in found}
 
 
