@@ -19,7 +19,7 @@ from allpairspy import AllPairs
 from combinations import CI_PROVIDERS, CLOUD_OF, PLACES, VARIANTS, files_in
 from projects import UV
 from releases import owner, owners
-from repository import QUESTIONS, git
+from repository import QUESTIONS, ROOT, git
 
 BIN = Path(sys.executable).parent
 AXES = {
@@ -500,11 +500,40 @@ def test_places_have_a_folder():
     assert {"image", "kubernetes", "vm"} <= set(PLACES)
 
 
-@pytest.mark.deep
-def test_the_image_publishes_a_day_as_a_user_on_a_read_only_root(render, tmp_path):
-    """Needs a Docker with BuildKit and a base image; DOCKER_BUILD_OPTIONS and CA are passed to the build."""
+BASE = "python:3.11-slim-bookworm"
+
+
+@pytest.fixture
+def docker() -> None:
     if not shutil.which("docker") or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
         pytest.skip("there is no Docker here: install docker.io and start dockerd")
+
+
+@pytest.mark.deep
+@pytest.mark.usefixtures("docker")
+def test_a_machine_runs_the_services_of_a_release_as_the_projects_user(render, tmp_path):
+    """In a container that stands for the machine, with the certificates of this one: its network may have its own."""
+    row = {"hosting_variant": "dagster_process", "vpc": "open", "cloud": "aws", "secrets_backend": "environment"}
+    project = Path(shutil.copytree(render(**answers(row)), tmp_path / "project"))
+    git("init", "--quiet", "--initial-branch=main", cwd=project)
+    git("add", "--all", cwd=project)
+    git("commit", "--quiet", "--message", "work", cwd=project)
+    packaged = subprocess.run(["make", f"UV={UV}", "package"], cwd=project, capture_output=True, text=True, check=False)
+    assert packaged.returncode == 0, packaged.stderr
+    mounts = [f"{project}:/project:ro", f"{ROOT / 'tests' / 'machine'}:/machine:ro", "/etc/ssl/certs:/etc/ssl/certs:ro"]
+    command = ["docker", "run", "--rm", "--network", "host", *(part for each in mounts for part in ("--volume", each))]
+    command += [BASE, "bash", "/machine/install.sh", git("rev-parse", "HEAD", cwd=project)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for line in ("systemctl restart flight-marts@dagster", "deployed by root", "1 of 1 partitions published"):
+        assert line in done.stdout
+    assert "the release cannot be written to" in done.stdout
+
+
+@pytest.mark.deep
+@pytest.mark.usefixtures("docker")
+def test_the_image_publishes_a_day_as_a_user_on_a_read_only_root(render, tmp_path):
+    """With BuildKit. DOCKER_BUILD_OPTIONS and CA are passed to the build."""
     row = {"hosting_variant": "dagster_docker", "vpc": "open", "cloud": "aws", "secrets_backend": "environment"}
     project = Path(shutil.copytree(render(**answers(row)), tmp_path / "project"))
     command = ["make", "--no-print-directory", f"UV={UV}", "image", "IMAGE=flight-marts:tested"]
