@@ -394,6 +394,12 @@ def test_a_commit_that_ci_has_not_tested_is_refused(deployable):
     assert "helm" not in deployable[1].read_text()
 
 
+def test_a_laptop_is_no_place_to_deploy_to(deployable):
+    done = make(deployable, "deploy", "YES=1")
+    assert done.returncode != 0
+    assert "ENV=dev is a laptop" in done.stderr
+
+
 def test_an_image_without_a_digest_is_refused(deployable):
     done = make(deployable, "deploy", "ENV=prod", "YES=1", "IMAGE=registry.example.com/data/flight-marts:latest")
     assert done.returncode != 0
