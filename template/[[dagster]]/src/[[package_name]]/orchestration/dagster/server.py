@@ -30,6 +30,7 @@ def main(service: str, options: list[str]) -> None:
     """Replace this process by the service, once what it needs is there. Raises ConfigError."""
     instance.choose()
     if service == "code":
+        instance.make()  # the code server opens the instance, too
         port = _free_port()
         _port_file().write_text(f"{_supervisor()} {port}", encoding="utf-8")
         options = ["--host", HOST, "--port", str(port), *options]
