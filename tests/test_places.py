@@ -19,7 +19,7 @@ from allpairspy import AllPairs
 from combinations import CI_PROVIDERS, CLOUD_OF, PLACES, VARIANTS, files_in
 from projects import UV
 from releases import owner, owners
-from repository import QUESTIONS, git
+from repository import QUESTIONS, ROOT, git
 
 BIN = Path(sys.executable).parent
 AXES = {
@@ -394,6 +394,12 @@ def test_a_commit_that_ci_has_not_tested_is_refused(deployable):
     assert "helm" not in deployable[1].read_text()
 
 
+def test_a_laptop_is_no_place_to_deploy_to(deployable):
+    done = make(deployable, "deploy", "YES=1")
+    assert done.returncode != 0
+    assert "ENV=dev is a laptop" in done.stderr
+
+
 def test_an_image_without_a_digest_is_refused(deployable):
     done = make(deployable, "deploy", "ENV=prod", "YES=1", "IMAGE=registry.example.com/data/flight-marts:latest")
     assert done.returncode != 0
@@ -409,15 +415,131 @@ def test_rollback_and_history_are_helms(deployable):
     assert "history prefect-server" in log
 
 
+def unit(render, folder: Path, vpc: str = "open") -> Path:
+    """The unit of a machine's services, with what stands for a machine that has the project's user and folder."""
+    row = {"hosting_variant": "prefect_process", "vpc": vpc, "cloud": "aws"}
+    text = (render(**answers(row)) / "deploy" / "vm" / "flight-marts@.service").read_text()
+    here = {"User": "root", "Group": "root", "WorkingDirectory": "/", "ExecStart": "/bin/sh -c true %i"}
+    for key, value in here.items():
+        text = re.sub(rf"^{key}=.*$", f"{key}={value}", text, flags=re.MULTILINE)
+    file = folder / "flight-marts@.service"
+    file.write_text(text)
+    return file
+
+
+def analyzed(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("there is no systemd-analyze here: install systemd")
+    return subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_the_unit_is_known_to_systemd_in_every_line(render, tmp_path):
+    file = unit(render, tmp_path)
+    done = analyzed("verify", file)
+    assert not done.stdout + done.stderr
+    file.write_text(file.read_text().replace("PrivateTmp=", "PrivateTemporary="))
+    assert "PrivateTemporary" in analyzed("verify", file).stderr
+
+
+def test_the_unit_may_do_little(render, tmp_path):
+    done = analyzed("security", "--offline=true", "--threshold=25", unit(render, tmp_path))
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(("vpc", "is_closed"), [("open", False), ("data_plane", True), ("isolated", True)])
+def test_a_machine_reaches_what_the_answer_says(render, tmp_path, vpc, is_closed):
+    assert ("IPAddressDeny=any" in unit(render, tmp_path, vpc).read_text()) == is_closed
+
+
+@pytest.fixture
+def on_a_machine(render, tmp_path) -> tuple[Path, Path, dict[str, str]]:
+    """A committed project for one machine, and a program that stands for ssh."""
+    row = {"hosting_variant": "prefect_process", "vpc": "open", "cloud": "aws", "secrets_backend": "environment"}
+    project = Path(shutil.copytree(render(**answers(row)), tmp_path / "project"))
+    git("init", "--quiet", "--initial-branch=main", cwd=project)
+    git("add", "--all", cwd=project)
+    git("commit", "--quiet", "--message", "work", cwd=project)
+    git("update-ref", "refs/remotes/origin/main", "HEAD", cwd=project)
+    tools, log = tmp_path / "tools", tmp_path / "log"
+    tools.mkdir()
+    log.touch()
+    (tools / "ssh").write_text(
+        f'#!/bin/sh\necho "ssh $*" >> {log}\ncase "$*" in *cat*|*install*) cat > /dev/null ;; esac\n'
+    )
+    (tools / "ssh").chmod(0o755)
+    archive = project / "dist" / f"{git('rev-parse', 'HEAD', cwd=project)}.tar.gz"
+    archive.parent.mkdir()
+    archive.touch()
+    return project, log, os.environ | {"PATH": f"{tools}:{os.environ['PATH']}", "MACHINE": "flights.example.com"}
+
+
+def deploy_script(on_a_machine, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    project, _, environment = on_a_machine
+    command = ["sh", "deploy/vm/deploy.sh", *arguments]
+    return subprocess.run(
+        command,
+        cwd=project,
+        env=environment | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_a_machine_gets_the_release_of_the_commit(on_a_machine):
+    done = deploy_script(on_a_machine, "deploy", "prod", YES="1")
+    assert done.returncode == 0, done.stderr
+    assert "would run" in done.stdout
+    assert f"install.sh install {git('rev-parse', 'HEAD', cwd=on_a_machine[0])}" in on_a_machine[1].read_text()
+
+
+def test_a_machine_of_production_gets_no_untested_commit(on_a_machine):
+    (on_a_machine[0] / "README.md").write_text("half-done\n")
+    assert "not committed" in deploy_script(on_a_machine, "deploy", "prod", YES="1").stderr
+    git("commit", "--quiet", "--all", "--message", "untested", cwd=on_a_machine[0])
+    assert "where CI has tested" in deploy_script(on_a_machine, "deploy", "prod", YES="1").stderr
+    assert "install.sh install" not in on_a_machine[1].read_text()
+
+
 def test_places_have_a_folder():
-    assert {"image", "kubernetes"} <= set(PLACES)
+    assert {"image", "kubernetes", "vm"} <= set(PLACES)
+
+
+BASE = "python:3.11-slim-bookworm"
+
+
+@pytest.fixture
+def docker() -> None:
+    if not shutil.which("docker") or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
+        pytest.skip("there is no Docker here: install docker.io and start dockerd")
 
 
 @pytest.mark.deep
+@pytest.mark.usefixtures("docker")
+def test_a_machine_runs_the_services_of_a_release_as_the_projects_user(render, tmp_path):
+    """In a container that stands for the machine, with the certificates of this one: its network may have its own."""
+    row = {"hosting_variant": "dagster_process", "vpc": "open", "cloud": "aws", "secrets_backend": "environment"}
+    project = Path(shutil.copytree(render(**answers(row)), tmp_path / "project"))
+    git("init", "--quiet", "--initial-branch=main", cwd=project)
+    git("add", "--all", cwd=project)
+    git("commit", "--quiet", "--message", "work", cwd=project)
+    packaged = subprocess.run(["make", f"UV={UV}", "package"], cwd=project, capture_output=True, text=True, check=False)
+    assert packaged.returncode == 0, packaged.stderr
+    mounts = [f"{project}:/project:ro", f"{ROOT / 'tests' / 'machine'}:/machine:ro", "/etc/ssl/certs:/etc/ssl/certs:ro"]
+    command = ["docker", "run", "--rm", "--network", "host", *(part for each in mounts for part in ("--volume", each))]
+    command += [BASE, "bash", "/machine/install.sh", git("rev-parse", "HEAD", cwd=project)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for line in ("systemctl restart flight-marts@dagster", "deployed by root", "1 of 1 partitions published"):
+        assert line in done.stdout
+    assert "the release cannot be written to" in done.stdout
+
+
+@pytest.mark.deep
+@pytest.mark.usefixtures("docker")
 def test_the_image_publishes_a_day_as_a_user_on_a_read_only_root(render, tmp_path):
-    """Needs a Docker with BuildKit and a base image; DOCKER_BUILD_OPTIONS and CA are passed to the build."""
-    if not shutil.which("docker") or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
-        pytest.skip("there is no Docker here: install docker.io and start dockerd")
+    """With BuildKit. DOCKER_BUILD_OPTIONS and CA are passed to the build."""
     row = {"hosting_variant": "dagster_docker", "vpc": "open", "cloud": "aws", "secrets_backend": "environment"}
     project = Path(shutil.copytree(render(**answers(row)), tmp_path / "project"))
     command = ["make", "--no-print-directory", f"UV={UV}", "image", "IMAGE=flight-marts:tested"]

@@ -54,7 +54,11 @@ def template_files(folder: str, shape: str = "batch_etl", places: Iterable[str] 
     also = ("flights",) if sample_of(shape) == "flights_daily" else ()
     found = {name for name in found if not (inner := NESTED.match(name)) or inner[1] in (shape, *places, *also)}
     found = {NESTED.sub("", name) for name in found} - EXCLUDED
-    names = {"[[package_name]]": "flight_marts", "[[pipeline_name]]": sample_of(shape)}
+    names = {
+        "[[package_name]]": "flight_marts",
+        "[[project_name]]": "flight-marts",
+        "[[pipeline_name]]": sample_of(shape),
+    }
     return {re.sub(r"\[\[\w+\]\]", lambda part: names[part[0]], name).removesuffix(SUFFIX) for name in found}
 
 

@@ -228,6 +228,16 @@ def up(orchestrator: OrchestratorId = "") -> None:
 
 
 @app.command()
+def serve(orchestrator: OrchestratorId = "") -> None:
+    """Run the orchestrator's services in the foreground, for a machine where systemd keeps them."""
+    from . import orchestration
+    from .orchestration.services import Services
+
+    check()
+    Services(orchestration.get(orchestrator)).serve()
+
+
+@app.command()
 def down(orchestrator: OrchestratorId = "") -> None:
     """Stop what `up` started."""
     from . import orchestration
