@@ -20,20 +20,26 @@ from repository import QUESTIONS, ROOT
 SUFFIX = ".jinja"
 
 
-def template_files(folder: str, package: str = "flight_marts") -> set[str]:
-    """Paths that a folder of the template stands for in a project; files of single environments left out."""
+def template_files(folder: str, package: str = "flight_marts", approval: bool = False) -> set[str]:
+    """Paths that a folder of the template stands for in a project; files of single environments left out.
+
+    approval: with those of the shape that not every project has.
+    """
     excluded = {"manifest.yml", "questions.yml", "constraints.txt", "connections.txt", "runbook.md", "seeds.yml"}
     found = files_in(ROOT / "template" / folder) - excluded
     found = {name for name in found if "__pycache__" not in name and "_toml]]" not in name}
+    found = {name for name in found if approval or not name.startswith("[[approval]]/")}
     found = {re.sub(r"^\[\[\w+\]\]/", "", name) for name in found} - excluded  # the folder of a shape
-    names = {"[[package_name]]": package, "[[pipeline_name]]": "flights_daily"}
+    names = {"[[package_name]]": package, "[[pipeline_name]]": "flights_daily", "[[approval_name]]": "delay_model"}
     return {re.sub(r"\[\[\w+\]\]", lambda part: names[part[0]], name).removesuffix(SUFFIX) for name in found}
 
 
-def expected_files(names: tuple[str, ...], environments: list[str], ci_provider: str) -> set[str]:
+def expected_files(
+    names: tuple[str, ...], environments: list[str], ci_provider: str, approval: bool = False
+) -> set[str]:
     folders = ["[[shared]]", *(f"[[{name}]]" for name in names)]
     folders += [f"[[{ci_provider}]]"] if ci_provider != "none" else []
-    found = set().union(*(template_files(folder) for folder in folders))
+    found = set().union(*(template_files(folder, approval=approval) for folder in folders))
     return found | {".copier-answers.yml"} | {f"config/{name}.toml" for name in environments}
 
 
@@ -49,9 +55,15 @@ def test_defaults_alone_make_a_good_project(copie, template):
     assert files_in(made.project_dir) == expected_files(("airflow",), ["staging", "prod"], "github")
 
 
+@pytest.mark.parametrize("name", ORCHESTRATORS)
+def test_the_sample_that_waits_for_people_comes_beside_the_first_one(render, name):
+    project = render(orchestrator=name, pipeline_shape="approval", accept_exclusion="yes")
+    assert files_in(project) == expected_files((name,), ["staging", "prod"], "github", approval=True)
+
+
 def test_no_two_folders_write_the_same_path():
     folders = [path.name for path in (ROOT / "template").iterdir() if path.is_dir()]
-    paths = [path for folder in folders for path in template_files(folder)]
+    paths = [path for folder in folders for path in template_files(folder, approval=True)]
     assert sorted(paths) == sorted(set(paths))
 
 

@@ -6,7 +6,8 @@
 GRAIN=hour`.
 
 DuckDB reads the sample; Copier writes the files from the project's template, at the version the project has; up to
-three partitions of the sample become landing data, so that the pipeline runs at once.
+three partitions of the sample become landing data, so that the pipeline runs at once. SHAPE=approval, a pipeline that
+waits for a person's decision, comes with the template's own sample.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from plumbum import ProcessExecutionError
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT_ANSWERS = ROOT / ".copier-answers.yml"
-SHAPES = ("batch_etl",)
+SHAPES = ("batch_etl", "approval")
 GRAINS = {"hour": "10 * * * *", "day": "0 6 * * *", "week": "0 6 * * 1", "month": "0 6 1 * *", "none": "0 6 * * *"}
 FORMATS = {
     ".csv": "csv",
@@ -65,6 +66,7 @@ FORMS = {
     "boolean": r"(?i)(true|false|t|f|yes|no|y|n|1|0)",
 }
 OWN_COLUMNS = ("partition_date", "partition_start", "source_row", "unreadable")
+SAMPLE_PARTITION = "2013-01"  # of the template's own sample
 ROWS = 200_000  # of a large sample: enough to tell its types
 LANDED = 3
 
@@ -89,10 +91,13 @@ def main() -> int:
         answers = project_answers()
         orchestrators = chosen_orchestrators(options.orchestrator, answers)
         refuse_name(options.name, answers["package_name"])
+        facts = {"shape": options.shape, "orchestrators": orchestrators}
+        if options.shape == "approval":
+            render(options.name, {**facts, "landed": [SAMPLE_PARTITION]}, answers)
+            report_sample(options.name, answers)
+            return 0
         sample = Sample(Path(options.sample).expanduser(), options.grain, options.partition_column, project_timezone())
-        facts = {
-            "shape": options.shape,
-            "orchestrators": orchestrators,
+        facts |= {
             "grain": options.grain,
             "cron": GRAINS[options.grain],
             "tables": [f"fact_{options.name}"],
@@ -116,9 +121,15 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--partition-column", default="", help="the column that says which partition a row belongs to")
     parser.add_argument("--orchestrator", default="", help="the one that runs it, where the project has several")
     options = parser.parse_args()
-    options.shape, options.grain = options.shape or SHAPES[0], options.grain or "day"
-    if not options.name or not options.sample:
+    options.shape = options.shape or SHAPES[0]
+    if options.shape == "approval":
+        if not options.name:
+            sys.exit("error: give a name: make pipeline NAME=model SHAPE=approval")
+        if options.sample or options.grain or options.partition_column:
+            sys.exit("error: SHAPE=approval takes the template's own sample: give no SAMPLE, GRAIN or PARTITION_COLUMN")
+    elif not options.name or not options.sample:
         sys.exit("error: give a name and a sample: make pipeline NAME=weather SAMPLE=observations.csv GRAIN=hour")
+    options.grain = options.grain or "day"
     for name, given, known in (("SHAPE", options.shape, SHAPES), ("GRAIN", options.grain, tuple(GRAINS))):
         if given not in known:
             sys.exit(f"error: {name}={given} is not one of {', '.join(known)}")
@@ -425,6 +436,7 @@ def render(name: str, facts: dict, answers: dict) -> None:
                 "pipeline": facts,
                 "package_name": answers["package_name"],
                 "owning_team": answers["owning_team"],
+                "owner_contact": answers["owner_contact"],
             },
             answers_file=f"config/pipelines/{name}.answers.yml",
             vcs_ref=answers.get("_commit"),
@@ -466,6 +478,15 @@ def report(name: str, facts: dict, landed: list[str]) -> None:
         f"look at src/{package}/pipelines/{name}/contract.py next, and at config/pipelines/{name}.toml for its schedule"
     )
     print(f"run it: make run PIPELINE={name}")
+
+
+def report_sample(name: str, answers: dict) -> None:
+    package = answers["package_name"]
+    print(f"{name}: a model of late departures, with {SAMPLE_PARTITION} landed in data/landing/{name}")
+    print(
+        f"say in config/pipelines/{name}.toml who may decide; your own model goes into src/{package}/pipelines/{name}/"
+    )
+    print(f"run it: make run PIPELINE={name}, then decide: make approvals")
 
 
 def quoted(text: str) -> str:
