@@ -143,7 +143,7 @@ def test_a_pipeline_that_waits_for_a_decision_needs_no_sample(project):
     )
     assert done.returncode == 0, done.stderr
     assert added(project) == {
-        *(f"src/flight_marts/pipelines/churn/{module}.py" for module in ("__init__", "steps", "model")),
+        *(f"src/flight_marts/pipelines/churn/{module}.py" for module in ("__init__", "steps", "model", "contract")),
         "dags/churn.py",
         "config/pipelines/churn.toml",
         "config/pipelines/churn.answers.yml",

@@ -6,13 +6,14 @@ so steps may run in different processes, and days apart.
 
 A pipeline's own code is in its ``model.py``: ``train(rows)`` gives the candidate's weights by feature, and
 ``evaluate(candidate, current, rows)`` the evidence by name; current is the model in use, None before the first one.
+``contract.py`` has ``CONTRACTS``, a dataframely schema for each of the two tables.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC
+from datetime import UTC, date, datetime
 from functools import cached_property
 from hashlib import sha256
 from importlib import import_module
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import config, decisions, landing, publications, steps, warehouse
 from .batch_etl import BatchEtl
-from .errors import InputError, NotApproved
+from .errors import ContractError, InputError, NotApproved
 from .partitions import Grain
 from .runs import current_run
 
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
 
     import ibis.expr.types as ir
     import numpy as np
-    from ibis.backends.sql import SQLBackend
 
     from .partitions import Partition
     from .pipelines import Pipeline
     from .sources import Csv
+    from .warehouse import Connection
 
 STEPS = ("wait_for_input", "train", "evaluate", "request", "promote")
 HELD_STEP = "promote"
@@ -78,11 +79,14 @@ class Approval:
     def request(self, partition: Partition, *, waits: bool = False) -> dict[str, int]:
         """Ask people to decide about the candidate, on the evidence. Returns no rows.
 
-        waits: whether the run goes on by itself after the decision; otherwise the command that decides promotes.
+        waits: whether the run goes on by itself after the decision; otherwise the command that decides promotes. Raises
+        ContractError when what would be promoted breaks its contract.
         """
         with self._work("request", partition) as (report, con):
             candidate = self._staged(con, partition, "candidate")
-            evidence = {**self._staged(con, partition, "evidence"), DIGEST: _digest(candidate)}
+            evidence = self._staged(con, partition, "evidence")
+            self._check(partition, candidate, evidence)
+            evidence = {**evidence, DIGEST: _digest(candidate)}
             asked = decisions.ask(self.pipeline, partition, evidence, waits=waits)
             report.detail = f"{asked.id} {asked}; answer with make approvals"
         with warehouse.connect() as con:  # nothing works on the partition while people decide
@@ -114,7 +118,7 @@ class Approval:
     @contextmanager
     def _work(
         self, name: str, partition: Partition, *, first: bool = False
-    ) -> Iterator[tuple[steps.StepReport, SQLBackend]]:
+    ) -> Iterator[tuple[steps.StepReport, Connection]]:
         with (
             steps.step(self.pipeline, name, partition) as report,
             warehouse.connect() as con,
@@ -148,19 +152,21 @@ class Approval:
             raise InputError(f"{place.shown(partition, name)} holds no rows")
         return rows
 
-    def _stage(self, con: SQLBackend, partition: Partition, part: str, key: str, values: Mapping[str, float]) -> None:
-        import pyarrow as pa
+    def _stage(self, con: Connection, partition: Partition, part: str, key: str, values: Mapping[str, float]) -> None:
+        name = self._name(partition, part)
+        warehouse.run(con, f"CREATE SCHEMA IF NOT EXISTS {warehouse.STAGING}")
+        warehouse.drop_staged(con, name)
+        warehouse.run(con, f'CREATE TABLE {warehouse.STAGING}."{name}" ({key} text, value double precision)')
+        for each, value in values.items():
+            warehouse.run(con, f'INSERT INTO {warehouse.STAGING}."{name}" VALUES (?, ?)', [each, value])
 
-        columns = {key: pa.array(values, pa.string()), "value": pa.array(values.values(), pa.float64())}
-        warehouse.stage(con, self._name(partition, part), pa.table(columns).to_reader())
-
-    def _staged(self, con: SQLBackend, partition: Partition, part: str) -> Weights:
+    def _staged(self, con: Connection, partition: Partition, part: str) -> Weights:
         name = f'{warehouse.STAGING}."{self._name(partition, part)}"'
         if not warehouse.has(con, name.replace('"', "")):
             raise NotApproved(f"{self.pipeline.name} {partition} has no {part}: run it from its first step")
         return dict(warehouse.rows(con, f"SELECT * FROM {name}"))
 
-    def _current(self, con: SQLBackend) -> Weights | None:
+    def _current(self, con: Connection) -> Weights | None:
         """The model in use: that of the newest partition that was promoted."""
         table, column = self.pipeline.tables[0], self.pipeline.partition_column
         if not warehouse.has(con, table):
@@ -168,7 +174,32 @@ class Approval:
         newest = f' WHERE "{column}" = (SELECT max("{column}") FROM "{table}")' if column else ""
         return dict(warehouse.rows(con, f'SELECT feature, weight FROM "{table}"{newest}')) or None
 
-    def _tables(self, con: SQLBackend, partition: Partition, approval: decisions.Request) -> dict[str, ir.Table]:
+    def _check(self, partition: Partition, candidate: Weights, evidence: Weights) -> None:
+        """Raise ContractError when the rows of a published table would break its contract."""
+        import polars as pl
+
+        contracts = import_module(f"{self.pipeline.module}.contract").CONTRACTS
+        dated = {self.pipeline.partition_column: self._value(partition)} if self.pipeline.partition_column else {}
+        decided = {"request": "-", "approved_by": "-"}  # not known yet
+        rows = (
+            [{**dated, "feature": name, "weight": value} for name, value in candidate.items()],
+            [{**dated, "name": name, "value": value, **decided} for name, value in evidence.items()],
+        )
+        for table, own in zip(self.pipeline.tables, rows, strict=True):
+            _, failures = contracts[table].filter(pl.DataFrame(own))
+            if len(failures):
+                rules = ", ".join(sorted(rule.replace("|", ": ") for rule in failures.counts()))
+                raise ContractError(
+                    f"{len(failures)} rows of {table} would break the contract ({rules}); nobody was asked"
+                )
+
+    def _value(self, partition: Partition) -> date | datetime | None:
+        """What stands in the partition column."""
+        if partition.grain is Grain.HOUR:
+            return partition.start.astimezone(UTC).replace(tzinfo=None)
+        return partition.first_date
+
+    def _tables(self, con: Connection, partition: Partition, approval: decisions.Request) -> dict[str, ir.Table]:
         import ibis
 
         weights, evidence = self.pipeline.tables
@@ -192,10 +223,7 @@ class Approval:
 
         if not self.pipeline.partition_column:
             return {}
-        if partition.grain is Grain.HOUR:
-            instant = ibis.timestamp(partition.start.astimezone(UTC).replace(tzinfo=None).isoformat())
-            return {self.pipeline.partition_column: instant}
-        return {self.pipeline.partition_column: ibis.date(partition.first_date.isoformat())}
+        return {self.pipeline.partition_column: ibis.literal(self._value(partition))}
 
     def _name(self, partition: Partition, part: str) -> str:
         return warehouse.staging_name(self.pipeline.name, partition, part)

@@ -18,10 +18,9 @@ from .errors import ConfigError, DecisionPending, NotApproved, Refused
 from .runs import Run, current_run
 
 if TYPE_CHECKING:
-    from ibis.backends.sql import SQLBackend
-
     from .partitions import Partition
     from .pipelines import Pipeline
+    from .warehouse import Connection
 
 TABLE, REFUSED = "platform.approvals", "platform.refused_decisions"
 LOCK = "approvals"
@@ -138,7 +137,7 @@ def ask(pipeline: Pipeline, partition: Partition, evidence: Mapping[str, Any], *
     return pending[0]
 
 
-def refuse_while_pending(con: SQLBackend, pipeline: Pipeline, partition: Partition) -> None:
+def refuse_while_pending(con: Connection, pipeline: Pipeline, partition: Partition) -> None:
     """Raise DecisionPending while people are asked about what another run of this partition has prepared."""
     prepare(con)
     _refuse_other([each for each in _of(con, pipeline, partition) if each.is_open], current_run())
@@ -205,7 +204,7 @@ def told(request: Request) -> None:
         warehouse.run(con, f"UPDATE {TABLE} SET told_at = ? WHERE id = ?", [_stored(_now()), request.id])
 
 
-def approved(con: SQLBackend, pipeline: Pipeline, partition: Partition) -> Request:
+def approved(con: Connection, pipeline: Pipeline, partition: Partition) -> Request:
     """The approval of the partition's newest request. Raises NotApproved when there is none."""
     prepare(con)
     requests = _of(con, pipeline, partition)
@@ -241,7 +240,7 @@ def untold(request: Request) -> bool:
     return not request.is_pending and request.told_at is None
 
 
-def prepare(con: SQLBackend) -> None:
+def prepare(con: Connection) -> None:
     """Make the tables where they are missing."""
     if warehouse.has(con, TABLE):
         return
@@ -285,7 +284,7 @@ def _problem(request: Request, decision: str, by: str, reason: str) -> str:
     return ""
 
 
-def _close(con: SQLBackend, request: Request, state: str, by: str = "", reason: str = "", via: str = "") -> Request:
+def _close(con: Connection, request: Request, state: str, by: str = "", reason: str = "", via: str = "") -> Request:
     values = [state, by, reason, via, _now(), request.id]
     changed = "state = ?, decided_by = ?, reason = ?, via = ?, decided_at = ?"
     warehouse.run(con, f"UPDATE {TABLE} SET {changed} WHERE id = ?", [_stored(each) for each in values])
@@ -299,17 +298,17 @@ def _send(kind: alerts.Kind, request: Request) -> None:
     alerts.report(alerts.Incident(kind, request.pipeline, request.partition, run=run, facts=facts))
 
 
-def _get(con: SQLBackend, request_id: str) -> Request:
+def _get(con: Connection, request_id: str) -> Request:
     for request in _select(con, "id = ?", [request_id]):
         return request
     raise ConfigError(f"there is no request {request_id}: make approvals lists them")
 
 
-def _of(con: SQLBackend, pipeline: Pipeline, partition: Partition) -> list[Request]:
+def _of(con: Connection, pipeline: Pipeline, partition: Partition) -> list[Request]:
     return _select(con, "pipeline = ? AND partition = ?", [pipeline.name, partition.key])
 
 
-def _select(con: SQLBackend, where: str, values: list[Any]) -> list[Request]:
+def _select(con: Connection, where: str, values: list[Any]) -> list[Request]:
     if not warehouse.has(con, TABLE):
         return []
     columns = ", ".join(f'"{name}"' for name in COLUMNS)
