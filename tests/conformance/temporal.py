@@ -171,8 +171,9 @@ class TemporalEngine(Engine):
         if is_started:
             known[number] = Attempt(seconds(pending["lastStartedTime"]), None, "started")
         if number > 1 and "lastAttemptCompleteTime" in pending:
-            before = known.setdefault(number - 1, Attempt(seconds(pending["lastStartedTime"]), None, "failed"))
-            before.ended, before.state = seconds(pending["lastAttemptCompleteTime"]), "failed"
+            ended = seconds(pending["lastAttemptCompleteTime"])
+            before = known.setdefault(number - 1, Attempt(ended, None, "failed"))  # too short to be seen
+            before.ended, before.state = ended, "failed"
 
     def _about(self, command: str, run_id: str) -> Any:
         name, _, run = run_id.rpartition("/")

@@ -43,7 +43,7 @@ def run(pipeline: Pipeline, partitions: Sequence[Partition]) -> Iterator[RunStat
         raise ConfigError(
             f"{pipeline.name} has no workflow, so Temporal cannot run it: write workflows/{pipeline.name}.py"
         )
-    with asyncio.Runner() as loop:
+    with connection.answering(), asyncio.Runner() as loop:
         client = loop.run(connection.connect())
         pending = loop.run(_request(client, pipeline, partitions))
         while pending:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Self
 
 from pydantic import ValidationError, model_validator
 from temporalio.client import Client
 from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes
-from temporalio.runtime import Runtime
-from temporalio.service import RPCError, TLSConfig
+from temporalio.runtime import Runtime, TelemetryConfig
+from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 
 from ...platform import config, secrets
 from ...platform.errors import ConfigError
 
 GRPC_BELOW_UI = 1000  # as `temporal server start-dev` chooses its ports
+SETTLE_SECONDS = 0.5  # a thread of the SDK that meets the end of this process lets it crash
 CLOUD = ".tmprl.cloud:"
 
 
@@ -80,6 +84,25 @@ def local_address() -> str:
     return f"127.0.0.1:{ENGINE.port - GRPC_BELOW_UI}"
 
 
+@contextmanager
+def answering() -> Iterator[None]:
+    """Raises ConfigError where the server stops to answer in the body."""
+    try:
+        yield
+    except RPCError as error:
+        if error.status is not RPCStatusCode.UNAVAILABLE:
+            raise
+        time.sleep(SETTLE_SECONDS)
+        again = "what runs goes on when it is up again; then type the same command"
+        raise ConfigError(f"Temporal's server does not answer any more: {again}") from None
+
+
+@cache
+def _quiet() -> Runtime:
+    """For commands, which say themselves what is wrong."""
+    return Runtime(telemetry=TelemetryConfig(logging=None))
+
+
 async def connect(address: str = "", *, runtime: Runtime | None = None, identity: str | None = None) -> Client:
     """A client of the configured server, or of the one at this address. Raises ConfigError when it does not answer."""
     chosen = settings()
@@ -90,7 +113,7 @@ async def connect(address: str = "", *, runtime: Runtime | None = None, identity
             address,
             namespace=chosen.used_namespace,
             data_converter=converter(chosen),
-            runtime=runtime,
+            runtime=runtime or _quiet(),
             identity=identity,
             **elsewhere,
         )

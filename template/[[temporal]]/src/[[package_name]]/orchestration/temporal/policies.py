@@ -248,23 +248,23 @@ async def _report_when_late(pipeline: Pipeline, key: str) -> None:
     seconds = pipeline.settings.sla_seconds
     await asyncio.sleep(seconds)
     reason = f"not published within {seconds:,.0f} s; the run continues"
-    await _report(Report("late", pipeline.name, key, reason=reason))
+    await _report(Report("late", pipeline.name, key, reason=reason), within=timedelta(hours=1))
 
 
-async def _report(report: Report) -> None:
+async def _report(report: Report, within: timedelta = timedelta(minutes=2)) -> None:
+    """Send an alert, again and again within this time: a failed run does not end before."""
     try:
         await workflow.execute_activity(
             report_incident,
             report,
             task_queue=task_queue(),
-            start_to_close_timeout=timedelta(minutes=2),
-            schedule_to_close_timeout=timedelta(hours=1),
+            start_to_close_timeout=timedelta(minutes=1),
+            schedule_to_close_timeout=within,
             retry_policy=RetryPolicy(initial_interval=timedelta(seconds=5), maximum_interval=timedelta(minutes=5)),
         )
     except ActivityError as error:
-        if is_cancelled_exception(error):
-            raise
-        workflow.logger.error("alert not sent: %s", error.cause)
+        if not is_cancelled_exception(error):  # else the run has ended meanwhile
+            workflow.logger.error("alert not sent: %s", error.cause)
 
 
 def _failed(pipeline: Pipeline, key: str, error: Exception) -> Report:

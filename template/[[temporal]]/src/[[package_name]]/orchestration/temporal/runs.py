@@ -28,7 +28,8 @@ STATES = {
 
 def newest(pipeline: Pipeline, limit: int) -> list[RunState]:
     """The newest runs."""
-    return asyncio.run(_newest(pipeline, limit))
+    with connection.answering():
+        return asyncio.run(_newest(pipeline, limit))
 
 
 async def _newest(pipeline: Pipeline, limit: int) -> list[RunState]:
