@@ -1,8 +1,8 @@
 """Decisions of people, by Temporal's own means: the run waits on the server, for days if need be, and takes no place.
 
-`make approvals` decides in the table ``platform.approvals`` and signals the run. Temporal's UI and command line can send
-the update ``decide``; its open-source server has no login, so who decides is what the sender writes. Either way the table
-says what holds, and the run reads it.
+`make approvals` decides in the table ``platform.approvals`` and signals the run. Temporal's UI and command line can
+send the update ``decide``; its open-source server has no login, so who decides is what the sender writes. Either way
+the table says what holds, and the run reads it.
 """
 
 from __future__ import annotations
@@ -106,7 +106,8 @@ def _note(answer: Answer, run: Run) -> str:
     wanted = {"approve": APPROVED, "reject": REJECTED}.get(answer.decision)
     own = [each for each in decisions.of_pipeline() if (each.engine, each.run) == run.owner]
     if wanted is None or not own:
-        problem = "the run has not asked yet" if wanted else f"{answer.decision!r} is no decision: write approve or reject"
+        unknown = f"{answer.decision!r} is no decision: write approve or reject"
+        problem = "the run has not asked yet" if wanted else unknown
         raise ApplicationError(problem, type="Refused", non_retryable=True)
     via = "Temporal's update, which takes any name"
     try:
