@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..services import Services, port
 
 if TYPE_CHECKING:
+    from ...platform.decisions import Request
     from ...platform.partitions import Partition
     from ...platform.pipelines import Pipeline
     from ..engine import InProcess, RunState
@@ -48,6 +49,17 @@ class Temporal:
         if not connection.settings().address and not Services(self).are_up():
             raise ConfigError("Temporal's server, which knows the runs, is not up; start it with: make up")
         return runs.newest(pipeline, limit)
+
+    def decided(self, request: Request) -> None:
+        """As in the interface. Raises ConfigError while there is no server that keeps the run."""
+        import asyncio
+
+        from ...platform.errors import ConfigError
+        from . import approvals, connection
+
+        if not connection.settings().address and not Services(self).are_up():
+            raise ConfigError("Temporal's server, which keeps the run, is not up")
+        asyncio.run(approvals.tell(request))
 
     def problems(self) -> list[str]:
         from . import setup

@@ -74,14 +74,14 @@ async def _run(client: Client, pipeline: Pipeline, partition: Partition) -> bool
     from temporalio.client import WorkflowFailureError
     from temporalio.worker import Worker
 
-    from . import backfill, policies, worker
+    from . import approvals, backfill, policies, worker
 
     loaded = _loaded(pipeline)
     async with Worker(
         client,
         task_queue=policies.task_queue(),
         workflows=[loaded.workflow],
-        activities=[*loaded.activities, *policies.ACTIVITIES],
+        activities=[*loaded.activities, *policies.ACTIVITIES, *approvals.ACTIVITIES],
         workflow_runner=worker.SANDBOX,
     ):
         name = f"{backfill.workflow_id(pipeline, partition)}-{uuid4().hex[:8]}"

@@ -100,13 +100,18 @@ def _waiting(pipeline: Pipeline) -> dict[str, Any]:
     }
 
 
-async def run_step(pipeline: Pipeline, step: str, key: str) -> dict[str, int]:
-    """Run a step of a partition as the current activity. Returns its rows by kind.
+async def run_step(pipeline: Pipeline, step: str, key: str, **options: bool) -> dict[str, int]:
+    """Run a step of a partition as the current activity. Returns its rows by kind. options: of the step's function.
 
     Raises ApplicationError, which says whether another attempt may succeed, and after which pause.
     """
     seconds = config.load().for_step(pipeline.name, step).timeout_seconds
-    return await _work(pipeline, Work(pipeline.name, step, key, _run()), seconds) or {}
+    return await _work(pipeline, Work(pipeline.name, step, key, _run(), options=options), seconds) or {}
+
+
+def can_wait() -> bool:
+    """Whether a run may wait for days: not in `make run`, whose process is its only worker."""
+    return STARTED_ALONE not in os.environ
 
 
 async def look_for_input(pipeline: Pipeline, step: str, key: str) -> None:

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from typing import Any
@@ -31,7 +31,10 @@ _context = multiprocessing.get_context("forkserver")
 
 @dataclass(frozen=True)
 class Work:
-    """A step of a partition. looks: whether it only looks for the input. last: whether it looks for the last time."""
+    """A step of a partition. looks: whether it only looks for the input. last: whether it looks for the last time.
+
+    options: of the step's function.
+    """
 
     pipeline: str
     step: str
@@ -39,6 +42,7 @@ class Work:
     run: Run
     looks: bool = False
     last: bool = False
+    options: dict[str, bool] = field(default_factory=dict)
 
     def __call__(self) -> dict[str, int] | None:
         """Do it in this process. Returns the step's rows, None when the input is not there yet."""
@@ -51,7 +55,7 @@ class Work:
                 with steps.step(pipeline, self.step, partition):
                     place = landing.of(pipeline).shown(partition) if pipeline.settings.landing.url else partition
                     raise InputNotReady(f"no input: {place} is not complete")
-            return dict(pipeline.step(self.step)(partition) or {})
+            return dict(pipeline.step(self.step)(partition, **self.options) or {})
 
 
 @dataclass(eq=False)

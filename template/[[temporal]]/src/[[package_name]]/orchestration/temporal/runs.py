@@ -42,7 +42,7 @@ async def state_of(client: Client, pipeline: Pipeline, run: WorkflowExecution) -
     """A run as the project's commands show it."""
     state, reason = STATES.get(run.status, "failed"), ""
     if run.status is WorkflowExecutionStatus.RUNNING:
-        state, reason = _progress(await client.get_workflow_handle(run.id, run_id=run.run_id).describe())
+        state, reason = _progress(pipeline, await client.get_workflow_handle(run.id, run_id=run.run_id).describe())
     elif state == "failed":
         reason = await _reason(client, run)
     return RunState(
@@ -64,12 +64,14 @@ def partition_of(pipeline: Pipeline, run: WorkflowExecution) -> str:
     return given.get(policies.PARTITION) or pipeline.due(tick).key
 
 
-def _progress(run: WorkflowExecutionDescription) -> tuple[str, str]:
+def _progress(pipeline: Pipeline, run: WorkflowExecutionDescription) -> tuple[str, str]:
     """State of a run that has not ended, and why it waits."""
     pending = run.raw_description.pending_activities
     for each in pending:
         if each.last_failure.application_failure_info.type == "InputNotReady":
             return "waiting", "the input is not there yet"
+    if pipeline.held_step and not pending and run.history_length > 2:
+        return "waiting", "people decide: make approvals"
     is_new = run.history_length <= 2  # nobody has taken its first task
     return ("queued" if is_new and not pending else "running"), ""
 

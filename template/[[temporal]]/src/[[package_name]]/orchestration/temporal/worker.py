@@ -16,7 +16,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from ...platform import config
 from ...platform.pipelines import PACKAGE
-from . import connection, policies, processes, telemetry, workflows
+from . import approvals, connection, policies, processes, telemetry, workflows
 from .workflows import Loaded
 
 GRACE = timedelta(
@@ -58,7 +58,7 @@ def workers(client: Client, loaded: Sequence[Loaded]) -> Iterator[Worker]:
         client,
         task_queue=policies.task_queue(),
         workflows=[each.workflow for each in loaded],
-        activities=[*activities, *policies.ACTIVITIES],
+        activities=[*activities, *policies.ACTIVITIES, *approvals.ACTIVITIES],
         workflow_runner=SANDBOX,
         max_concurrent_activities=int(os.environ.get("ACTIVITIES_AT_ONCE") or 20),
         **options,
