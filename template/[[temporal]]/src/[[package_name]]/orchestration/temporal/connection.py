@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import time
 import tomllib
@@ -20,7 +21,7 @@ from ...platform import config, secrets
 from ...platform.errors import ConfigError
 
 GRPC_BELOW_UI = 1000  # as `temporal server start-dev` chooses its ports
-SETTLE_SECONDS = 0.5  # a thread of the SDK that meets the end of this process lets it crash
+SETTLE_SECONDS = 0.3  # a thread of the SDK that meets the end of the interpreter crashes the process
 CLOUD = ".tmprl.cloud:"
 
 
@@ -92,9 +93,13 @@ def answering() -> Iterator[None]:
     except RPCError as error:
         if error.status is not RPCStatusCode.UNAVAILABLE:
             raise
-        time.sleep(SETTLE_SECONDS)
         again = "what runs goes on when it is up again; then type the same command"
         raise ConfigError(f"Temporal's server does not answer any more: {again}") from None
+
+
+@cache
+def _settle_at_exit() -> None:
+    atexit.register(time.sleep, SETTLE_SECONDS)
 
 
 @cache
@@ -106,6 +111,7 @@ def _quiet() -> Runtime:
 async def connect(address: str = "", *, runtime: Runtime | None = None, identity: str | None = None) -> Client:
     """A client of the configured server, or of the one at this address. Raises ConfigError when it does not answer."""
     chosen = settings()
+    _settle_at_exit()
     elsewhere = {"tls": _tls(chosen), "api_key": _secret(chosen.api_key) or None} if chosen.address else {}
     address = address or chosen.address or local_address()
     try:

@@ -128,7 +128,7 @@ def _ended(code: int | None) -> str:
 
 def _main(channel: Connection, work: Work) -> None:
     """What the process does."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended on request"))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_worker, args=(channel,), daemon=True).start()
     logging.config.dictConfig(platform_logging.dict_config())
