@@ -74,7 +74,7 @@ seeds: .venv/.installed ## write template/*/seeds.yml, the files that an update 
 	@$(BIN)/python tools/write_seeds.py
 
 benchmarks: .venv/.installed ## print and write the ratios of docs/benchmarks.md
-	@for name in copying decision business_functions definitions_import first_day standards fleet; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	@for name in copying decision business_functions definitions_import dependencies first_day standards fleet; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 	@$(BIN)/python benchmarks/report.py --page
 
 constraints: .venv/.installed ## resolve the versions in template/*/constraints.txt again

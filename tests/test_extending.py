@@ -38,7 +38,7 @@ RUNBOOK = "\n\n".join(
     f"## {heading}\n\nLook at it."
     for heading in (
         *("A failed run", "A late input", "A missed SLA", "A bad partition", "A backfill"),
-        *("Rotating a secret", "The engine is down"),
+        *("A decision", "Rotating a secret", "The engine is down"),
     )
 )
 

@@ -133,7 +133,31 @@ def test_every_grain_lands_what_the_sample_holds(project, make_pipeline, sample,
     assert landed(project) == keys
 
 
+def test_a_pipeline_that_waits_for_a_decision_needs_no_sample(project):
+    done = subprocess.run(
+        [sys.executable, "scripts/pipeline.py", "--name", "churn", "--shape", "approval"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert added(project) == {
+        *(f"src/flight_marts/pipelines/churn/{module}.py" for module in ("__init__", "steps", "model", "contract")),
+        "dags/churn.py",
+        "config/pipelines/churn.toml",
+        "config/pipelines/churn.answers.yml",
+        "tests/unit/test_churn.py",
+        *(f"data/landing/churn/2013-01/{file}" for file in ("departures.csv", "_SUCCESS")),
+    }
+    for file in added(project):
+        if file.endswith(".py"):
+            ast.parse((project / file).read_text())
+            assert "delay_model" not in (project / file).read_text()
+
+
 REFUSED = {
+    "a sample for a shape that has its own": (("weather", "--shape", "approval"), "takes the template's own sample"),
     "a name with capitals": (("Weather",), "cannot be the name of a pipeline"),
     "a keyword": (("class",), "cannot be the name of a pipeline"),
     "an existing name": (("flights_daily",), "is there already"),

@@ -18,6 +18,7 @@ SITUATIONS = [
     "A missed SLA",
     "A bad partition",
     "A backfill",
+    "A decision",
     "Rotating a secret",
     "The engine is down",
 ]

@@ -6,7 +6,8 @@
 GRAIN=hour`.
 
 DuckDB reads the sample; Copier writes the files from the project's template, at the version the project has; up to
-three partitions of the sample become landing data, so that the pipeline runs at once.
+three partitions of the sample become landing data, so that the pipeline runs at once. SHAPE=approval, a pipeline that
+waits for a person's decision, comes with the template's own sample.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from __future__ import annotations
 import argparse
 import csv
 import keyword
+import os
 import re
 import shutil
+import subprocess
 import sys
 import tomllib
 import unicodedata
@@ -32,7 +35,9 @@ from plumbum import ProcessExecutionError
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT_ANSWERS = ROOT / ".copier-answers.yml"
-SHAPES = ("batch_etl",)
+SHAPES = {"batch_etl": "fact_", "data_products": "fct_", "approval": ""}  # and what the name of its first table begins with
+# Packages that a shape needs on an orchestrator, or on each, beside those that every project has.
+NEEDS = {("data_products", "dagster"): ["dagster-dbt>=0.29.27,<0.30"], ("approval", ""): ["numpy>=2.4,<3"]}
 GRAINS = {"hour": "10 * * * *", "day": "0 6 * * *", "week": "0 6 * * 1", "month": "0 6 1 * *", "none": "0 6 * * *"}
 FORMATS = {
     ".csv": "csv",
@@ -65,6 +70,7 @@ FORMS = {
     "boolean": r"(?i)(true|false|t|f|yes|no|y|n|1|0)",
 }
 OWN_COLUMNS = ("partition_date", "partition_start", "source_row", "unreadable")
+SAMPLE_PARTITION = "2013-01"  # of the template's own sample
 ROWS = 200_000  # of a large sample: enough to tell its types
 LANDED = 3
 
@@ -89,16 +95,21 @@ def main() -> int:
         answers = project_answers()
         orchestrators = chosen_orchestrators(options.orchestrator, answers)
         refuse_name(options.name, answers["package_name"])
+        facts = {"shape": options.shape, "orchestrators": orchestrators}
+        if options.shape == "approval":
+            render(options.name, {**facts, "landed": [SAMPLE_PARTITION]}, answers)
+            add_packages(options.shape, orchestrators[0])
+            report_sample(options.name, answers)
+            return 0
         sample = Sample(Path(options.sample).expanduser(), options.grain, options.partition_column, project_timezone())
-        facts = {
-            "shape": options.shape,
-            "orchestrators": orchestrators,
+        facts |= {
             "grain": options.grain,
             "cron": GRAINS[options.grain],
-            "tables": [f"fact_{options.name}"],
+            "tables": [SHAPES[options.shape] + options.name],
             **sample.facts(),
         }
         render(options.name, facts, answers)
+        add_packages(options.shape, orchestrators[0])
         landed = sample.land(ROOT / "data" / "landing" / options.name)
     except Refused as refusal:
         print(f"error: {refusal}", file=sys.stderr)
@@ -116,10 +127,16 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--partition-column", default="", help="the column that says which partition a row belongs to")
     parser.add_argument("--orchestrator", default="", help="the one that runs it, where the project has several")
     options = parser.parse_args()
-    options.shape, options.grain = options.shape or SHAPES[0], options.grain or "day"
-    if not options.name or not options.sample:
+    options.shape = options.shape or next(iter(SHAPES))
+    if options.shape == "approval":
+        if not options.name:
+            sys.exit("error: give a name: make pipeline NAME=model SHAPE=approval")
+        if options.sample or options.grain or options.partition_column:
+            sys.exit("error: SHAPE=approval takes the template's own sample: give no SAMPLE, GRAIN or PARTITION_COLUMN")
+    elif not options.name or not options.sample:
         sys.exit("error: give a name and a sample: make pipeline NAME=weather SAMPLE=observations.csv GRAIN=hour")
-    for name, given, known in (("SHAPE", options.shape, SHAPES), ("GRAIN", options.grain, tuple(GRAINS))):
+    options.grain = options.grain or "day"
+    for name, given, known in (("SHAPE", options.shape, tuple(SHAPES)), ("GRAIN", options.grain, tuple(GRAINS))):
         if given not in known:
             sys.exit(f"error: {name}={given} is not one of {', '.join(known)}")
     return options
@@ -425,6 +442,7 @@ def render(name: str, facts: dict, answers: dict) -> None:
                 "pipeline": facts,
                 "package_name": answers["package_name"],
                 "owning_team": answers["owning_team"],
+                "owner_contact": answers["owner_contact"],
             },
             answers_file=f"config/pipelines/{name}.answers.yml",
             vcs_ref=answers.get("_commit"),
@@ -436,6 +454,18 @@ def render(name: str, facts: dict, answers: dict) -> None:
         raise Refused(str(error)) from None
     except (ProcessExecutionError, copier.errors.CopierError, OSError, ValueError) as error:
         raise Refused(f"the template at {answers['_src_path']} cannot be read: {last_line(error)}") from None
+
+
+def add_packages(shape: str, group: str) -> None:
+    """Add what a shape needs to the dependency group of an orchestrator; the next `make` installs it."""
+    packages = NEEDS.get((shape, group), []) + NEEDS.get((shape, ""), [])
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"][group]
+    wanted = [each for each in packages if each not in known]
+    if not wanted:
+        return
+    command = [os.environ.get("UV") or "uv", "add", "--quiet", "--frozen", "--group", group, *wanted]
+    if subprocess.run(command, cwd=ROOT, check=False).returncode:
+        print(f"warning: add {', '.join(wanted)} to the group {group} in pyproject.toml yourself", file=sys.stderr)
 
 
 def last_line(error: Exception) -> str:
@@ -462,10 +492,20 @@ def report(name: str, facts: dict, landed: list[str]) -> None:
     key = ", ".join(each["name"] for each in facts["columns"] if each["key"])
     package = project_answers()["package_name"]
     print(f"likely key: {key or 'none found; say in the contract what tells rows apart'}")
+    contract = "contract.py" if facts["shape"] == "batch_etl" else "dbt/models/marts/marts.yml"
     print(
-        f"look at src/{package}/pipelines/{name}/contract.py next, and at config/pipelines/{name}.toml for its schedule"
+        f"look at src/{package}/pipelines/{name}/{contract} next, and at config/pipelines/{name}.toml for its schedule"
     )
     print(f"run it: make run PIPELINE={name}")
+
+
+def report_sample(name: str, answers: dict) -> None:
+    package = answers["package_name"]
+    print(f"{name}: a model of late departures, with {SAMPLE_PARTITION} landed in data/landing/{name}")
+    print(
+        f"say in config/pipelines/{name}.toml who may decide; your own model goes into src/{package}/pipelines/{name}/"
+    )
+    print(f"run it: make run PIPELINE={name}, then decide: make approvals")
 
 
 def quoted(text: str) -> str:

@@ -26,8 +26,13 @@ app = typer.Typer(
     "65 bad rows, 66 no input yet, 75 an error that may pass, 78 wrong configuration.",
 )
 
+approvals = typer.Typer(invoke_without_command=True)
+app.add_typer(approvals, name="approvals")
+
 PipelineName = Annotated[str, typer.Option("--pipeline", "-p", help="The pipeline; not needed if there is only one.")]
 OrchestratorId = Annotated[str, typer.Option(help="The orchestrator, if the project has several.")]
+RequestId = Annotated[str, typer.Argument(metavar="REQUEST", help="The request, as the list shows it.")]
+Decider = Annotated[str, typer.Option("--as", help="Who decides. Default: who is logged in on this machine.")]
 
 
 def main() -> None:
@@ -156,14 +161,70 @@ def list_pipelines() -> None:
     _show(("pipeline", "shape", "grain", "schedule", "engine", "newest", "published (UTC)", ""), rows)
 
 
+@approvals.callback()
+def approvals_or_list(context: typer.Context) -> None:
+    """What waits for a person's decision: list it, approve it, reject it."""
+    if context.invoked_subcommand is None:
+        list_approvals()
+
+
+@approvals.command("list")
+def list_approvals(
+    limit: Annotated[int, typer.Option(help="How many decided requests to show beside those that wait.", min=0)] = 5,
+) -> None:
+    """Show what waits for a decision with its evidence, and the newest decisions."""
+    from .orchestration import approvals as commands
+    from .platform import decisions
+
+    commands.look_after()
+    requests = decisions.of_pipeline()
+    for request in requests:
+        if request.is_pending:
+            print(f"{request.id} {request}")
+            for name, value in request.facts().items():
+                print(f"  {name}: {value}")
+    if not any(request.is_pending for request in requests):
+        print("nothing waits for a decision")
+    decided = [request for request in requests if not request.is_pending][::-1][:limit]
+    if decided:
+        columns = [
+            (each.id, each.state, each.decided_by or "-", _when(each.decided_at), each.reason or "-", each.via or "-")
+            for each in decided
+        ]
+        _show(("request", "", "by", "at (UTC)", "reason", "how"), columns)
+    commands.tell_all()
+
+
+@approvals.command()
+def approve(request: RequestId, reason: Annotated[str, typer.Option(help="Why.")] = "", by: Decider = "") -> None:
+    """Approve a request. Only the pipeline's deciders may."""
+    from .orchestration import approvals as commands
+    from .platform import decisions
+
+    commands.decide(request, decisions.APPROVED, by, reason)
+
+
+@approvals.command()
+def reject(
+    request: RequestId, reason: Annotated[str, typer.Option(help="Why; a rejection needs it.")] = "", by: Decider = ""
+) -> None:
+    """Reject a request. Only the pipeline's deciders may."""
+    from .orchestration import approvals as commands
+    from .platform import decisions
+
+    commands.decide(request, decisions.REJECTED, by, reason)
+
+
 @app.command()
 def up(orchestrator: OrchestratorId = "") -> None:
     """Start the orchestrator's services and UI on this machine."""
     from . import orchestration
+    from .orchestration import approvals as commands
     from .orchestration.services import Services
 
     check()
     Services(orchestration.get(orchestrator)).up()
+    commands.tell_all()
 
 
 @app.command()
@@ -215,14 +276,63 @@ def remove(name: Annotated[str, typer.Argument(help="The pipeline.")]) -> None:
     removal.remove(name)
 
 
+@app.command(context_settings={"ignore_unknown_options": True})
+def dbt(
+    arguments: Annotated[list[str], typer.Argument(help="As after `dbt`, such as: source freshness.")],
+    pipeline: PipelineName = "",
+) -> None:
+    """Run dbt on the models of a pipeline, in the warehouse of this environment."""
+    from .platform import dbt as tool
+    from .platform import pipelines
+
+    sys.exit(tool.by_hand(pipelines.chosen(pipeline), arguments))
+
+
+@app.command()
+def impact(
+    table: Annotated[str, typer.Argument(help="A landed table, a model or a published table.")],
+    column: Annotated[str, typer.Argument(help="One of its columns. Default: the whole table.")] = "",
+    pipeline: PipelineName = "",
+) -> None:
+    """Show what follows a table or a column: tables, who reads them, and who owns them."""
+    from .platform import impact as report
+    from .platform import pipelines
+
+    report.show(pipelines.chosen(pipeline), table, column)
+
+
+@app.command()
+def contracts(
+    project: Annotated[str, typer.Argument(help="The name of the project, which the contracts begin with.")],
+    only_check: Annotated[bool, typer.Option("--check", help="Write nothing; fail when one is wrong.")] = False,
+    base: Annotated[str, typer.Option(help="The revision that consumers rely on. Default: the newest tag.")] = "",
+) -> None:
+    """Write the data contracts of all pipelines with models, or check them."""
+    from .platform import data_contracts, pipelines
+    from .platform import dbt as tool
+
+    chosen = [each for each in pipelines.all() if tool.is_used_by(each)]
+    if not only_check:
+        for each in chosen:
+            for file in data_contracts.write(each, project):
+                print(f"wrote {file.relative_to(config.load().root)}")
+        return
+    base = base or (data_contracts.released_revision() if chosen else "")
+    problems = [problem for each in chosen for problem in data_contracts.check(each, project, base)]
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    sys.exit(errors.PERMANENT if problems else errors.OK)
+
+
 @app.command()
 def check() -> None:
     """Check that every pipeline's declaration, steps, configuration and schedule fit together."""
     from . import orchestration
-    from .platform import pipelines
+    from .platform import decisions, pipelines
     from .platform.schedules import refuse_unfit
 
     for each in pipelines.all():
+        decisions.check(each)
         for name in each.steps:
             each.step(name)
         if each.settings.orchestrator not in orchestration.names():

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from ..platform.decisions import Request
 from ..platform.partitions import Partition
 from ..platform.pipelines import Pipeline
 
@@ -65,6 +66,12 @@ class Engine(Protocol):
 
     def runs(self, pipeline: Pipeline, limit: int) -> list[RunState]:
         """The newest runs of a pipeline that the engine knows of, the newest first."""
+
+    def decided(self, request: Request) -> None:
+        """Let the run that waits for a person's decision go on, now that the request is decided.
+
+        Does nothing when it has gone on already. Raises ConfigError when the services that must know are not up.
+        """
 
     def problems(self) -> list[str]:
         """Why the services that are up cannot run the project's pipelines, a sentence each; empty when they can."""

@@ -1,8 +1,10 @@
-"""Alerts: a failed or late run is reported once to each address in ``[alerts]``, Apprise URLs kept as secrets."""
+"""Alerts: a failed or late run, or a request for a decision, is reported once to each address in ``[alerts]``, Apprise
+URLs kept as secrets."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Literal
@@ -12,14 +14,23 @@ from .runs import Run, current_run
 
 SEND_SECONDS = 20  # for one delivery as a whole, the start of its process included
 
-Kind = Literal["failed", "late"]
+Kind = Literal["failed", "late", "approval", "reminder", "expired"]
 # Words of the title, and the section of docs/runbook.md.
-KINDS: dict[str, tuple[str, str]] = {"failed": ("failed", "a-failed-run"), "late": ("is late", "a-missed-sla")}
+KINDS: dict[str, tuple[str, str]] = {
+    "failed": ("failed", "a-failed-run"),
+    "late": ("is late", "a-missed-sla"),
+    "approval": ("waits for a decision", "a-decision"),
+    "reminder": ("still waits for a decision", "a-decision"),
+    "expired": ("was not decided in time", "a-decision"),
+}
 
 
 @dataclass(frozen=True)
 class Incident:
-    """What an alert is about. error: class of the error. run: that of the run context by default."""
+    """What an alert is about. error: class of the error. run: that of the run context by default.
+
+    facts: further lines by name, which hold no secret.
+    """
 
     kind: Kind
     pipeline: str
@@ -28,6 +39,7 @@ class Incident:
     error: str = ""
     reason: str = ""
     run: Run = field(default_factory=Run)
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 def report(incident: Incident) -> bool:
@@ -62,6 +74,7 @@ def _text(settings: config.Settings, incident: Incident, run: Run) -> tuple[str,
         "step": incident.step,
         "error": incident.error,
         "reason": masking.mask(incident.reason),
+        **incident.facts,
         "run": re.sub(r"(?<=://)[^/@\s]*@", "", run.url) or run.id,  # a link without its login
         "runbook": f"{settings.for_pipeline(incident.pipeline).alerts.runbook_url}#{section}",
     }

@@ -126,6 +126,15 @@ class Quality(Section):
     max_rows: int | None = Field(default=None, ge=0)
 
 
+class Approval(Section):
+    """What a pipeline that waits for a person's decision needs. deciders: who may decide, by their names of login."""
+
+    deciders: list[str] = []
+    remind_after_seconds: Seconds = 86_400
+    expire_after_seconds: Seconds = 259_200
+    poll_seconds: Seconds = 30
+
+
 class Alerts(Section):
     url: Reference | list[Reference] = ""
     runbook_url: str = "docs/runbook.md"
@@ -175,6 +184,7 @@ class Pipeline(Section):
 
     orchestrator: str
     landing: Landing = Landing()
+    approval: Approval = Approval()
     schedule: Schedule
     input_wait: InputWait
     retries: Retries
@@ -186,7 +196,7 @@ class Pipeline(Section):
 
 
 # What a pipeline takes from the settings of all unless it says otherwise.
-INHERITED = tuple(name for name in Pipeline.model_fields if name not in ("steps", "landing"))
+INHERITED = tuple(name for name in Pipeline.model_fields if name not in ("steps", "landing", "approval"))
 
 
 class Settings(BaseSettings):
@@ -214,6 +224,7 @@ class Settings(BaseSettings):
     logging: Logging
     retention: Retention = Retention()
     secrets: Secrets
+    orchestrators: dict[str, dict[str, Any]] = {}  # what one of them alone needs; its own package checks it
     pipelines: dict[str, Pipeline] = {}
 
     def for_pipeline(self, name: str) -> Pipeline:

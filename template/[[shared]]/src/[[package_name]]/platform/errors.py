@@ -43,6 +43,18 @@ class PartitionBusy(Exception):
     """Another run works on the same partition; another attempt may find it published."""
 
 
+class DecisionPending(PermanentError):
+    """People are asked about what another run of the same partition has prepared."""
+
+
+class NotApproved(PermanentError):
+    """What waits for a person's approval does not have it."""
+
+
+class Refused(PermanentError):
+    """A decision that does not count; the message says why."""
+
+
 class PartitionTaken(PermanentError):
     """Another run has taken this partition over, so this one must not publish it."""
 

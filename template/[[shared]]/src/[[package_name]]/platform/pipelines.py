@@ -27,7 +27,8 @@ class Pipeline:
 
     steps: in the order they run; the last one publishes. tables: what it publishes, the checked one first.
     partition_column: of every table: a local date, or for hours a timestamp in UTC; empty without partitions.
-    shape: what kind of pipeline it is, such as ``batch_etl``.
+    shape: what kind of pipeline it is, such as ``batch_etl``. held_step: the step that a run may take only when a
+    person has approved what the steps before it have prepared; empty when none waits.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Pipeline:
     tables: tuple[str, ...]
     shape: str
     partition_column: str = ""
+    held_step: str = ""
 
     @property
     def settings(self) -> config.Pipeline:
@@ -102,5 +104,8 @@ def chosen(name: str | None) -> Pipeline:
 
 
 def run_steps(pipeline: Pipeline, partition: Partition) -> dict[str, Rows]:
-    """Run all steps of a partition in this process, without an orchestrator. Returns the rows of each step."""
-    return {name: pipeline.step(name)(partition) for name in pipeline.steps}
+    """Run the steps of a partition in this process, without an orchestrator, up to the one that waits for a decision.
+
+    Returns the rows of each step.
+    """
+    return {name: pipeline.step(name)(partition) for name in pipeline.steps if name != pipeline.held_step}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
+from ...platform.decisions import Request
 from ...platform.partitions import Partition
 from ...platform.pipelines import Pipeline
 from ..engine import InProcess, RunState
@@ -44,6 +45,12 @@ class Airflow:
 
         with connect(self) as api:
             return api.newest(pipeline, limit)
+
+    def decided(self, request: Request) -> None:
+        from .api import connect
+
+        with connect(self) as api:
+            api.answer(request)
 
     def problems(self) -> list[str]:
         from .api import connect

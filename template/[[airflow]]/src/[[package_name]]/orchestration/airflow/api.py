@@ -12,17 +12,23 @@ from urllib.parse import quote
 import httpx
 
 from ...platform import pipelines
+from ...platform.decisions import APPROVED
 from ...platform.errors import ConfigError, PermanentError
 from ..engine import RunState
 from .partitions import of_run
 
 if TYPE_CHECKING:
+    from ...platform.decisions import Request
     from ...platform.pipelines import Pipeline
     from ..engine import Engine
 
 RECONNECTIONS = 6  # a quarter of a minute in all: a server that is started again needs that
 LOCKED_SECONDS = 60  # to try again while SQLite, which has one writer, is locked
+ASK_SECONDS = 60  # for a task that is about to ask for a decision
+DECIDE = "decide"  # the task that does, and what it may be answered
+APPROVE, REJECT = "Approve", "Reject"
 UNENDED = ("queued", "running")
+WAITING = ("up_for_reschedule", "awaiting_input")  # states of a task
 PAGE = 100  # the most runs that the server puts into one answer
 
 Answer = dict[str, Any]
@@ -65,6 +71,29 @@ class Api:
             time.sleep(1)
         return _content(answer)
 
+    def answer(self, request: Request) -> None:
+        """Answer the task that waits for a decision; nothing where it has been answered, or its run has ended.
+
+        A decision may come before the task has asked: then this waits for it.
+        """
+        run = f"/dags/{request.pipeline}/dagRuns/{quote(request.run)}"
+        option = APPROVE if request.state == APPROVED else REJECT
+        body = {"chosen_options": [option], "params_input": {"reason": request.reason}}
+        for _ in range(ASK_SECONDS):
+            answer = self.http.patch(f"{run}/taskInstances/{DECIDE}/-1/hitlDetails", json=body)
+            if answer.status_code == httpx.codes.CONFLICT:
+                return
+            if answer.status_code == httpx.codes.NOT_FOUND:
+                known = self.http.get(run)
+                if known.status_code == httpx.codes.NOT_FOUND or _content(known)["state"] not in UNENDED:
+                    return
+            elif not answer.is_server_error:  # SQLite, which has one writer, may be locked
+                _content(answer)
+                return
+            time.sleep(1)
+        where = self.url_of(request.pipeline, request.run)
+        raise PermanentError(f"Airflow's run {request.run} does not ask for the decision; see {where}")
+
     def dag_runs(self, pipeline: Pipeline, **chosen: Any) -> Iterator[Answer]:
         """Runs of a pipeline as the server describes them, the newest first."""
         offset, total = 0, 1
@@ -84,7 +113,7 @@ class Api:
         if state in ("running", "failed"):
             path = f"/dags/{pipeline.name}/dagRuns/{quote(run['dag_run_id'])}/taskInstances"
             tasks = self.get(path)["task_instances"]
-            if state == "running" and any(task["state"] == "up_for_reschedule" for task in tasks):
+            if state == "running" and any(task["state"] in WAITING for task in tasks):
                 state = "waiting"
             if state == "failed":
                 failed = ", ".join(task["task_id"] for task in tasks if task["state"] == "failed")
@@ -101,7 +130,10 @@ class Api:
         )
 
     def url(self, run: Answer) -> str:
-        return f"{self.server}/dags/{run['dag_id']}/runs/{quote(run['dag_run_id'])}"
+        return self.url_of(run["dag_id"], run["dag_run_id"])
+
+    def url_of(self, dag_id: str, run_id: str) -> str:
+        return f"{self.server}/dags/{dag_id}/runs/{quote(run_id)}"
 
     def problems(self) -> list[str]:
         """Files in dags/ that cannot be loaded, and pipelines that nothing runs."""

@@ -33,6 +33,8 @@ def run(api: Api, pipeline: Pipeline, partitions: Sequence[Partition]) -> Iterat
     rest = [partition for partition in partitions if partition.key not in under_way]
     # So many that the warehouse is never idle while one of them waits or starts.
     runs_at_once = 2 * config.load().concurrency.get("warehouse", 1)
+    if pipeline.held_step:  # a run that waits for people must not hold up the others
+        runs_at_once = max(runs_at_once, len(rest))
     batches = (_create(api, pipeline, stretch, runs_at_once) for stretch in _stretches(pipeline, rest))
     for batch in chain([under_way], batches):
         yield from _as_they_end(api, pipeline, batch, runs_at_once)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from .. import services
 
 if TYPE_CHECKING:
+    from ...platform.decisions import Request
     from ...platform.partitions import Partition
     from ...platform.pipelines import Pipeline
     from ..engine import InProcess, RunState
@@ -41,6 +42,13 @@ class Dagster:
         from . import runs
 
         return runs.newest(pipeline, limit)
+
+    def decided(self, request: Request) -> None:
+        """As in the interface: the daemon's sensor reads the decision itself."""
+        from ...platform.errors import ConfigError
+
+        if not services.Services(self).are_up():
+            raise ConfigError("Dagster's daemon, which starts the run that promotes, is not up")
 
     def problems(self) -> list[str]:
         from . import backfill

@@ -13,7 +13,7 @@ from ...platform.alerts import Incident
 from ...platform.runs import Run
 from . import arrivals
 from .partitions import key_of
-from .policies import STEP
+from .policies import ONE_AT_A_TIME, STEP
 from .warehouse import run_url
 
 LOOK_SECONDS, TAG_SECONDS = 10, 5
@@ -131,10 +131,11 @@ def report_stale_tables(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 
 
 def pipeline_of(run: dg.DagsterRun) -> str:
-    """The pipeline of a run: its job, or that of the assets which somebody has materialized without the job."""
+    """The pipeline of a run: as its job says, or that of the assets which somebody has materialized without a job."""
     known = pipelines.names()
-    if run.job_name in known:
-        return run.job_name
+    for name in (run.job_name, run.tags.get(ONE_AT_A_TIME, "").split(" ")[0]):
+        if name in known:
+            return name
     keys = [key.path for key in run.asset_selection or ()]
     for name in known:
         if any(path[0] == name or path[-1] in pipelines.get(name).tables for path in keys):

@@ -73,11 +73,11 @@ def prepare(instance: dg.DagsterInstance) -> None:
     """
     import dagster as dg
 
-    from . import arrivals
+    from . import approvals, arrivals
 
     set_pools(instance)
     for known in instance.all_instigator_state():  # the daemon forgets schedules by itself, not sensors
-        pipeline = known.instigator_name.removesuffix(arrivals.SENSOR)
+        pipeline = known.instigator_name.removesuffix(arrivals.SENSOR).removesuffix(approvals.SENSOR)
         if pipeline != known.instigator_name and pipeline not in pipelines.names():
             instance.delete_instigator_state(known.instigator_origin_id, known.selector_id)
     for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):

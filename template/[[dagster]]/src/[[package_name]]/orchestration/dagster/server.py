@@ -29,6 +29,7 @@ COMMANDS = {
 def main(service: str, options: list[str]) -> None:
     """Replace this process by the service, once what it needs is there. Raises ConfigError."""
     instance.choose()
+    instance.make()  # the code server opens them as well
     if service == "code":
         instance.make()  # the code server opens the instance, too
         port = _free_port()
@@ -37,8 +38,6 @@ def main(service: str, options: list[str]) -> None:
     elif service == "daemon":
         with instance.opened() as dagster:
             instance.prepare(dagster)
-    else:
-        instance.make()
     if service != "code":
         os.environ["DAGSTER_CODE_PORT"] = str(_port_of_code_server())
     command = [*COMMANDS[service], "--log-format", "json", *options]

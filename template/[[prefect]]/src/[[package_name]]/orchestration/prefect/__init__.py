@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..services import Services, port
 
 if TYPE_CHECKING:
+    from ...platform.decisions import Request
     from ...platform.partitions import Partition
     from ...platform.pipelines import Pipeline
     from ..engine import InProcess, RunState
@@ -49,6 +50,16 @@ class Prefect:
         from . import runs
 
         return runs.newest(pipeline, limit)
+
+    def decided(self, request: Request) -> None:
+        """As in the interface. Raises ConfigError while there is no server that keeps the run."""
+        from ...platform.errors import ConfigError
+
+        if not self._name_server():
+            raise ConfigError("Prefect's server, which keeps the run, is not up")
+        from . import approvals
+
+        approvals.resume(request)
 
     def problems(self) -> list[str]:
         from . import setup

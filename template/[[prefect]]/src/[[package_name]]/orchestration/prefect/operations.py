@@ -2,7 +2,7 @@
 
 Automations on the server notice runs that miss their SLA, never start, or whose process died or fell silent. Each
 starts a flow of this file, which this service runs itself, as every place of the workers may be taken at that moment.
-Runs that wait for input are started again when it is there.
+Runs that wait for input are started again when it is there, runs that wait for a person's decision when it is made.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from prefect.states import Scheduled
 
 from ...platform import alerts, config, logging, pipelines, retention
 from ...platform.pipelines import Pipeline
-from . import deployments, policies, runs
+from . import approvals, deployments, policies, runs
 
 ENDED = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled")}
 HEARTBEAT = "prefect.flow-run.heartbeat"  # of each run, every 30 s
@@ -98,7 +98,7 @@ def late_triggers(pipeline: Pipeline) -> list[DeploymentEventTrigger]:
 def lost_triggers(pipeline: Pipeline) -> list[DeploymentEventTrigger]:
     # Every event of a run shows that it is alive. An event that ends a stretch of work ends the watch.
     signs = {HEARTBEAT, "prefect.flow-run.Crashed", *ENDED}
-    signs |= {f"prefect.flow-run.{state}" for state in (policies.WAITING, policies.RESTARTED)}
+    signs |= {f"prefect.flow-run.{state}" for state in (policies.WAITING, policies.RESTARTED, approvals.SUSPENDED)}
     name = pipeline.name
     return [_trigger(f"{name} falls silent", name, after={HEARTBEAT}, expect=signs, seconds=SILENT_SECONDS)]
 
@@ -142,6 +142,7 @@ async def serve() -> None:
         of_all = [trigger for pipeline in watched for trigger in triggers(pipeline)]
         await runner.aadd_flow(each, triggers=of_all, entrypoint_type=EntrypointType.MODULE_PATH)
     beside = [asyncio.create_task(_wake_waiting_runs(pipeline)) for pipeline in watched]
+    beside += [asyncio.create_task(_look_after_decisions(pipeline)) for pipeline in watched if pipeline.held_step]
     beside.append(asyncio.create_task(_remove_old_files()))
     await runner.start()
     for task in beside:
@@ -153,6 +154,16 @@ async def _remove_old_files() -> None:
     while True:
         await asyncio.to_thread(retention.remove_own, config.load())
         await asyncio.sleep(retention.CHECK_SECONDS)
+
+
+async def _look_after_decisions(pipeline: Pipeline) -> None:
+    while True:
+        try:
+            await asyncio.to_thread(approvals.look_after, pipeline)
+        except Exception as error:  # noqa: BLE001  a server that restarts, a warehouse that does not answer
+            reason = f"{type(error).__name__}: {error}"
+            logging.get_logger().warning("cannot look for decisions", pipeline=pipeline.name, reason=reason)
+        await asyncio.sleep(pipeline.settings.approval.poll_seconds)
 
 
 async def _wake_waiting_runs(pipeline: Pipeline) -> None:

@@ -86,13 +86,17 @@ def broken(contract: type[Contract], rows: ir.Table, keep: Sequence[str] = ()) -
     checks = {f"{name}: {limit}": check for name, each in own.items() for limit, check in each.checks(rows[name])}
     checks |= {name: rows.bind(rule.check)[0] for name, rule in _members(contract, Rule).items()}
     keys = [name for name, column in own.items() if column.key]
-    checked = rows.select(*dict.fromkeys((*keep, *keys)), reason=_names(checks))
-    if keys:
-        # After the other rules, so that what is sorted by key carries no more columns than it must.
-        counted = checked.mutate(copies=checked.count().over(ibis.window(group_by=keys)))
-        both = [counted.reason.nullif(""), _names({"primary_key": counted.copies == 1}).nullif("")]
-        checked = counted.mutate(reason=ibis.literal(", ").join(both))
-    return checked.filter(checked.reason != "").select(*keep, "reason")
+    reason = _names(checks)
+    if not keys:
+        checked = rows.select(*keep, reason=reason)
+        return checked.filter(checked.reason != "")
+    # Grouped beside the rows and not with a window over them: only keys that occur twice are then kept in memory.
+    counted = rows.group_by(keys).agg(copies=rows.count())
+    twice = counted.filter(counted.copies > 1)
+    checked = rows.select(*dict.fromkeys((*keep, *keys)), reason=reason).left_join(twice, keys)
+    both = [checked.reason.nullif(""), ibis.cases((checked.copies.notnull(), "primary_key"))]
+    checked = checked.select(*keep, reason=ibis.literal(", ").join(both))
+    return checked.filter(checked.reason != "")
 
 
 def _members(contract: type[Contract], kind: type) -> dict[str, Any]:
