@@ -6,12 +6,12 @@ so steps may run in different processes, and days apart.
 
 A pipeline's own code is in its ``model.py``: ``train(rows)`` gives the candidate's weights by feature, and
 ``evaluate(candidate, current, rows)`` the evidence by name; current is the model in use, None before the first one.
-``contract.py`` has ``CONTRACTS``, a dataframely schema for each of the two tables.
+``contract.py`` has ``CONTRACTS``, a contract for each of the two tables.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -19,17 +19,17 @@ from hashlib import sha256
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import config, decisions, landing, publications, steps, warehouse
+from . import config, contracts, decisions, landing, publications, steps, warehouse
 from .batch_etl import BatchEtl
 from .errors import ContractError, InputError, NotApproved
 from .partitions import Grain
 from .runs import current_run
+from .sources import text
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     import ibis.expr.types as ir
-    import numpy as np
 
     from .partitions import Partition
     from .pipelines import Pipeline
@@ -85,7 +85,7 @@ class Approval:
         with self._work("request", partition) as (report, con):
             candidate = self._staged(con, partition, "candidate")
             evidence = self._staged(con, partition, "evidence")
-            self._check(partition, candidate, evidence)
+            self._check(con, partition)
             evidence = {**evidence, DIGEST: _digest(candidate)}
             asked = decisions.ask(self.pipeline, partition, evidence, waits=waits)
             report.detail = f"{asked.id} {asked}; answer with make approvals"
@@ -110,7 +110,8 @@ class Approval:
                 report.rows = dict(rows)
                 publications.record(con, self.pipeline, partition, current_run(), report.rows)
 
-            tables = self._tables(con, partition, approval)
+            decided = {"request": approval.id, "approved_by": approval.decided_by}
+            tables = self._tables(con, partition, decided)
             warehouse.replace_partition(con, self.pipeline.partition_column, partition, tables, record)
             report.detail = f"{approval.id} {approval}"
         return report.rows
@@ -130,7 +131,7 @@ class Approval:
     def _model(self) -> ModuleType:
         return import_module(f"{self.pipeline.module}.model")
 
-    def _rows(self, partition: Partition) -> dict[str, np.ndarray]:
+    def _rows(self, partition: Partition) -> dict[str, Sequence[Any]]:
         """The columns of the partition's file by name."""
         import duckdb
 
@@ -141,15 +142,19 @@ class Approval:
             duckdb.connect(config={"memory_limit": settings.memory_limit, "threads": settings.threads}) as reader,
         ):
             try:
-                rows = reader.read_csv(str(path), header=True, sep=self.source.delimiter).fetchnumpy()
+                kinds = "auto_type_candidates = ['BIGINT', 'DOUBLE', 'VARCHAR']"
+                options = f"header = true, delim = {text(self.source.delimiter)}, {kinds}"
+                read = reader.execute(f"SELECT * FROM read_csv({text(str(path))}, {options})")
+                columns, lines = [column for column, *_ in read.description], read.fetchall()
             except duckdb.Error as error:
                 reason = str(error).splitlines()[0]
                 raise InputError(f"{place.shown(partition, name)} cannot be read as a table: {reason}") from None
+        if not lines:
+            raise InputError(f"{place.shown(partition, name)} holds no rows")
+        rows = dict(zip(columns, zip(*lines, strict=True), strict=True))
         missing = [column for column in self.source.columns if column not in rows]
         if missing:
             raise InputError(f"{place.shown(partition, name)} lacks the columns {', '.join(missing)}")
-        if not len(rows[self.source.columns[0]]):
-            raise InputError(f"{place.shown(partition, name)} holds no rows")
         return rows
 
     def _stage(self, con: Connection, partition: Partition, part: str, key: str, values: Mapping[str, float]) -> None:
@@ -174,24 +179,15 @@ class Approval:
         newest = f' WHERE "{column}" = (SELECT max("{column}") FROM "{table}")' if column else ""
         return dict(warehouse.rows(con, f'SELECT feature, weight FROM "{table}"{newest}')) or None
 
-    def _check(self, partition: Partition, candidate: Weights, evidence: Weights) -> None:
-        """Raise ContractError when the rows of a published table would break its contract."""
-        import polars as pl
-
-        contracts = import_module(f"{self.pipeline.module}.contract").CONTRACTS
-        dated = {self.pipeline.partition_column: self._value(partition)} if self.pipeline.partition_column else {}
-        decided = {"request": "-", "approved_by": "-"}  # not known yet
-        rows = (
-            [{**dated, "feature": name, "weight": value} for name, value in candidate.items()],
-            [{**dated, "name": name, "value": value, **decided} for name, value in evidence.items()],
-        )
-        for table, own in zip(self.pipeline.tables, rows, strict=True):
-            _, failures = contracts[table].filter(pl.DataFrame(own))
-            if len(failures):
-                rules = ", ".join(sorted(rule.replace("|", ": ") for rule in failures.counts()))
-                raise ContractError(
-                    f"{len(failures)} rows of {table} would break the contract ({rules}); nobody was asked"
-                )
+    def _check(self, con: Connection, partition: Partition) -> None:
+        """Raise ContractError when rows of a published table would break its contract."""
+        own = import_module(f"{self.pipeline.module}.contract").CONTRACTS
+        undecided = {"request": "-", "approved_by": "-"}
+        for table, rows in self._tables(con, partition, undecided).items():
+            reasons = warehouse.rows(con, warehouse.to_sql(con, contracts.broken(own[table], rows)))
+            if reasons:
+                rules = ", ".join(sorted({reason for (reason,) in reasons}))
+                raise ContractError(f"{len(reasons)} rows of {table} break the contract ({rules}); nobody was asked")
 
     def _value(self, partition: Partition) -> date | datetime | None:
         """What stands in the partition column."""
@@ -199,7 +195,7 @@ class Approval:
             return partition.start.astimezone(UTC).replace(tzinfo=None)
         return partition.first_date
 
-    def _tables(self, con: Connection, partition: Partition, approval: decisions.Request) -> dict[str, ir.Table]:
+    def _tables(self, con: Connection, partition: Partition, decided: Mapping[str, str]) -> dict[str, ir.Table]:
         import ibis
 
         weights, evidence = self.pipeline.tables
@@ -207,7 +203,6 @@ class Approval:
         dated = self._dated(partition)
         candidate = ibis.table({"feature": "string", "value": "float64"}, name="candidate")
         measured = ibis.table({"name": "string", "value": "float64"}, name="evidence")
-        decided = {"request": approval.id, "approved_by": approval.decided_by}
         return {
             weights: candidate.select(**dated, feature=candidate.feature, weight=candidate.value),
             evidence: measured.select(
