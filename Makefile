@@ -9,7 +9,7 @@ PARALLEL ?= --numprocesses 2 --dist loadgroup
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines test-fast conformance conformance-quick conformance-page lint decision-page integrations benchmarks constraints standards-page recommend
+.PHONY: help demo test test-engines test-deploy test-fast conformance conformance-quick conformance-page lint decision-page integrations benchmarks constraints standards-page recommend
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 16
@@ -34,6 +34,9 @@ test: .venv/.installed ## test every part of the template, with one orchestrator
 
 test-engines: .venv/.installed ## test projects on each orchestrator and on all three: make test-engines [ONLY=airflow]
 	@$(BIN)/python -m pytest -m "deep or quick" $(PARALLEL) $(if $(ONLY),-k $(ONLY))
+
+test-deploy: .venv/.installed ## test the files for images, networks, hosting and CI over all pairs of answers, and build an image where Docker is
+	@$(BIN)/python -m pytest -m "deep or not deep" tests/test_places.py -n 0
 
 test-fast: .venv/.installed ## run the tests that install no project
 	@$(BIN)/python -m pytest -m "not project and not conformance and not deep" $(PARALLEL)
@@ -71,7 +74,7 @@ seeds: .venv/.installed ## write template/*/seeds.yml, the files that an update 
 	@$(BIN)/python tools/write_seeds.py
 
 benchmarks: .venv/.installed ## print and write the ratios of docs/benchmarks.md
-	@for name in copying decision business_functions definitions_import first_day standards fleet; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	@for name in copying decision business_functions definitions_import dependencies first_day standards fleet; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 	@$(BIN)/python benchmarks/report.py --page
 
 constraints: .venv/.installed ## resolve the versions in template/*/constraints.txt again

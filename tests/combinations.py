@@ -13,16 +13,39 @@ MANIFESTS = {
     path.parent.name.strip("[]"): yaml.safe_load(path.read_text()) for path in ROOT.glob("template/*/manifest.yml")
 }
 ORCHESTRATORS = tuple(sorted(name for name, manifest in MANIFESTS.items() if "shapes" in manifest))
+SHAPES = sorted({shape for name in ORCHESTRATORS for shape in MANIFESTS[name]["shapes"]})
+# Hosting variants with files of their own: their orchestrator, and the places whose files they take.
+VARIANTS = {
+    variant: {**row, "orchestrator": name}
+    for name in ORCHESTRATORS
+    for variant, row in MANIFESTS[name].get("variants", {}).items()
+}
+PLACES = sorted({place for row in VARIANTS.values() for place in row["places"]})
 QUICK = "dagster"  # the one that the short run of the tests installs; the others are for the deep one
-SETS = [names for size in (1, 2, 3) for names in itertools.combinations(ORCHESTRATORS, size)]
+# Each alone, some beside another one, and all of them.
+SETS = [*((name,) for name in ORCHESTRATORS), *itertools.pairwise(ORCHESTRATORS), ORCHESTRATORS]
 ENVIRONMENTS = [list(names) for size in (0, 1, 2) for names in itertools.combinations(("staging", "prod"), size)]
+CLOUD_OF = {
+    variant["id"]: variant["only_on"]
+    for name in ORCHESTRATORS
+    for variant in yaml.safe_load((ROOT / f"decision/systems/{name}.yml").read_text())["variants"]
+    if "only_on" in variant
+}
 CI_PROVIDERS = list(QUESTIONS["ci_provider"]["choices"].values())
 # What decides which files there are, besides the name of the package: every pair of values.
 FILE_COMBINATIONS = [tuple(row) for row in AllPairs([SETS, ENVIRONMENTS, CI_PROVIDERS])]
 
 
 def answers_for(names: tuple[str, ...]) -> dict:
-    return {"orchestrator": names[0], "also_orchestrators": list(names[1:])}
+    answers = {"orchestrator": names[0], "also_orchestrators": list(names[1:])}
+    # The rules exclude Temporal for the default answers, which describe plain scheduled ETL.
+    return answers | ({"accept_exclusion": "yes"} if names[0] == "temporal" else {})
+
+
+def answers_for_variant(variant: str) -> dict:
+    """Answers of a project that is hosted so."""
+    answers = {"orchestrator": VARIANTS[variant]["orchestrator"], "hosting_variant": variant, "hosting": "self_host"}
+    return answers | {"cloud": CLOUD_OF.get(variant, "aws")}
 
 
 def files_in(folder: Path) -> set[str]:

@@ -95,7 +95,7 @@ def test_a_requirement_names_what_cannot_be_met_and_by_whom():
         "many systems must be connected and waited for, and its library"
     )
     reasons = decide(current_orchestrator="airflow", **CAUTIONARY_TALE)["reasons"]
-    assert reasons[0].startswith("Prefect would come to 6.36 but cannot be chosen: many systems must be connected")
+    assert reasons[0].startswith("Prefect would score 6.36 but cannot be chosen: many systems must be connected")
 
 
 CAUTIONARY_TALE = {
@@ -129,7 +129,7 @@ def test_within_the_margin_the_one_with_less_effort_wins():
     scores = {each["id"]: each["score"] for each in decision["ranking"]}
     assert decision["step"] == "least effort"
     assert 0 < scores["temporal"] - scores["airflow"] <= DIMENSIONS["margin"]
-    assert "of the two, Apache Airflow is less to operate and to learn" in decision["reasons"][0]
+    assert "of the two, Apache Airflow has less to operate and to learn" in decision["reasons"][0]
     none = DIMENSIONS | {"margin": 0}
     assert (
         macros("engine", dimensions=none)("explain", complete({"needs": ["human_approval"]}))["recommended"]
@@ -280,7 +280,8 @@ def test_what_cannot_be_chosen_says_why():
 
 
 def test_a_requirement_without_a_template_leaves_the_others_to_choose():
-    decision = decide(pipeline_shape="approval")
+    templates = {name: manifest for name, manifest in manifests().items() if name != "temporal"}
+    decision = decide_with(CATALOGUE, templates, pipeline_shape="approval")
     assert (decision["recommended"], decision["default"]) == ("temporal", "dagster")
     assert entry(decision, "dagster")["out"]
 
@@ -387,6 +388,14 @@ def test_a_question_counts_as_unasked_where_it_is_not_asked():
                     assert complete({other: value})[name] == question["otherwise"]
 
 
+def test_what_is_asked_only_with_some_answers_follows_the_question_that_they_belong_to():
+    order = list(CHOICES)
+    for name, question in WORDS.items():
+        for other, wanted in question.get("asked", {}).items():
+            assert order.index(other) < order.index(name)
+            assert (other in LISTS) if isinstance(wanted, int) else {*wanted} <= {*CHOICES[other]}
+
+
 def test_engine_and_orchestrator_question_name_no_system_and_no_answer():
     code = {
         path.name: re.sub(r"\[#-.*?-#\]", "", path.read_text(), flags=re.DOTALL)
@@ -480,7 +489,7 @@ def test_an_excluded_variant_says_why_and_stands_last():
     variants = entry(decide(cloud="gcp"), "airflow")["variants"]
     assert variants[0]["id"] == "composer"
     assert variants[-1]["id"] == "mwaa"
-    assert variants[-1]["problem"].endswith("and that is not your one cloud (rule aws-variants-on-aws-only)")
+    assert variants[-1]["problem"].endswith("and you are not on AWS alone (rule aws-variants-on-aws-only)")
 
 
 # --- money and time, section 5
@@ -620,7 +629,9 @@ def every_change(given):
         "mental_model": given["pipeline_shape"] in ("approval", "service_glue"),
     }
     for name, values in CHOICES.items():
-        for value in values if not WORDS[name].get("fixed") else []:
+        for value in values:
+            if name in LISTS and value not in given[name] and len(given[name]) == WORDS[name].get("at_most"):
+                continue  # it would be refused
             if name in LISTS:
                 kept = [item for item in given[name] if item != value]
                 without = "without " if value in given[name] else ""

@@ -328,12 +328,12 @@ def test_every_rule_changes_an_outcome(covering):
     )
     planted = [rule | {"because": "it is planted here", "source": "section 4"} for rule in (never, twice)]
     steps = Steps(rules=RULES + planted)
-    idle = [rule["id"] for rule in RULES + planted if not changes_an_outcome(steps, rule, covering[::3])]
+    idle = [rule["id"] for rule in RULES + planted if not changes_an_outcome(steps, rule, covering[::2])]
     assert idle == ["never-fires", "says-it-twice"]
 
 
 def test_every_rule_fires_and_does_not_fire_somewhere(covering, steps):
-    rows = covering + [row | {"needs": []} for row in covering[::10]]
+    rows = covering + [row | {"needs": []} for row in covering[::5]]
     fired = [{each["id"] for each in steps(row)["held"] if "source" in each} for row in rows]
     assert set().union(*fired) == {rule["id"] for rule in RULES}
     assert set.intersection(*fired) == {rule["id"] for rule in RULES if "when" not in rule}

@@ -41,7 +41,7 @@ RESULT = """\
     'hosting_help': hosting_help(orchestrator),
     'hosting_choices': hosting_variants(orchestrator) | from_yaml} | to_json ]]
 """
-DISABLED = "it runs on Google Cloud alone, and that is not your one cloud (rule gcp-workflows-on-gcp-only)"
+DISABLED = "it runs only on Google Cloud, and you are not on Google Cloud alone (rule gcp-workflows-on-gcp-only)"
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ REFUSED = [
     ({"needs": "dbt"}, ["needs", "dbt", "not a list"]),
     ({"needs": "[dbt"}, ["needs", "not a list"]),
     ({"also_orchestrators": "airflow"}, ["also_orchestrators", "not a list"]),
-    ({"also_orchestrators": ["temporal"]}, ["also_orchestrators", "temporal"]),
+    ({"also_orchestrators": ["step_functions"]}, ["also_orchestrators", "step_functions"]),
     ({"vpc": "isolated", "hosting": "managed"}, ["hosting", "vpc is isolated"]),
     ({"needs": ["lineage", "freshness", "durable_execution"]}, ["needs", "Nothing fits; change needs: "]),
     ({"connects_to": "s3"}, ["connects_to", "s3", "not a list"]),
@@ -155,7 +155,7 @@ REFUSED = [
     ),
     (
         {"orchestrator": "airflow", "cloud": "gcp", "hosting_variant": "mwaa"},
-        ["hosting_variant", "it is to be had on AWS alone"],
+        ["hosting_variant", "it exists only on AWS"],
     ),
     ({"orchestrator": "dagster", "hosting_variant": "mwaa"}, ["hosting_variant", "mwaa"]),
     (
@@ -166,7 +166,7 @@ REFUSED = [
         {"orchestrator": "prefect", "needs": ["many_integrations", "sensors"], "accept_exclusion": "no"},
         ["orchestrator", "add --data accept_exclusion=yes", "its library of sensors is thin"],
     ),
-    ({"orchestrator": "temporal", "accept_exclusion": "yes"}, ["orchestrator", "plain scheduled ETL"]),
+    ({"orchestrator": "temporal"}, ["orchestrator", "add --data accept_exclusion=yes", "plain scheduled ETL"]),
 ]
 
 
@@ -220,6 +220,8 @@ def test_the_short_way_heeds_what_is_given(copy):
         ({}, "mental_model", "jobs"),
         ({"current_orchestrator": "prefect"}, "experience", ["prefect"]),
         ({"current_orchestrator": "cron"}, "experience", []),
+        ({"connects_to": ["bigquery", "postgresql"]}, "cloud", "gcp"),
+        ({"connects_to": ["bigquery", "s3"]}, "cloud", "aws"),
     ],
 )
 def test_defaults_follow_from_earlier_answers(copy, answers, name, default):
@@ -244,7 +246,7 @@ def test_a_name_that_no_question_has_is_named(template, tmp_path, capsys):
             {},
             [
                 "Orchestrator: Apache Airflow (Amazon MWAA)",
-                "Why: Scheduled jobs",
+                "Why: It is the simplest choice",
                 "Decided in step 3 of 4, preferences.",
             ],
         ),
@@ -253,7 +255,10 @@ def test_a_name_that_no_question_has_is_named(template, tmp_path, capsys):
             {"current_orchestrator": "airflow", "pipeline_count": "over_100", "pipeline_shape": "data_products"},
             ["Decided in step 2 of 4, stay.", "For a fresh start it would be Dagster (Dagster+ Serverless)"],
         ),
-        ({"pipeline_shape": "approval"}, ["Why: the best with a template; Temporal (Temporal Cloud) is recommended"]),
+        (
+            {"pipeline_shape": "service_glue", "cloud": "aws", "needs": ["no_servers"]},
+            ["Why: the best with a template; AWS Step Functions (AWS itself) is"],
+        ),
         ({"pipeline_shape": "mixed"}, ["Orchestrator: Hybrid", "Why: Each shape"]),
     ],
 )

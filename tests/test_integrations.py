@@ -69,6 +69,9 @@ def test_a_project_that_connects_to_nothing_has_no_pin_of_their_packages(render)
     assert pin in (connected / "pyproject.toml").read_text()
 
 
+PURE_PYTHON_SOURCE = ("pyspark", "pyspark-client")  # which have no wheel, and nothing to compile
+
+
 @pytest.mark.project
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_packages_of_all_systems_resolve_with_the_constraints(render, engine):
@@ -84,3 +87,12 @@ def test_the_packages_of_all_systems_resolve_with_the_constraints(render, engine
             # One version, the pinned one: not an older one on some other Python.
             assert locked[name] == {pins[name]}
             assert Version(pins[name]) >= Version(bound)
+    # What is resolved can be installed: a wheel for this machine, or Python alone.
+    wheels = [f"--no-build-package={name}" for name in locked if name not in (*PURE_PYTHON_SOURCE, "flight-marts")]
+    only = ["--no-install-project", "--no-dev", "--group", engine]
+    run = subprocess.run(
+        [UV, "sync", "--locked", "--dry-run", *only, *wheels], cwd=project, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    planned = set(re.findall(r"^ \+ (.+)==", run.stderr, flags=re.MULTILINE))
+    assert planned >= {name for name in requirements(project, engine) if name in pins}

@@ -9,27 +9,29 @@ import pytest
 import yaml
 from combinations import files_in
 from decision_engine import CHOICES
-from keyboard import DOWN, ENTER, ESCAPES
-from repository import QUESTIONS, ROOT
+from keyboard import DOWN, ENTER, ESCAPES, asked
+from repository import QUESTIONS
 
-TOPICS = ("project", "decision", "orchestrator", "production", "pipeline")
+# What the first release asked about the decision, whatever the answers; see its questions/decision.yml.
+ASKED_AT_FIRST = 10
 
 
 @pytest.fixture
 def at_terminal(template, tmp_path):
     """Answer the questionnaire by keys, Enter unless told otherwise: ``at_terminal(pipeline_shape=DOWN + ENTER)``.
 
-    ``skipped`` names the questions that these answers make needless; it is an error when one is asked after all.
-    Returns the answers file's content and the text of the screen.
+    ``skipped`` names the questions that these answers make needless, ``more`` those that only they make worth asking;
+    it is an error when one is asked after all. Returns the answers file's content and the text of the screen.
     """
 
-    def answer(skipped: str = "", quick: bool = False, **keys: str) -> tuple[dict, str]:
+    def answer(skipped: str = "", more: str = "", quick: bool = False, **keys: str) -> tuple[dict, str]:
         assert not keys.keys() - QUESTIONS.keys()
         target = tmp_path / "project"
         command = [sys.executable, "-m", "copier", "copy", str(template), str(target)]
+        command += ["--data", "depth=quick"] if quick else []
         shown = ""
         with pexpect.spawn(command[0], command[1:], dimensions=(50, 80), encoding="utf-8", timeout=60) as screen:
-            for name in asked(skipped, quick):
+            for name in asked(skipped, more, quick):
                 screen.expect_exact(first_line_of_help(name))
                 shown += screen.before + screen.after
                 screen.send(keys.get(name, ENTER))
@@ -43,16 +45,6 @@ def at_terminal(template, tmp_path):
 
 def first_line_of_help(name: str) -> str:
     return "Which orchestrator?" if name == "orchestrator" else QUESTIONS[name]["help"].splitlines()[0]
-
-
-def asked(skipped: str, quick: bool = False) -> list[str]:
-    """The questions in the order asked; those without a `help` of their own never are."""
-    topics = [yaml.safe_load((ROOT / "questions" / f"{topic}.yml").read_text()) for topic in TOPICS]
-    named = {name: question for topic in topics for name, question in topic.items() if "help" in question}
-    if quick:
-        named = {name: q for name, q in named.items() if "depth ==" not in str(q.get("ask"))}
-    assert {*skipped.split()} <= named.keys()
-    return [name for name in named if name not in skipped.split()]
 
 
 def test_enter_at_every_question_gives_the_project_of_the_defaults(at_terminal, render, tmp_path):
@@ -70,25 +62,25 @@ def test_enter_at_every_question_gives_the_project_of_the_defaults(at_terminal, 
 
 
 def test_a_system_without_template_is_shown_but_cannot_be_chosen(at_terminal):
-    answers, screen = at_terminal(skipped="mental_model", pipeline_shape=DOWN * 3 + ENTER)
-    assert answers["pipeline_shape"] == "approval"
-    assert answers["orchestrator"] in ("airflow", "dagster", "prefect")
-    assert "Your answers point to Temporal" in screen
+    answers, screen = at_terminal(skipped="mental_model", more="experience", pipeline_shape=DOWN * 4 + ENTER)
+    assert answers["pipeline_shape"] == "service_glue"
+    assert answers["orchestrator"] in ("airflow", "dagster", "prefect", "temporal")
+    assert "Your answers point to AWS Step Functions" in screen
     assert "it has no template here yet" in " ".join(screen.split())
 
 
 @pytest.mark.deep
 def test_an_isolated_network_is_not_asked_for_hosting(at_terminal):
-    answers, screen = at_terminal(skipped="hosting", vpc=DOWN * 2 + ENTER)
-    assert answers["vpc"] == "isolated"
+    answers, screen = at_terminal(skipped="hosting", more="platform_engineers experience mirror", vpc=DOWN * 2 + ENTER)
+    assert (answers["vpc"], answers["mirror"]) == ("isolated", "mirror.example.com")
     assert "hosting" not in answers
     assert QUESTIONS["hosting"]["help"].splitlines()[0] not in screen
 
 
 def test_the_short_way_asks_five_questions_of_the_decision(at_terminal):
-    answers, screen = at_terminal(quick=True, depth=DOWN + ENTER, team_size=DOWN + ENTER)
+    answers, screen = at_terminal(quick=True, team_size=DOWN + ENTER)
     assert (answers["depth"], answers["team_size"]) == ("quick", "more_than_15")
-    assert [name for name in asked("", quick=True) if name in CHOICES] == [
+    assert [name for name in asked(quick=True) if name in CHOICES] == [
         "pipeline_shape",
         "team_size",
         "current_orchestrator",
@@ -96,6 +88,20 @@ def test_the_short_way_asks_five_questions_of_the_decision(at_terminal):
         "hosting",
     ]
     assert QUESTIONS["needs"]["help"].splitlines()[0] not in screen
+
+
+def test_no_more_is_asked_than_at_first_unless_the_answers_need_it():
+    assert len([name for name in asked() if name in CHOICES]) <= ASKED_AT_FIRST
+
+
+@pytest.mark.deep
+def test_what_the_answers_need_is_asked(at_terminal):
+    several_needs = f" {DOWN} {ENTER}"
+    needed = {"hosting": DOWN * 2 + ENTER, "needs": several_needs, "matters_most": DOWN * 6 + " " + ENTER}
+    answers, _ = at_terminal(more="platform_engineers experience matters_most", platform_engineers="y", **needed)
+    assert (answers["hosting"], answers["platform_engineers"]) == ("self_host", True)
+    assert answers["needs"] == ["many_integrations", "sensors"]
+    assert answers["matters_most"] == ["cost"]
 
 
 @pytest.mark.deep

@@ -9,37 +9,69 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import yaml
 from allpairspy import AllPairs
-from combinations import ENVIRONMENTS, FILE_COMBINATIONS, ORCHESTRATORS, SETS, answers_for, files_in
+from combinations import (
+    ENVIRONMENTS,
+    FILE_COMBINATIONS,
+    MANIFESTS,
+    ORCHESTRATORS,
+    PLACES,
+    SETS,
+    SHAPES,
+    VARIANTS,
+    answers_for,
+    answers_for_variant,
+    files_in,
+)
 from repository import QUESTIONS, ROOT
 
 SUFFIX = ".jinja"
+EXCLUDED = {
+    *("manifest.yml", "questions.yml", "constraints.txt", "connections.txt", "runbook.md", "seeds.yml", "sample.json"),
+    "stack.yml.jinja",
+}
+NESTED = re.compile(r"^\[\[(\w+)\]\]/")
 
 
-def template_files(folder: str, package: str = "flight_marts", approval: bool = False) -> set[str]:
-    """Paths that a folder of the template stands for in a project; files of single environments left out.
+def sample_of(shape: str) -> str:
+    """The name of the pipeline that a project of this shape starts with."""
+    sample = json.loads((ROOT / "template" / "[[shared]]" / f"[[{shape}]]" / "sample.json").read_text())
+    return sample.get("name", "flights_daily")
 
-    approval: with those of the shape that not every project has.
+
+def template_files(folder: str, shape: str = "batch_etl", places: Iterable[str] = ()) -> set[str]:
+    """Paths that a folder of the template stands for in a project, but those of single environments.
+
+    shape, places: of the folders within it, those that are rendered too; places are hosting variants as well.
     """
-    excluded = {"manifest.yml", "questions.yml", "constraints.txt", "connections.txt", "runbook.md", "seeds.yml"}
-    found = files_in(ROOT / "template" / folder) - excluded
+    found = files_in(ROOT / "template" / folder)
     found = {name for name in found if "__pycache__" not in name and "_toml]]" not in name}
-    found = {name for name in found if approval or not name.startswith("[[approval]]/")}
-    found = {re.sub(r"^\[\[\w+\]\]/", "", name) for name in found} - excluded  # the folder of a shape
-    names = {"[[package_name]]": package, "[[pipeline_name]]": "flights_daily", "[[approval_name]]": "delay_model"}
+    also = ("flights",) if sample_of(shape) == "flights_daily" else ()
+    found = {name for name in found if not (inner := NESTED.match(name)) or inner[1] in (shape, *places, *also)}
+    found = {NESTED.sub("", name) for name in found} - EXCLUDED
+    names = {
+        "[[package_name]]": "flight_marts",
+        "[[project_name]]": "flight-marts",
+        "[[pipeline_name]]": sample_of(shape),
+    }
     return {re.sub(r"\[\[\w+\]\]", lambda part: names[part[0]], name).removesuffix(SUFFIX) for name in found}
 
 
 def expected_files(
-    names: tuple[str, ...], environments: list[str], ci_provider: str, approval: bool = False
+    names: tuple[str, ...],
+    environments: list[str],
+    ci_provider: str,
+    shape: str = "batch_etl",
+    places: Iterable[str] = (),
 ) -> set[str]:
     folders = ["[[shared]]", *(f"[[{name}]]" for name in names)]
     folders += [f"[[{ci_provider}]]"] if ci_provider != "none" else []
-    found = set().union(*(template_files(folder, approval=approval) for folder in folders))
+    found = set().union(*(template_files(folder, shape, places) for folder in folders))
     return found | {".copier-answers.yml"} | {f"config/{name}.toml" for name in environments}
 
 
@@ -55,20 +87,33 @@ def test_defaults_alone_make_a_good_project(copie, template):
     assert files_in(made.project_dir) == expected_files(("airflow",), ["staging", "prod"], "github")
 
 
-@pytest.mark.parametrize("name", ORCHESTRATORS)
-def test_the_sample_that_waits_for_people_comes_beside_the_first_one(render, name):
-    project = render(orchestrator=name, pipeline_shape="approval", accept_exclusion="yes")
-    assert files_in(project) == expected_files((name,), ["staging", "prod"], "github", approval=True)
+@pytest.mark.parametrize(
+    ("name", "shape"), [(name, shape) for name in ORCHESTRATORS for shape in MANIFESTS[name]["shapes"]]
+)
+def test_the_shape_that_is_asked_for_is_rendered(render, name, shape):
+    project = render(**{**answers_for((name,)), "pipeline_shape": shape, "accept_exclusion": "yes"})
+    assert files_in(project) == expected_files((name,), ["staging", "prod"], "github", shape)
 
 
-def test_no_two_folders_write_the_same_path():
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_hosting_variant_has_the_files_of_its_places(render, variant):
+    project = render(**answers_for_variant(variant))
+    folders = [*VARIANTS[variant]["places"], variant]
+    expected = expected_files((VARIANTS[variant]["orchestrator"],), ["staging", "prod"], "github", places=folders)
+    assert files_in(project) == expected
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_no_two_folders_write_the_same_path(shape):
     folders = [path.name for path in (ROOT / "template").iterdir() if path.is_dir()]
-    paths = [path for folder in folders for path in template_files(folder, approval=True)]
+    paths = [path for folder in folders for path in template_files(folder, shape, PLACES)]
     assert sorted(paths) == sorted(set(paths))
 
 
 def test_hybrid_renders_its_members(render):
-    assert files_in(render(pipeline_shape="mixed")) == files_in(render(**answers_for(ORCHESTRATORS)))
+    assert files_in(render(pipeline_shape="mixed")) == files_in(
+        render(**answers_for(("airflow", "dagster", "prefect")))
+    )
 
 
 CONTENT = {

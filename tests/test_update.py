@@ -144,8 +144,9 @@ def test_a_second_update_changes_nothing(releases, tmp_path):
 
 
 @pytest.mark.deep
-def test_a_second_plain_update_from_0_1_changes_nothing(releases, tmp_path):
-    answers = {"pipeline_shape": "mixed", "orchestrator": "dagster", "also_orchestrators": ["airflow"]}
+@pytest.mark.parametrize("beside", [["airflow"], ["airflow", "prefect"]])
+def test_a_second_plain_update_from_0_1_changes_nothing(releases, tmp_path, beside):
+    answers = {"pipeline_shape": "mixed", "orchestrator": "dagster", "also_orchestrators": beside}
     project = releases.project(tmp_path / "project", FIRST, **answers)
     assert copier_update(project, "--vcs-ref", CURRENT, "--data", "also_orchestrators=[]").returncode == 0
     commit(project)

@@ -1,4 +1,4 @@
-"""Whatever a team did to its project and answers anew: an update loses no line of it and hides no conflict.
+"""Whatever a team did to its project, and whatever it answers now: an update loses no line of it and hides no conflict.
 
 An example takes up to ten renders, so there are few of them, with many edits each; UPDATE_EXAMPLES asks for more.
 """
@@ -18,7 +18,7 @@ from releases import CURRENT, NEXT, Releases, commit, files_of, owner, owners, u
 
 EXAMPLES = int(os.environ.get("UPDATE_EXAMPLES", "4"))
 ANSWERED_BEFORE = {"orchestrator": "airflow", "also_orchestrators": ["dagster"]}
-ANSWERED_ANEW = (
+ANSWERED_NOW = (
     {},
     {"also_orchestrators": []},
     {"also_orchestrators": ["dagster", "prefect"]},
@@ -99,9 +99,9 @@ def as_options(answers: dict) -> list[str]:
 
 
 @pytest.mark.deep
-@example(edits=[], added=[], anew={})
-@example(edits=[], added=[], anew={"orchestrator": "dagster", "also_orchestrators": []})
-@given(edits=EDITS, added=ADDED, anew=st.sampled_from(ANSWERED_ANEW))
+@example(edits=[], added=[], now={})
+@example(edits=[], added=[], now={"orchestrator": "dagster", "also_orchestrators": []})
+@given(edits=EDITS, added=ADDED, now=st.sampled_from(ANSWERED_NOW))
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -109,7 +109,7 @@ def as_options(answers: dict) -> list[str]:
     print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-def test_no_line_is_lost_and_no_conflict_hidden(releases, tmp_path_factory, edits, added, anew):
+def test_no_line_is_lost_and_no_conflict_hidden(releases, tmp_path_factory, edits, added, now):
     folder = tmp_path_factory.mktemp("example")
     project = releases.project(folder / "project", CURRENT, **ANSWERED_BEFORE)
     rows = owners(project)
@@ -118,7 +118,7 @@ def test_no_line_is_lost_and_no_conflict_hidden(releases, tmp_path_factory, edit
     before = files_of(project)
     started = files_of(releases.projects[repr((CURRENT, sorted(ANSWERED_BEFORE.items())))])
 
-    done = update(project, *as_options(anew))
+    done = update(project, *as_options(now))
 
     told = done.stdout + done.stderr
     assert "Traceback" not in told
@@ -145,7 +145,7 @@ def test_no_line_is_lost_and_no_conflict_hidden(releases, tmp_path_factory, edit
     assert not [name for name in after if name.endswith((".rej", ".orig"))]
 
     if not written and started == before:
-        fresh = files_of(releases.render(folder / "fresh", NEXT, **ANSWERED_BEFORE | anew))
+        fresh = files_of(releases.render(folder / "fresh", NEXT, **ANSWERED_BEFORE | now))
         fresh_rows = owners(folder / "fresh")
         for name in fresh | after:
             if owner(fresh_rows, name) == "platform":

@@ -194,6 +194,35 @@ def test_an_update_killed_at_any_file_is_finished_by_the_next_or_taken_back(proj
             assert "conflict   config/base.toml: 1 place" in printed
 
 
+def test_a_second_update_at_the_same_time_is_refused_and_does_no_harm(project):
+    before = files_of(project)
+    whole = Path(shutil.copytree(project, project.with_name("whole")))
+    assert run(whole)[0] == 0
+    planned, go_on = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        finish = script.finish
+
+        def when_told(*arguments) -> int:
+            os.write(planned[1], b".")
+            os.read(go_on[0], 1)
+            return finish(*arguments)
+
+        script.finish = when_told
+        os._exit(run(project)[0])
+    os.read(planned[0], 1)
+    for arguments in ((), ("--undo",)):
+        code, printed = run(project, *arguments)
+        assert (code, printed.count("\n")) == (2, 1), printed
+        assert printed.startswith("error: another update of this project is running: wait")
+    assert run(project, "--dry-run")[0] == 0
+    assert files_of(project) == before
+    os.write(go_on[1], b".")
+    assert os.waitpid(child, 0)[1] == 0
+    assert files_of(project) == files_of(whole)
+    assert run(project)[1].startswith("error: the update from"), "it waits for nobody any more"
+
+
 def test_an_interrupted_update_whose_files_were_committed_is_finished(project):
     """Before, the next update said that the project was current, and the release's files were missing."""
     whole = Path(shutil.copytree(project, project.with_name("whole")))

@@ -22,7 +22,7 @@ from rich.table import Table
 
 RECORD = """\
 [%- from 'decision/review.jinja' import review -%]
-[%- set answers = dict(answers_before_needs, needs=needs) -%]
+[%- set answers = dict(answers_before_needs, needs=needs, matters_most=matters_most) -%]
 [[ {'answers': answers, 'decision': decision,
     'review': review(answers, decision, orchestrator, hosting_variant, annual_salary, 0, vendor_prices)
         | from_json} | to_json ]]

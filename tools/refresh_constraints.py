@@ -43,6 +43,8 @@ def main() -> None:
                 text = HEAD + "".join(f"{line}\n" for line in lines)
                 (ROOT / "template" / f"[[{name}]]" / f"{file}.txt").write_text(text)
             print(f"  {name}: {len(base)} packages, {len(everything)} with those of all systems")
+    for environment in sorted((ROOT / "template" / "[[shared]]" / "environments").glob("*/pyproject.toml")):
+        _refresh(environment)
 
 
 def _project_with_every_client(ids: list[str], touched: list[str], folder: Path) -> Path:
@@ -50,6 +52,7 @@ def _project_with_every_client(ids: list[str], touched: list[str], folder: Path)
     dependencies: set[str] = set()
     for client in CLIENTS:
         answers = {"orchestrator": ids[0], "also_orchestrators": ids, "connects_to": touched, "secrets_backend": client}
+        answers |= {"pipeline_shape": "data_products", "accept_exclusion": "yes"}  # the shape that needs most
         project = folder / client
         copier.run_copy(str(ROOT), project, data=answers, defaults=True, quiet=True, vcs_ref="HEAD")
         text = (project / "pyproject.toml").read_text()
@@ -60,6 +63,19 @@ def _project_with_every_client(ids: list[str], touched: list[str], folder: Path)
         )
     (project / "pyproject.toml").write_text(text)
     return project
+
+
+def _refresh(environment: Path) -> None:
+    """Resolve a tool's own environment again, into the constraints of its pyproject.toml."""
+    text = environment.read_text()
+    pins = re.compile(r"^constraint-dependencies = \[.*?\n\]", flags=re.DOTALL | re.MULTILINE)
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "pyproject.toml").write_text(pins.sub("", text))
+        subprocess.run([UV, "lock", "--quiet"], cwd=folder, check=True)
+        resolved = _export(Path(folder), ())
+    rows = "".join(f"  {json.dumps(pin)},\n" for pin in resolved)
+    environment.write_text(pins.sub(lambda _: f"constraint-dependencies = [\n{rows}]", text))
+    print(f"  {environment.parent.name}: {len(resolved)} packages in an environment of its own")
 
 
 def _export(project: Path, others: Iterable[str], without: Iterable[str] = ()) -> list[str]:

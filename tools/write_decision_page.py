@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from compile_decision import EFFECTS
-from decision_engine import ROOT, complete, contents, data, macros, manifests, written
+from decision_engine import CHOICES, ROOT, complete, contents, data, macros, manifests, written
 from measure_stability import AT_MOST, FEW, RESULT, STRONGEST
 
 PAGE = ROOT / "docs" / "decision.md"
@@ -43,18 +43,38 @@ def page() -> str:
     files = contents()
     sections = (
         [INTRODUCTION.format(margin=files["dimensions"]["margin"])],
+        _questions(files["answers"]),
         _scores(files),
         _needs(files),
         _weights(files),
         _variants(files),
         _facts(files),
         _costs(files["costs"], files["systems"]),
-        _rules(files["rules"]),
+        _rules(files["rules"], files["integrations"]["systems"]),
         _scenarios(files["systems"]),
         _irrelevant(),
         _stability(),
     )
     return "\n".join(line for section in sections for line in section)
+
+
+def _questions(answers: dict) -> list[str]:
+    rows = []
+    for name in CHOICES:
+        question = answers[name]
+        when = [f"{other} {_wanted(values)}" for other, values in question.get("unasked", {}).items()]
+        only = [
+            f"{other} has {wanted} items or more" if isinstance(wanted, int) else f"{other} {_wanted(wanted)}"
+            for other, wanted in question.get("asked", {}).items()
+        ]
+        asked = f"where {', or '.join(only)}" if only else f"unless {', or '.join(when)}" if when else "always"
+        rows.append([f"`{name}`", "yes" if "short" in question else "", asked])
+    text = [
+        "They are asked in this order. A question that is not asked takes its default, and the record marks it. Every",
+        "answer can be given with `--data`. The short way is `--data depth=quick`.",
+        "",
+    ]
+    return ["## Questions", "", *text, *_table(["question", "in the short way", "asked"], rows)]
 
 
 def _table(head: list[str], rows: list[list[str]]) -> list[str]:
@@ -192,7 +212,7 @@ included; two engineers, or three above 100 pipelines. Leaving {" or ".join(oper
     return ["## Money and time", "", formula, *_table(head, rows), *asked, moving]
 
 
-def _rules(rules: list[dict]) -> list[str]:
+def _rules(rules: list[dict], connected: dict) -> list[str]:
     lines = ["## Rules", ""]
     for effect in EFFECTS:
         rows = [
@@ -209,7 +229,20 @@ def _rules(rules: list[dict]) -> list[str]:
         if rows:
             head = ["rule", "when", "what", "because", "guide"]
             lines += [f"### {effect.replace('_', ' ')}", "", *_table(head, rows)]
+        if effect == "cover":
+            lines += [_cover(rule, connected) for rule in rules if effect in rule]
     return lines
+
+
+def _cover(rule: dict, connected: dict) -> str:
+    weeks = [touched["by_hand_weeks"] for touched in connected.values()]
+    low, high = min(weeks), max(weeks)
+    return f"""\
+`{rule["id"]}` holds only where the team names {rule["cover"]["of_at_least"]} systems or more. With one or two, a single
+missing package would outvote everything else that was answered. Writing it by hand takes {low:g} to {high:g}
+weeks of one engineer, which is less than living with the wrong orchestrator costs. Below that number, coverage still
+counts in the ecosystem score, and the record lists what must be written by hand.
+"""
 
 
 def _source(source: str) -> str:

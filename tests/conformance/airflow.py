@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -110,6 +112,21 @@ class Airflow(Engine):
         [line] = [line for line in done.stdout.splitlines() if line.startswith("TICKS ")]
         found = json.loads(line.removeprefix("TICKS "))
         return [(datetime.fromisoformat(tick), date.fromisoformat(day)) for tick, day in found]
+
+    def age(self, run_id: str, days: int) -> None:
+        for table in ("dag_run", "task_instance"):
+            columns = ("start_date", "end_date")
+            older = ", ".join(f"{column} = {column} - make_interval(days => %s)" for column in columns)
+            self.in_records(f"UPDATE {table} SET {older} WHERE run_id = %s", days, days, run_id)
+        then = time.time() - days * 86400
+        for folder in self.files_of(run_id):
+            for path in (*folder.rglob("*"), folder):
+                os.utime(path, (then, then))
+
+    def look_for_old_history(self) -> None:
+        """The service sleeps until the next day; supervisord starts it again when it has ended."""
+        [service] = self._children(self.supervisor, "airflow.history") or self._children(self.supervisor, "sleep")
+        os.kill(service, signal.SIGTERM)
 
     def _attempts(self, path: str, step: str) -> list[Attempt]:
         tries = self._call(f"{path}/taskInstances/{step}/tries", missing={"task_instances": []})["task_instances"]

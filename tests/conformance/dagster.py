@@ -130,6 +130,16 @@ class Dagster(Engine):
         found = map(json.loads, done.stdout.splitlines())
         return [(datetime.fromtimestamp(tick, UTC), date.fromisoformat(day)) for tick, day in found]
 
+    def age(self, run_id: str, days: int) -> None:
+        older = "update_timestamp = update_timestamp - make_interval(days => %s)"
+        self.in_records(f"UPDATE runs SET {older} WHERE run_id = %s", days, run_id)
+
+    def look_for_old_history(self) -> None:
+        """As if the sensor's last look were long ago."""
+        never = r"""regexp_replace(instigator_body, '("last_tick_(?:start_)?timestamp": )[0-9.]+', '\10.0', 'g')"""
+        sensor = "%remove_old_history%"
+        self.in_records(f"UPDATE instigators SET instigator_body = {never} WHERE instigator_body LIKE %s", sensor)
+
     def has_loaded(self) -> bool:
         """Whether the server knows what the code server serves."""
         query = "{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } } }"

@@ -6,8 +6,10 @@ import abc
 import time
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from pathlib import Path
 from typing import ClassVar, Literal
 
+import psycopg
 from projects import Project
 
 State = Literal["queued", "waiting", "running", "success", "failed"]
@@ -94,6 +96,23 @@ class Engine(abc.ABC):
     @abc.abstractmethod
     def ticks(self, after: datetime, count: int, cron: str, timezone: str) -> list[tuple[datetime, date]]:
         """The next ticks of such a schedule by the engine's own reckoning, each with the day its run processes."""
+
+    @abc.abstractmethod
+    def age(self, run_id: str, days: int) -> None:
+        """Move what the orchestrator recorded of the run that far into the past."""
+
+    @abc.abstractmethod
+    def look_for_old_history(self) -> None:
+        """Bring the orchestrator's next look for old history forward; it does not wait for it."""
+
+    def in_records(self, statement: str, *values: object) -> None:
+        """Execute the statement in the orchestrator's own database."""
+        with psycopg.connect(self.variables["ENGINE_DATABASE_URL"], autocommit=True) as con:
+            con.execute(statement, values)
+
+    def files_of(self, run_id: str) -> list[Path]:
+        """Files and folders that are named after the run."""
+        return list((self.project.folder / "var" / "conformance").rglob(f"*{run_id}*"))
 
     def wait(self, run_id: str, *states: State, seconds: float) -> Run:
         """The run, as soon as it is in one of these states; fails when it ends in another, or takes longer."""

@@ -52,13 +52,19 @@ class PrefectEngine(Engine):
     roles: ClassVar[tuple[str, ...]] = ("server", "worker", "operations", "run")
     waits_as: ClassVar[tuple[State, ...]] = ("waiting",)  # a run is queued before its first look
 
+    def up(self, **variables: str) -> None:
+        super().up(**{"PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "10", **variables})
+
     def trigger(self, day: date) -> str:
         deployment = self._call(f"/deployments/name/{DEPLOYMENT}")["id"]
         body = {"parameters": {"partition": day.isoformat()}, "state": {"type": "SCHEDULED"}}
         return self._call(f"/deployments/{deployment}/create_flow_run", body)["id"]
 
     def run(self, run_id: str) -> Run:
-        found = self._call(f"/flow_runs/{run_id}")
+        return self._as_told(self._call(f"/flow_runs/{run_id}"))
+
+    def _as_told(self, found: dict[str, Any]) -> Run:
+        run_id = found["id"]
         attempts: dict[str, list[Attempt]] = {}
         for task_run in self._task_runs(run_id):
             states = self._call(f"/task_run_states/?task_run_id={task_run['id']}")
@@ -75,7 +81,7 @@ class PrefectEngine(Engine):
             found += page
         now = datetime.now(UTC)
         due = [run for run in found if not run["auto_scheduled"] or moment(run["expected_start_time"]) <= now]
-        return [self.run(run["id"]) for run in due if self._day_of(run) == day]
+        return [self._as_told(run) for run in due if self._day_of(run) == day]
 
     def places_taken(self) -> int:
         taken = {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}}
@@ -132,6 +138,13 @@ class PrefectEngine(Engine):
         )
         assert done.returncode == 0, done.stderr
         return [(datetime.fromisoformat(tick), date.fromisoformat(day)) for tick, day in json.loads(done.stdout)]
+
+    def age(self, run_id: str, days: int) -> None:
+        older = ", ".join(f"{column} = {column} - make_interval(days => %s)" for column in ("start_time", "end_time"))
+        self.in_records(f"UPDATE flow_run SET {older} WHERE id = %s", days, days, run_id)
+
+    def look_for_old_history(self) -> None:
+        """It looks every few seconds, see `up`."""
 
     def _task_runs(self, run_id: str) -> list[dict[str, Any]]:
         return self._call("/task_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}})

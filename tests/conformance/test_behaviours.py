@@ -1,4 +1,4 @@
-"""B1 to B16 on each engine. Each test has days of its own, so that all share one running engine."""
+"""B1 to B16 and B19 on each engine. Each test has days of its own, so that all share one running engine."""
 
 from __future__ import annotations
 
@@ -358,6 +358,35 @@ def test_a_pipeline_that_is_removed_leaves_the_other_as_it_was(stack, evidence):
     assert "weather" not in stack.engine.pipelines()
     assert stack.hourly_rows("fact_weather", hour) == rows
     evidence("one removed, the other runs on, and what was published stays")
+
+
+@pytest.mark.behaviour("B19")
+def test_old_history_is_removed_and_younger_runs_and_one_in_progress_stay(stack, evidence):
+    """By the services of `make up`, with the 90 days that the configuration has."""
+    old_day, _, day_in_progress = days = [stack.land(january(number)) for number in (25, 26, 27)]
+    old, young = (stack.engine.trigger(day) for day in days[:2])
+    for run_id in (old, young):
+        stack.engine.wait(run_id, "success", seconds=RUN_SECONDS)
+    held = stack.proxy.hold(b"CREATE TABLE [^;]*" + staging(day_in_progress, "typed"), times=1)
+    in_progress = stack.engine.trigger(day_in_progress)
+    while not held.seen:
+        time.sleep(0.2)
+    young_files = len(stack.engine.files_of(young))
+    for run_id, age in ((old, 93), (in_progress, 92), (young, 89)):
+        stack.engine.age(run_id, days=age)
+    stack.engine.look_for_old_history()
+    end = time.monotonic() + RUN_SECONDS
+    while stack.engine.runs_of(old_day) or stack.engine.files_of(old):
+        assert time.monotonic() < end, f"{old} is still there after {RUN_SECONDS} s"
+        time.sleep(1)
+    assert stack.engine.run(young).state == "success"
+    assert stack.engine.run(young).attempts["publish"]
+    assert len(stack.engine.files_of(young)) == young_files
+    held.released.set()
+    stack.engine.wait(in_progress, "success", seconds=RUN_SECONDS)
+    for day in days:
+        assert_one_exact_copy(stack, day)  # what was published is no history
+    evidence("a run of 93 days ago went with its logs; one of 89 days ago and one in progress for 92 days stayed")
 
 
 @pytest.mark.behaviour("B14")

@@ -71,15 +71,27 @@ def point_to(project: Path, source: str) -> None:
     answers.write_text("\n".join(lines))
 
 
-def test_an_unreachable_template_is_one_clear_sentence(project, tmp_path):
+def test_an_unreachable_template_is_one_clear_sentence_above_what_uv_said(project, tmp_path):
     point_to(project, "http://127.0.0.1:9/org/orch-starter.git")
     done = typed(project, UV_CACHE_DIR=str(tmp_path / "cache"))
     assert done.returncode == 1
-    (told,) = done.stderr.splitlines()
-    assert told.startswith(
+    sentence, *said = done.stderr.splitlines()
+    assert sentence == (
         "standards: the template at http://127.0.0.1:9/org/orch-starter.git (v0.1.0) cannot be reached: "
+        "check the network and your access to it, then run make standards again. uv said:"
     )
-    assert told.endswith("check the network and your access to it, then run make standards again")
+    assert all(line.startswith("  ") for line in said)
+    assert any("fatal: unable to access" in line for line in said)
+
+
+def test_standards_that_cannot_be_installed_are_told_from_an_unreachable_template(project, tmp_path):
+    nowhere = {"UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple", "UV_HTTP_RETRIES": "0"}
+    done = typed(project, UV_CACHE_DIR=str(tmp_path / "cache"), **nowhere)
+    assert done.returncode == 1
+    sentence, *said = done.stderr.splitlines()
+    assert sentence.startswith("standards: the standards of the template at ")
+    assert "cannot be installed: check the network and the package index, then run make standards again" in sentence
+    assert any("http://127.0.0.1:9/simple" in line for line in said)
 
 
 def test_before_a_commit_nothing_is_fetched(project, tmp_path):

@@ -1,4 +1,4 @@
-"""What Copier works out for each project anew, worked out once in a process that examines many.
+"""What Copier works out again for each project, worked out once in a process that examines many.
 
 Copier itself clones the template four times for an update, reads its questionnaire each time, and compiles each of
 its Jinja strings. Here every version of a template is checked out, read and compiled once; what is rendered from

@@ -15,8 +15,10 @@ from __future__ import annotations
 import argparse
 import csv
 import keyword
+import os
 import re
 import shutil
+import subprocess
 import sys
 import tomllib
 import unicodedata
@@ -33,7 +35,9 @@ from plumbum import ProcessExecutionError
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT_ANSWERS = ROOT / ".copier-answers.yml"
-SHAPES = ("batch_etl", "approval")
+SHAPES = {"batch_etl": "fact_", "data_products": "fct_", "approval": ""}  # and what the name of its first table begins with
+# Packages that a shape needs on an orchestrator, or on each, beside those that every project has.
+NEEDS = {("data_products", "dagster"): ["dagster-dbt>=0.29.27,<0.30"], ("approval", ""): ["numpy>=2.4,<3"]}
 GRAINS = {"hour": "10 * * * *", "day": "0 6 * * *", "week": "0 6 * * 1", "month": "0 6 1 * *", "none": "0 6 * * *"}
 FORMATS = {
     ".csv": "csv",
@@ -94,16 +98,18 @@ def main() -> int:
         facts = {"shape": options.shape, "orchestrators": orchestrators}
         if options.shape == "approval":
             render(options.name, {**facts, "landed": [SAMPLE_PARTITION]}, answers)
+            add_packages(options.shape, orchestrators[0])
             report_sample(options.name, answers)
             return 0
         sample = Sample(Path(options.sample).expanduser(), options.grain, options.partition_column, project_timezone())
         facts |= {
             "grain": options.grain,
             "cron": GRAINS[options.grain],
-            "tables": [f"fact_{options.name}"],
+            "tables": [SHAPES[options.shape] + options.name],
             **sample.facts(),
         }
         render(options.name, facts, answers)
+        add_packages(options.shape, orchestrators[0])
         landed = sample.land(ROOT / "data" / "landing" / options.name)
     except Refused as refusal:
         print(f"error: {refusal}", file=sys.stderr)
@@ -121,7 +127,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--partition-column", default="", help="the column that says which partition a row belongs to")
     parser.add_argument("--orchestrator", default="", help="the one that runs it, where the project has several")
     options = parser.parse_args()
-    options.shape = options.shape or SHAPES[0]
+    options.shape = options.shape or next(iter(SHAPES))
     if options.shape == "approval":
         if not options.name:
             sys.exit("error: give a name: make pipeline NAME=model SHAPE=approval")
@@ -130,7 +136,7 @@ def parse() -> argparse.Namespace:
     elif not options.name or not options.sample:
         sys.exit("error: give a name and a sample: make pipeline NAME=weather SAMPLE=observations.csv GRAIN=hour")
     options.grain = options.grain or "day"
-    for name, given, known in (("SHAPE", options.shape, SHAPES), ("GRAIN", options.grain, tuple(GRAINS))):
+    for name, given, known in (("SHAPE", options.shape, tuple(SHAPES)), ("GRAIN", options.grain, tuple(GRAINS))):
         if given not in known:
             sys.exit(f"error: {name}={given} is not one of {', '.join(known)}")
     return options
@@ -450,6 +456,18 @@ def render(name: str, facts: dict, answers: dict) -> None:
         raise Refused(f"the template at {answers['_src_path']} cannot be read: {last_line(error)}") from None
 
 
+def add_packages(shape: str, group: str) -> None:
+    """Add what a shape needs to the dependency group of an orchestrator; the next `make` installs it."""
+    packages = NEEDS.get((shape, group), []) + NEEDS.get((shape, ""), [])
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"][group]
+    wanted = [each for each in packages if each not in known]
+    if not wanted:
+        return
+    command = [os.environ.get("UV") or "uv", "add", "--quiet", "--frozen", "--group", group, *wanted]
+    if subprocess.run(command, cwd=ROOT, check=False).returncode:
+        print(f"warning: add {', '.join(wanted)} to the group {group} in pyproject.toml yourself", file=sys.stderr)
+
+
 def last_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
@@ -474,8 +492,9 @@ def report(name: str, facts: dict, landed: list[str]) -> None:
     key = ", ".join(each["name"] for each in facts["columns"] if each["key"])
     package = project_answers()["package_name"]
     print(f"likely key: {key or 'none found; say in the contract what tells rows apart'}")
+    contract = "contract.py" if facts["shape"] == "batch_etl" else "dbt/models/marts/marts.yml"
     print(
-        f"look at src/{package}/pipelines/{name}/contract.py next, and at config/pipelines/{name}.toml for its schedule"
+        f"look at src/{package}/pipelines/{name}/{contract} next, and at config/pipelines/{name}.toml for its schedule"
     )
     print(f"run it: make run PIPELINE={name}")
 

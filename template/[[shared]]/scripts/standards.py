@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ANSWERS = ROOT / ".copier-answers.yml"
 HOSTS = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}  # as Copier abbreviates them
 PACKAGE, FOLDER = "orch-standards", "hooks"
+FROM_GIT = "Git operation failed"  # in what uv says
 
 
 class StandardsError(Exception):
@@ -87,23 +88,24 @@ def main(arguments: list[str]) -> int:
             print("not checked: the standards are not on this machine yet, make standards fetches them once")
             return 0
         print(f"fetching the standards of the template {version}", flush=True)
-        reason = _fails([*run, "--version"])
-        if reason:
-            raise StandardsError(
-                f"the template at {answer('_src_path')} ({version or 'no version'}) cannot be reached: {reason}; "
-                "check the network and your access to it, then run make standards again"
+        said = _fails([*run, "--version"])
+        if said:
+            template = f"the template at {answer('_src_path')} ({version or 'no version'})"
+            wrong = (
+                f"{template} cannot be reached: check the network and your access to it"
+                if FROM_GIT in said
+                else f"the standards of {template} cannot be installed: check the network and the package index"
             )
+            raise StandardsError(f"{wrong}, then run make standards again. uv said:\n{said}")
     return subprocess.run([*kept, "--root", str(ROOT), *passed_on], check=False).returncode
 
 
 def _fails(command: list[str]) -> str:
-    """Why a command fails, in one line; empty when it succeeds."""
+    """What a command says when it fails, every line indented; empty when it succeeds."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return ""
-    lines = [re.sub(r"^\W+", "", line).rstrip() for line in done.stderr.splitlines() if line.strip()]
-    reasons = [line for line in lines if re.match(r"(fatal|error|failed|caused by|because)", line, re.IGNORECASE)]
-    return (reasons or lines or ["uv gave no reason"])[-1]
+    return "\n".join(f"  {line}" for line in done.stderr.splitlines() if line.strip()) or "  nothing"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["copier>=9.19,<10"]
+# dependencies = ["copier>=9.19,<10", "filelock>=3.12"]
 # ///
 """Update the project from its template: `make update`, and take the update back: `make update-undo`.
 
@@ -29,6 +29,7 @@ import copier
 import yaml
 from copier._vcs import get_repo
 from copier.errors import UserMessageError
+from filelock import FileLock, Timeout
 from packaging.version import InvalidVersion, Version
 from plumbum import ProcessExecutionError, local
 
@@ -139,6 +140,18 @@ class Project:
         self.plan_file.parent.mkdir(exist_ok=True)
         write_whole(self.plan_file, json.dumps(asdict(plan)).encode(), 0o644)
 
+    @contextlib.contextmanager
+    def to_itself(self) -> Iterator[None]:
+        """Keep every other update of the project out; the system frees the lock when the process ends."""
+        self.plan_file.parent.mkdir(exist_ok=True)
+        try:
+            with FileLock(self.plan_file.with_suffix(".lock"), timeout=0):
+                yield
+        except Timeout:
+            raise Refused(
+                "another update of this project is running: wait until it has ended, then run make update again"
+            ) from None
+
     def committed_answers(self) -> dict:
         try:
             return yaml.safe_load(self.git("show", f"HEAD:./{self.answers_file}", check=False)) or {}
@@ -191,16 +204,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     try:
         project = Project.at(Path(options.project).resolve(), options.answers_file)
-        if options.undo:
-            return undo(project)
-        unfinished = project.plan()
-        if unfinished and unfinished.state == "writing" and not options.dry_run and begun(project, unfinished):
-            print(f"the update to {unfinished.version} was interrupted; it is finished now")
-            return finish(project, unfinished)
-        answers = recorded_answers(project)
-        if not options.dry_run:
+        if options.dry_run:
+            return update(project, recorded_answers(project), options)
+        with project.to_itself():
+            if options.undo:
+                return undo(project)
+            unfinished = project.plan()
+            if unfinished and unfinished.state == "writing" and begun(project, unfinished):
+                print(f"the update to {unfinished.version} was interrupted; it is finished now")
+                return finish(project, unfinished)
+            answers = recorded_answers(project)
             refuse_uncommitted_changes(project, answers)
-        return update(project, answers, options)
+            return update(project, answers, options)
     except Refused as refusal:
         print(f"error: {refusal}", file=sys.stderr)
         return 2

@@ -56,7 +56,12 @@ def check(sites: Sites) -> Iterator[Report]:
             run_at_import = dag_bodies.get(module, set())
             for call in _at_import(module.tree, run_at_import):
                 if works(call, module):
-                    yield Report.at(f"{engine}-import-work", module.path, call, ast.unparse(call.func))
+                    yield Report.at(
+                        f"{engines()[engine].get('rules', engine)}-import-work",
+                        module.path,
+                        call,
+                        ast.unparse(call.func),
+                    )
             if engine in HEAVY_IN:
                 yield from _heavy_imports(module)
 

@@ -228,6 +228,16 @@ def up(orchestrator: OrchestratorId = "") -> None:
 
 
 @app.command()
+def serve(orchestrator: OrchestratorId = "") -> None:
+    """Run the orchestrator's services in the foreground, for a machine where systemd keeps them."""
+    from . import orchestration
+    from .orchestration.services import Services
+
+    check()
+    Services(orchestration.get(orchestrator)).serve()
+
+
+@app.command()
 def down(orchestrator: OrchestratorId = "") -> None:
     """Stop what `up` started."""
     from . import orchestration
@@ -264,6 +274,54 @@ def remove(name: Annotated[str, typer.Argument(help="The pipeline.")]) -> None:
     from .orchestration import removal
 
     removal.remove(name)
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def dbt(
+    arguments: Annotated[list[str], typer.Argument(help="As after `dbt`, such as: source freshness.")],
+    pipeline: PipelineName = "",
+) -> None:
+    """Run dbt on the models of a pipeline, in the warehouse of this environment."""
+    from .platform import dbt as tool
+    from .platform import pipelines
+
+    sys.exit(tool.by_hand(pipelines.chosen(pipeline), arguments))
+
+
+@app.command()
+def impact(
+    table: Annotated[str, typer.Argument(help="A landed table, a model or a published table.")],
+    column: Annotated[str, typer.Argument(help="One of its columns. Default: the whole table.")] = "",
+    pipeline: PipelineName = "",
+) -> None:
+    """Show what follows a table or a column: tables, who reads them, and who owns them."""
+    from .platform import impact as report
+    from .platform import pipelines
+
+    report.show(pipelines.chosen(pipeline), table, column)
+
+
+@app.command()
+def contracts(
+    project: Annotated[str, typer.Argument(help="The name of the project, which the contracts begin with.")],
+    only_check: Annotated[bool, typer.Option("--check", help="Write nothing; fail when one is wrong.")] = False,
+    base: Annotated[str, typer.Option(help="The revision that consumers rely on. Default: the newest tag.")] = "",
+) -> None:
+    """Write the data contracts of all pipelines with models, or check them."""
+    from .platform import data_contracts, pipelines
+    from .platform import dbt as tool
+
+    chosen = [each for each in pipelines.all() if tool.is_used_by(each)]
+    if not only_check:
+        for each in chosen:
+            for file in data_contracts.write(each, project):
+                print(f"wrote {file.relative_to(config.load().root)}")
+        return
+    base = base or (data_contracts.released_revision() if chosen else "")
+    problems = [problem for each in chosen for problem in data_contracts.check(each, project, base)]
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    sys.exit(errors.PERMANENT if problems else errors.OK)
 
 
 @app.command()

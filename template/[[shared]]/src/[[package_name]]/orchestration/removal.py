@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .. import orchestration
-from ..platform import config, pipelines, publications, warehouse
+from ..platform import config, dbt, pipelines, publications, warehouse
 from ..platform.pipelines import PACKAGE
 
 
@@ -18,13 +18,11 @@ def remove(name: str) -> None:
     root = settings.root
     paths = [
         root / "src" / PACKAGE / "pipelines" / name,
-        *(
-            root / orchestration.get(each).definition.format(package=PACKAGE, name=name)
-            for each in orchestration.names()
-        ),
+        *(path for each in orchestration.names() for path in _definitions(root, each, name)),
         root / "config" / "pipelines" / f"{name}.toml",
         root / "config" / "pipelines" / f"{name}.answers.yml",
         root / "tests" / "unit" / f"test_{name}.py",
+        root / "contracts" / name,
         *sorted((root / "var").glob(f"*/metrics/{name}.*")),
     ]
     landed, others = _landing(root, name)
@@ -40,6 +38,8 @@ def remove(name: str) -> None:
             folder.rmdir()
     with warehouse.connect() as con:
         publications.forget_work(con, pipeline)
+        for schema in dbt.schemas(name):
+            warehouse.run(con, f"DROP SCHEMA IF EXISTS {schema} CASCADE")
         tables = [
             table for table in (*pipeline.tables, f"{pipeline.tables[0]}_quarantine") if warehouse.has(con, table)
         ]
@@ -49,6 +49,12 @@ def remove(name: str) -> None:
     if others:
         print(f"this input stays: {', '.join(str(path.relative_to(root)) for path in others)}")
     print("restart services that are up, because they still know the pipeline: make down up")
+
+
+def _definitions(root: Path, orchestrator: str, name: str) -> list[Path]:
+    """The thin file of a pipeline, and what has its name beside it."""
+    file = root / orchestration.get(orchestrator).definition.format(package=PACKAGE, name=name)
+    return sorted(file.parent.glob(f"{name}.*"))
 
 
 def _landing(root: Path, name: str) -> tuple[list[Path], list[Path]]:

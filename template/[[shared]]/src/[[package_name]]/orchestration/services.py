@@ -55,18 +55,9 @@ class Services:
     def up(self) -> None:
         """Start the services and return when the server answers. Raises ConfigError when they cannot be started."""
         name, logs = self.engine.id, f"{self.state.relative_to(self.root)}/*.log"
-        if self.supervisor:
-            raise ConfigError(f"{name} is up already at {self.url}{self.engine.ui}; stop it with: make down")
-        if _is_taken(self.engine.port):
-            raise ConfigError(
-                f"port {self.engine.port} is taken by another program; use: make up {name.upper()}_PORT=<free port>"
-            )
-        secrets.verify(config.load())  # services that cannot start say so in their logs only
-        self.state.mkdir(parents=True, exist_ok=True)
-        conf = self.root / "deploy" / "local" / f"{name}.conf"
-        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(conf), "--identifier", self.identifier]
+        command = self._command()
         if subprocess.run(command, check=False).returncode:
-            raise ConfigError(f"{name} cannot be started by {conf.relative_to(self.root)}, see above")
+            raise ConfigError(f"{name} cannot be started by deploy/local/{name}.conf, see above")
         start = time.monotonic()
         progress_at = start + PROGRESS_SECONDS
         while not _answers(self.url + self.engine.health):
@@ -86,6 +77,25 @@ class Services:
         for problem in self.engine.problems():
             print(f"warning: {problem}", file=sys.stderr)
         print(f"{name} is up at {self.url}{self.engine.ui} after {time.monotonic() - start:.0f} s; logs: {logs}")
+
+    def serve(self) -> None:
+        """Become the process that keeps the services: for what starts it again by itself, such as systemd."""
+        command = [*self._command(), "--nodaemon"]
+        os.execv(command[0], command)  # noqa: S606  in place of this process, so that signals reach it
+
+    def _command(self) -> list[str]:
+        """What starts the services. Raises ConfigError when they cannot start."""
+        name = self.engine.id
+        if self.supervisor:
+            raise ConfigError(f"{name} is up already at {self.url}{self.engine.ui}; stop it with: make down")
+        if _is_taken(self.engine.port):
+            raise ConfigError(
+                f"port {self.engine.port} is taken by another program; use: make up {name.upper()}_PORT=<free port>"
+            )
+        secrets.verify(config.load())  # services that cannot start say so in their logs only
+        self.state.mkdir(parents=True, exist_ok=True)
+        conf = self.root / "deploy" / "local" / f"{name}.conf"
+        return [sys.executable, "-m", "supervisor.supervisord", "-c", str(conf), "--identifier", self.identifier]
 
     def down(self) -> None:
         """Stop the services. Raises ConfigError when they do not end."""

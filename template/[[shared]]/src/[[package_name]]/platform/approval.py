@@ -11,7 +11,7 @@ A pipeline's own code is in its ``model.py``: ``train(rows)`` gives the candidat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -24,12 +24,12 @@ from .batch_etl import BatchEtl
 from .errors import ContractError, InputError, NotApproved
 from .partitions import Grain
 from .runs import current_run
-from .sources import text
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     import ibis.expr.types as ir
+    import numpy as np
 
     from .partitions import Partition
     from .pipelines import Pipeline
@@ -110,8 +110,7 @@ class Approval:
                 report.rows = dict(rows)
                 publications.record(con, self.pipeline, partition, current_run(), report.rows)
 
-            decided = {"request": approval.id, "approved_by": approval.decided_by}
-            tables = self._tables(con, partition, decided)
+            tables = self._tables(con, partition, request=approval.id, approved_by=approval.decided_by)
             warehouse.replace_partition(con, self.pipeline.partition_column, partition, tables, record)
             report.detail = f"{approval.id} {approval}"
         return report.rows
@@ -131,7 +130,7 @@ class Approval:
     def _model(self) -> ModuleType:
         return import_module(f"{self.pipeline.module}.model")
 
-    def _rows(self, partition: Partition) -> dict[str, Sequence[Any]]:
+    def _rows(self, partition: Partition) -> dict[str, np.ndarray]:
         """The columns of the partition's file by name."""
         import duckdb
 
@@ -142,19 +141,15 @@ class Approval:
             duckdb.connect(config={"memory_limit": settings.memory_limit, "threads": settings.threads}) as reader,
         ):
             try:
-                kinds = "auto_type_candidates = ['BIGINT', 'DOUBLE', 'VARCHAR']"
-                options = f"header = true, delim = {text(self.source.delimiter)}, {kinds}"
-                read = reader.execute(f"SELECT * FROM read_csv({text(str(path))}, {options})")
-                columns, lines = [column for column, *_ in read.description], read.fetchall()
+                rows = reader.read_csv(str(path), header=True, sep=self.source.delimiter).fetchnumpy()
             except duckdb.Error as error:
                 reason = str(error).splitlines()[0]
                 raise InputError(f"{place.shown(partition, name)} cannot be read as a table: {reason}") from None
-        if not lines:
-            raise InputError(f"{place.shown(partition, name)} holds no rows")
-        rows = dict(zip(columns, zip(*lines, strict=True), strict=True))
         missing = [column for column in self.source.columns if column not in rows]
         if missing:
             raise InputError(f"{place.shown(partition, name)} lacks the columns {', '.join(missing)}")
+        if not len(rows[self.source.columns[0]]):
+            raise InputError(f"{place.shown(partition, name)} holds no rows")
         return rows
 
     def _stage(self, con: Connection, partition: Partition, part: str, key: str, values: Mapping[str, float]) -> None:
@@ -180,14 +175,15 @@ class Approval:
         return dict(warehouse.rows(con, f'SELECT feature, weight FROM "{table}"{newest}')) or None
 
     def _check(self, con: Connection, partition: Partition) -> None:
-        """Raise ContractError when rows of a published table would break its contract."""
+        """Raise ContractError when the rows of a published table would break its contract."""
         own = import_module(f"{self.pipeline.module}.contract").CONTRACTS
-        undecided = {"request": "-", "approved_by": "-"}
-        for table, rows in self._tables(con, partition, undecided).items():
-            reasons = warehouse.rows(con, warehouse.to_sql(con, contracts.broken(own[table], rows)))
-            if reasons:
-                rules = ", ".join(sorted({reason for (reason,) in reasons}))
-                raise ContractError(f"{len(reasons)} rows of {table} break the contract ({rules}); nobody was asked")
+        for table, rows in self._tables(con, partition, request="-", approved_by="-").items():  # not known yet
+            broken = warehouse.rows(con, warehouse.to_sql(con, contracts.broken(own[table], rows)))
+            if broken:
+                rules = ", ".join(sorted({reason for (reason,) in broken}))
+                raise ContractError(
+                    f"{len(broken)} rows of {table} would break the contract ({rules}); nobody was asked"
+                )
 
     def _value(self, partition: Partition) -> date | datetime | None:
         """What stands in the partition column."""
@@ -195,7 +191,8 @@ class Approval:
             return partition.start.astimezone(UTC).replace(tzinfo=None)
         return partition.first_date
 
-    def _tables(self, con: Connection, partition: Partition, decided: Mapping[str, str]) -> dict[str, ir.Table]:
+    def _tables(self, con: Connection, partition: Partition, **decided: str) -> dict[str, ir.Table]:
+        """The rows of each published table. decided: the request, and who approved it."""
         import ibis
 
         weights, evidence = self.pipeline.tables

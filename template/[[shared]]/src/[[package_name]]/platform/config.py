@@ -224,6 +224,7 @@ class Settings(BaseSettings):
     logging: Logging
     retention: Retention = Retention()
     secrets: Secrets
+    orchestrators: dict[str, dict[str, Any]] = {}  # what one of them alone needs; its own package checks it
     pipelines: dict[str, Pipeline] = {}
 
     def for_pipeline(self, name: str) -> Pipeline:

@@ -13,6 +13,7 @@ import logging
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import date
 from functools import lru_cache
 from threading import Lock
@@ -105,7 +106,8 @@ def scrub(error: BaseException) -> None:
             each.args = masked
         for name in SHOWN:  # what some errors show instead of their arguments
             if isinstance(getattr(each, name, None), str):
-                setattr(each, name, mask(getattr(each, name)))
+                with suppress(AttributeError):  # a property that follows from the arguments
+                    setattr(each, name, mask(getattr(each, name)))
         pending += [each.__cause__, each.__context__, *getattr(each, "exceptions", ())]
 
 

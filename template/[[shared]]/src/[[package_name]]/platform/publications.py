@@ -153,6 +153,29 @@ def held(con: Connection, pipeline: Pipeline, partition: Partition, step: str, *
         raise
 
 
+@contextmanager
+def held_apart(pipeline: Pipeline, partition: Partition, step: str) -> Iterator[None]:
+    """Hold the partition for the body, a later step of the current run, with no connection open meanwhile.
+
+    For a step whose work another process does: a DuckDB file has one writer at a time.
+    """
+    run, settings = current_run(), config.load().for_step(pipeline.name, step)
+    with warehouse.connect() as con:
+        claim(con, pipeline, partition, run, settings.timeout_seconds, first=False)
+    try:
+        yield
+    except BaseException as error:
+        last = run.attempt > settings.retries.attempts or not is_transient(error)
+        with suppress(Exception), warehouse.connect() as con:  # as above
+            if last:
+                release(con, pipeline, partition, run)
+            else:
+                pause(con, pipeline, partition, run, settings.retries.max_delay_seconds)
+        raise
+    with warehouse.connect() as con:
+        pause(con, pipeline, partition, run, 0)
+
+
 def pause(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, seconds: float) -> None:
     """Keep the claim between two steps for so many seconds and the grace, or until the run's one process is gone."""
     holder = [socket.gethostname(), _process(os.getpid()) if run.one_process else ""]

@@ -41,7 +41,7 @@ def describe(settings: config.Settings) -> str:
     """Where the warehouse is, without any credential."""
     parts = urlsplit(settings.warehouse.url)
     if parts.scheme == "duckdb":
-        path = _duckdb_path(settings)
+        path = duckdb_path(settings)
         return str(path.relative_to(settings.root) if path.is_relative_to(settings.root) else path)
     return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
 
@@ -76,14 +76,14 @@ def connect(settings: config.Settings | None = None) -> Iterator[Connection]:
         con.con.close()
 
 
-def _duckdb_path(settings: config.Settings) -> Path:
+def duckdb_path(settings: config.Settings) -> Path:
     return settings.root / settings.warehouse.url.removeprefix("duckdb://")
 
 
 def _open_duckdb(settings: config.Settings) -> Connection:
     import duckdb
 
-    path = _duckdb_path(settings)
+    path = duckdb_path(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     options = {
         "memory_limit": settings.warehouse.memory_limit,
@@ -196,15 +196,22 @@ def _literal(value: Any) -> str:
 
 
 def has(con: Connection, table: str) -> bool:
-    """Whether there is a table of this name, ``schema.table`` or one of the default schema; not in a transaction."""
-    quoted = '"."'.join(table.split("."))
-    try:
-        run(con, f'SELECT 1 FROM "{quoted}" LIMIT 0')  # faster than to ask the catalogue
-    except Exception as error:
-        if type(error).__name__ in ("CatalogException", "UndefinedTable"):
-            return False
-        raise
-    return True
+    """Whether there is a table of this name, ``schema.table`` or one of the default schema."""
+    schema, _, name = table.rpartition(".")
+    if con.name == "postgres":
+        quoted = f'"{schema}"."{name}"' if schema else f'"{name}"'
+        return rows(con, "SELECT to_regclass(?) IS NOT NULL", [quoted])[0][0]
+    # Faster than information_schema, which each step would wait for.
+    where = f"schema_name = {_literal(schema) if schema else 'current_schema()'} AND NOT temporary"
+    return bool(rows(con, f"SELECT 1 FROM duckdb_tables() WHERE table_name = ? AND {where}", [name]))
+
+
+def columns(con: Connection, table: str) -> dict[str, str]:
+    """Columns and their types, in order, of ``schema.table`` or a table of the default schema; empty without one."""
+    schema, _, name = table.rpartition(".")
+    where = "table_schema = ?" if schema else "table_schema = current_schema()"
+    selected = f"SELECT column_name, data_type FROM information_schema.columns WHERE table_name = ? AND {where}"
+    return dict(rows(con, f"{selected} ORDER BY ordinal_position", [name, *([schema] if schema else [])]))
 
 
 def write(con: Connection, sql: str, values: Sequence[Any] = ()) -> int:

@@ -50,7 +50,8 @@ def _run(dag: DAG, pipeline: Pipeline, partition: Partition) -> bool:
 
     policies.ONE_PROCESS = True
     try:
-        run = dag.test(run_conf={CONF: partition.key}, logical_date=None)
+        # With a logical date of its own, which is now: without one it clears and deletes what it did before.
+        run = dag.test(run_conf={CONF: partition.key})
     except Exception:  # Airflow's own failure, not a step's
         logging.getLogger(__name__).exception("the run broke off")
         return False

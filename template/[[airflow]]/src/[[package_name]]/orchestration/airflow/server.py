@@ -1,5 +1,7 @@
 """Airflow's command line with this project's settings: `… .server dags list`, and the services of `make up`.
 
+Where something else starts the services, `… .server prepare` does what they need first, and ends.
+
 The first service to come prepares keys, database and pools and reads the DAGs, so that the server knows them when it
 answers; the others wait for it.
 """
@@ -17,6 +19,10 @@ SERVICES = ("api-server", "scheduler", "dag-processor", "triggerer")
 
 
 def main(*arguments: str) -> None:
+    if arguments == ("prepare",):
+        metadata.set_variables()
+        metadata.prepare()
+        return
     if arguments and arguments[0] in SERVICES:
         prepare_once()
     else:

@@ -1,7 +1,8 @@
 """Dagster's instance: where it keeps runs and events, and what must be right before its daemon starts.
 
 It is in SQLite files on this machine, or in PostgreSQL when ENGINE_DATABASE_URL is set; each has a folder with a
-dagster.yaml.
+dagster.yaml. Where DAGSTER_HOME names another instance, ``python -m <package>.orchestration.dagster.instance`` sets its
+pools.
 """
 
 from __future__ import annotations
@@ -74,13 +75,7 @@ def prepare(instance: dg.DagsterInstance) -> None:
 
     from . import approvals, arrivals
 
-    limits = config.load().concurrency
-    storage = instance.event_log_storage
-    for pool, limit in limits.items():
-        storage.set_concurrency_slots(pool, limit)
-    for known in storage.get_pool_limits():
-        if known.name not in limits:
-            storage.delete_concurrency_limit(known.name)
+    set_pools(instance)
     for known in instance.all_instigator_state():  # the daemon forgets schedules by itself, not sensors
         pipeline = known.instigator_name.removesuffix(arrivals.SENSOR).removesuffix(approvals.SENSOR)
         if pipeline != known.instigator_name and pipeline not in pipelines.names():
@@ -89,6 +84,17 @@ def prepare(instance: dg.DagsterInstance) -> None:
         pid, since = _process(instance, run.run_id)
         if not _is_alive(pid, since):
             instance.report_run_failed(run, f"process {pid or ''} is gone: killed, or the machine stopped")
+
+
+def set_pools(instance: dg.DagsterInstance) -> None:
+    """A pool for each line of ``[concurrency]``; one whose line is gone is deleted."""
+    limits = config.load().concurrency
+    storage = instance.event_log_storage
+    for pool, limit in limits.items():
+        storage.set_concurrency_slots(pool, limit)
+    for known in storage.get_pool_limits():
+        if known.name not in limits:
+            storage.delete_concurrency_limit(known.name)
 
 
 def _get() -> dg.DagsterInstance:
@@ -120,3 +126,8 @@ def _is_alive(pid: int, since: float) -> bool:
         return pid > 0 and psutil.Process(pid).create_time() <= since
     except psutil.NoSuchProcess:
         return False
+
+
+if __name__ == "__main__":
+    with _get() as instance:
+        set_pools(instance)

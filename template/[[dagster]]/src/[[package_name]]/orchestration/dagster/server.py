@@ -31,6 +31,7 @@ def main(service: str, options: list[str]) -> None:
     instance.choose()
     instance.make()  # the code server opens them as well
     if service == "code":
+        instance.make()  # the code server opens the instance, too
         port = _free_port()
         _port_file().write_text(f"{_supervisor()} {port}", encoding="utf-8")
         options = ["--host", HOST, "--port", str(port), *options]

@@ -57,6 +57,12 @@ class Warehouse(dg.ConfigurableResource):
         except ContractError as broken:
             return dg.AssetCheckResult(passed=False, description=str(broken), metadata={STEP: step})
 
+    def rows(self, pipeline: Pipeline, query: str, context: Context) -> list[tuple[Any, ...]]:
+        """Rows of a query over published tables. ``{partition}`` in it is a condition: the rows of this run's."""
+        inside = pipeline.code.products.variables(_partition(pipeline, context))["in_partition"]
+        with connections.connect() as con:
+            return connections.rows(con, query.format(partition=inside))
+
 
 def run_url(run_id: str) -> str:
     """Where people open a run; DAGSTER_UI is the address of the UI, that of `make up` by default."""

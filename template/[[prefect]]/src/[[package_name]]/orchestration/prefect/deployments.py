@@ -1,12 +1,14 @@
 """Deployments: one for each pipeline that has a flow, `flows/<pipeline>.py`, named after the environment.
 
 Schedule and limits come from the configuration, other options of a deployment from `DEPLOYMENT` in the flow's file. To
-deploy to workers elsewhere, give `deploy` the storage that they read the code from.
+deploy to workers elsewhere, give `deploy` the storage that they read the code from, or, where their image holds it,
+name the image in RUN_IMAGE.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import tomllib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -22,7 +24,7 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, ScriptError
 from prefect.flows import load_flow_from_entrypoint
 from prefect.runner.storage import LocalStorage, RunnerStorage
 
-from ...platform import config, pipelines
+from ...platform import config, logging, pipelines
 from ...platform.partitions import Grain
 from ...platform.pipelines import Pipeline
 
@@ -106,8 +108,9 @@ def free_places(client: SyncPrefectClient) -> None:
 def _make_work_pool(client: SyncPrefectClient) -> None:
     try:
         client.read_work_pool(work_pool())
-    except ObjectNotFound:  # in production it is made once, of another type
-        client.create_work_pool(WorkPoolCreate(name=work_pool(), type="process"))
+    except ObjectNotFound:  # a worker of another type that starts first makes it
+        kind = os.environ.get("WORK_POOL_TYPE", "process")
+        client.create_work_pool(WorkPoolCreate(name=work_pool(), type=kind))
     with contextlib.suppress(ObjectAlreadyExists):
         # Of two runs that are due, a scheduled one starts before one of a backfill.
         client.create_work_queue(BACKFILL, work_pool_name=work_pool(), priority=10)
@@ -119,6 +122,9 @@ def _deployment(pipeline: Pipeline, storage: RunnerStorage) -> None:
     if flow.name != pipeline.name:
         raise ValueError(f"its flow is named {flow.name!r}; write @flow(name={pipeline.name!r}, ...)")
     options: dict[str, Any] = {"description": flow.description, **flow.fn.__globals__.get("DEPLOYMENT", {})}
+    if image := os.environ.get("RUN_IMAGE"):  # the pool starts a container for each run
+        containers = {"image": image, "env": {"APP_ENV": config.load().env}}
+        options["job_variables"] = {**containers, **options.get("job_variables", {})}
     stored = flow.from_source(storage, entrypoint)
     deployment = stored.to_deployment(name(), work_pool_name=work_pool(), **options)
     deployment.apply(schedules=[{"schedule": schedule, "active": True} for schedule in schedules(pipeline)])
@@ -140,3 +146,15 @@ def _reason(error: Exception) -> str:
     cause = error.user_exc if isinstance(error, ScriptError) else error
     lines = str(cause).strip().splitlines()
     return f"{type(cause).__name__}: {lines[0] if lines else ''}"
+
+
+def main() -> int:
+    """Set the limits and deploy; for servers that something else keeps. Returns the exit code."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        set_limits(client)
+        problems = deploy(client)
+    for problem in problems:
+        logging.get_logger().error(problem)
+    return 1 if problems else 0

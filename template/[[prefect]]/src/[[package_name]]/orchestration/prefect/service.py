@@ -1,7 +1,7 @@
 """The services of `make up`: server, setup, worker, operations. deploy/local/prefect.conf calls this.
 
 They start as Prefect's own commands would start them, but without banners: every line of their logs has the form of
-``[logging]``.
+``[logging]``. Where each runs in a container of its own, `deploy` takes the place of `setup`.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ def worker() -> None:
 
 def operations() -> None:
     """Looks after runs that no worker holds."""
-    setup.wait(psutil.Process().parent())
+    if "SUPERVISOR_ENABLED" in os.environ:  # of supervisord; elsewhere this starts when the deployments are there
+        setup.wait(psutil.Process().parent())
     from ...platform import logging
     from . import operations
 
@@ -73,6 +74,15 @@ def operations() -> None:
     asyncio.run(operations.serve())
 
 
+def deploy() -> int:
+    """Deploys to the server of PREFECT_API_URL, which something else keeps, and ends."""
+    from ...platform import logging
+    from . import deployments
+
+    logging.configure()
+    return deployments.main()
+
+
 if __name__ == "__main__":
-    services = {"server": server, "setup": setup.run, "worker": worker, "operations": operations}
+    services = {"server": server, "setup": setup.run, "worker": worker, "operations": operations, "deploy": deploy}
     sys.exit(services[sys.argv[1]]())

@@ -1,0 +1,252 @@
+"""Data contracts of published tables, as files of the Open Data Contract Standard 3.1: `make contracts` writes them.
+
+They say what dbt's manifest says of each public model whose contract is enforced: columns, types, what is never null,
+owner, how late the table may be. `make lint` refuses a file that is not current or not valid, and a change that breaks
+what was released.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import config, dbt, lineage
+from .errors import ConfigError, PermanentError
+from .partitions import Grain
+
+if TYPE_CHECKING:
+    from .pipelines import Pipeline
+
+FOLDER = "contracts"
+API = "v3.1.0"
+HEAD = "# Written by `make contracts` from the models of {pipeline}: change those, not this file.\n"
+LOGICAL = {
+    **dict.fromkeys(("text", "varchar"), "string"),
+    **dict.fromkeys(("integer", "bigint"), "integer"),
+    **dict.fromkeys(("double precision", "double", "numeric"), "number"),
+    "boolean": "boolean",
+    "date": "date",
+    "timestamp": "timestamp",
+}
+FREQUENCY = {Grain.HOUR: "h", Grain.DAY: "d", Grain.WEEK: "w", Grain.MONTH: "m"}
+
+Contract = dict[str, Any]
+
+
+def made(pipeline: Pipeline, project: str) -> dict[str, Contract]:
+    """The contract of each published table that has one, by table. project: the name of the project."""
+    manifest = dbt.read_manifest(dbt.manifest(pipeline))
+    tests = _tests(manifest)
+    groups = {each["name"]: each["owner"] for each in manifest["groups"].values()}
+    contracts = {}
+    for key, node in manifest["nodes"].items():
+        name = lineage.name_of(node) if node["resource_type"] == "model" else ""
+        if name in pipeline.tables and node["access"] == "public" and node["config"]["contract"]["enforced"]:
+            contracts[name] = _contract(
+                pipeline, project, name, node, groups.get(node.get("group"), {}), tests.get(key, {})
+            )
+    return contracts
+
+
+def write(pipeline: Pipeline, project: str) -> list[Path]:
+    """Write the contract of each table, and remove those of tables that have none any more. Returns the files."""
+    folder = config.load().root / FOLDER / pipeline.name
+    contracts = made(pipeline, project)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob("*.odcs.yaml"):
+        if path.name.removesuffix(".odcs.yaml") not in contracts:
+            path.unlink()
+    files = []
+    for name, contract in contracts.items():
+        files.append(folder / f"{name}.odcs.yaml")
+        files[-1].write_text(HEAD.format(pipeline=pipeline.name) + _yaml(contract), encoding="utf-8")
+    return files
+
+
+def check(pipeline: Pipeline, project: str, base: str) -> Iterator[str]:
+    """What is wrong with the contracts of a pipeline, a sentence each.
+
+    base: the revision that consumers rely on; empty for none. A table without a file is under no contract yet.
+    """
+    root, wanted = config.load().root, made(pipeline, project)
+    files = sorted((root / FOLDER / pipeline.name).glob("*.odcs.yaml"))
+    there = {path.name.removesuffix(".odcs.yaml"): _read(path.read_text(encoding="utf-8")) for path in files}
+    for name, contract in there.items():
+        if contract != wanted.get(name):
+            yield f"{FOLDER}/{pipeline.name}/{name}.odcs.yaml is not what the models say: make contracts"
+    yield from _invalid(files)
+    consumers = dict(_consumers(pipeline))
+    for name, released in _released(root, pipeline, base).items():
+        for change in breaking(released, wanted.get(name)):
+            told = ", ".join(consumers.get(name, [])) or "nobody that dbt knows of"
+            yield (
+                f"{name}: {change}, which breaks the contract released in {base}. It is read by {told}. "
+                "Publish a new version of the model beside this one instead"
+            )
+
+
+def breaking(released: Contract, wanted: Contract | None) -> list[str]:
+    """What in a contract would break those who read the table, in words; none when it may be published."""
+    if wanted is None:
+        ended = next(
+            (each["value"] for each in released.get("customProperties", []) if each["property"] == "endOfLife"), None
+        )
+        return (
+            []
+            if ended and date.fromisoformat(ended) <= datetime.now(UTC).date()
+            else ["the table has no contract any more"]
+        )
+    before, after = (
+        {each["name"]: each for each in contract["schema"][0]["properties"]} for contract in (released, wanted)
+    )
+    changes = [f"column {name} is removed" for name in before if name not in after]
+    for name in before.keys() & after.keys():
+        old, new = before[name], after[name]
+        if old["physicalType"] != new["physicalType"]:
+            changes.append(f"column {name} becomes {new['physicalType']} and was {old['physicalType']}")
+        for promise, words in (("required", "never null"), ("unique", "unique")):
+            if old.get(promise) and not new.get(promise):
+                changes.append(f"column {name} is no longer promised to be {words}")
+    return sorted(changes)
+
+
+def released_revision() -> str:
+    """The newest tag, or else the main branch of `origin`: what consumers rely on. Empty where git knows neither."""
+    root = config.load().root
+    if tag := _git(root, "describe", "--tags", "--abbrev=0"):
+        return tag.strip()
+    return next((each for each in ("origin/HEAD", "origin/main") if _git(root, "rev-parse", "--verify", each)), "")
+
+
+def _contract(
+    pipeline: Pipeline,
+    project: str,
+    name: str,
+    node: Mapping[str, Any],
+    owner: Mapping[str, Any],
+    tests: Mapping[str, set[str]],
+) -> Contract:
+    settings, version = pipeline.settings, node.get("version") or 1
+    properties = []
+    for column in node["columns"].values():
+        kind = str(column["data_type"]).lower()
+        described = {
+            "name": column["name"],
+            "logicalType": LOGICAL.get(kind, "string"),
+            "physicalType": kind,
+            "description": column.get("description") or "",
+        }
+        described |= {"required": True} if "not_null" in tests.get(column["name"], ()) else {}
+        described |= (
+            {"unique": True} if "unique" in tests.get(column["name"], ()) and not pipeline.partition_column else {}
+        )
+        described |= (
+            {"partitioned": True, "partitionKeyPosition": 1} if column["name"] == pipeline.partition_column else {}
+        )
+        properties.append(described)
+    sla = [{"property": "latency", "value": round(settings.sla_seconds / 3600, 2), "unit": "h"}]
+    if pipeline.grain in FREQUENCY:
+        sla.append({"property": "frequency", "value": 1, "unit": FREQUENCY[pipeline.grain]})
+    ends = node.get("deprecation_date")
+    return {
+        "apiVersion": API,
+        "kind": "DataContract",
+        "id": f"{project}/{pipeline.name}/{name}",
+        "name": name,
+        "version": f"{version}.0.0",
+        "status": "deprecated" if ends else "active",
+        "dataProduct": pipeline.name,
+        "description": {"purpose": node.get("description") or ""},
+        "team": {
+            "name": owner.get("name") or project,
+            "members": [{"username": owner["email"], "role": "owner"}] if owner.get("email") else [],
+        },
+        "slaProperties": sla,
+        "schema": [
+            {
+                "name": name,
+                "physicalName": name,
+                "physicalType": "table",
+                "properties": properties,
+                "quality": [
+                    {
+                        "type": "library",
+                        "metric": "rowCount",
+                        "mustBeGreaterThan": max(settings.quality.min_rows - 1, 0) if name == pipeline.tables[0] else 0,
+                        "description": "In each partition.",
+                    }
+                ],
+            }
+        ],
+        **({"customProperties": [{"property": "endOfLife", "value": str(ends)[:10]}]} if ends else {}),
+    }
+
+
+def _tests(manifest: Mapping[str, Any]) -> dict[str, dict[str, set[str]]]:
+    """Names of the generic tests that fail a build, by model and column."""
+    by_model: dict[str, dict[str, set[str]]] = {}
+    for node in manifest["nodes"].values():
+        generic = node.get("test_metadata")
+        if generic and node.get("column_name") and str(node["config"]["severity"]).lower() == "error":
+            column = node["column_name"].strip('"')
+            by_model.setdefault(node["attached_node"], {}).setdefault(column, set()).add(generic["name"])
+    return by_model
+
+
+def _consumers(pipeline: Pipeline) -> Iterator[tuple[str, list[str]]]:
+    """Who reads each published table: exposures with their owners, and models."""
+    known = lineage.of_manifest(dbt.read_manifest(dbt.manifest(pipeline)), {})
+    for name in pipeline.tables:
+        yield (
+            name,
+            [
+                f"{each} ({known.owners[each]})" if known.kinds[each] == "exposure" and each in known.owners else each
+                for each in known.children(name)
+            ],
+        )
+
+
+def _released(root: Path, pipeline: Pipeline, base: str) -> dict[str, Contract]:
+    if not base:
+        return {}
+    folder = f"{FOLDER}/{pipeline.name}/"
+    listed = _git(root, "ls-tree", "--name-only", base, folder)
+    if listed is None:
+        raise ConfigError(f"git knows no revision {base}: fetch it, or give another one as BASE")
+    files = [path for path in listed.splitlines() if path.endswith(".odcs.yaml")]
+    return {
+        Path(path).name.removesuffix(".odcs.yaml"): _read(_git(root, "show", f"{base}:./{path}") or "")
+        for path in files
+    }
+
+
+def _invalid(files: Sequence[Path]) -> list[str]:
+    """What the standard's own schema says against the files; it is in the environment of dbt."""
+    if not files:
+        return []
+    python = Path(dbt.executable()).with_name("python")
+    validator = Path(__file__).with_name("odcs.py")
+    done = subprocess.run([python, validator, *files], capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 1):
+        raise PermanentError(f"the contracts cannot be validated: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
+    return done.stdout.splitlines()
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
+    return done.stdout if done.returncode == 0 else None
+
+
+def _read(text: str) -> Contract:
+    import yaml
+
+    return yaml.safe_load(text) or {}
+
+
+def _yaml(contract: Contract) -> str:
+    import yaml
+
+    return yaml.safe_dump(contract, sort_keys=False, allow_unicode=True, width=120)

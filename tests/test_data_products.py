@@ -1,0 +1,180 @@
+"""The shape data_products: where it is rendered, and that each orchestrator publishes the same tables of real files."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+import yaml
+from combinations import files_in
+from projects import RUN_SECONDS, SET_UP_SECONDS, TEST_SECONDS, Project
+from test_rendering import expected_files
+
+ENGINES = {"airflow": "dags", "dagster": "src/flight_marts/defs", "prefect": "flows"}
+DAY = "2013-01-02"
+DBT = "src/flight_marts/pipelines/flights_daily/dbt"
+SHAPE = {"pipeline_shape": "data_products", "accept_exclusion": "yes"}
+RUN_OF_DBT = 2 * RUN_SECONDS  # it parses the models before each build
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_shape_that_is_answered_is_rendered(render, engine):
+    folder = render(orchestrator=engine, **SHAPE)
+    assert yaml.safe_load((folder / ".copier-answers.yml").read_text())["sample_shape"] == "data_products"
+    assert files_in(folder) == expected_files((engine,), ["staging", "prod"], "github", "data_products")
+    assert (
+        "steps.build" in (file := folder / ENGINES[engine] / "flights_daily.py").read_text()
+        or "models.build" in file.read_text()
+    )
+    assert not (folder / "src/flight_marts/pipelines/flights_daily/transform.py").exists()
+    assert ("dagster-dbt" in (folder / "pyproject.toml").read_text().split("[build-system]")[0]) == (
+        engine == "dagster"
+    )
+    published = re.search(r"tables=\((.*?)\)", (folder / DBT).with_name("__init__.py").read_text()).group(1)
+    for table in re.findall(r'"(\w+)"', published):
+        assert f"`{table}`" in (folder / "README.md").read_text()
+        assert list((folder / DBT).glob(f"models/marts/{table}.sql")), table
+
+
+def test_other_projects_have_the_means_but_not_the_sample(render):
+    folder = render(orchestrator="airflow")
+    assert yaml.safe_load((folder / ".copier-answers.yml").read_text())["sample_shape"] == "batch_etl"
+    assert not (folder / DBT).exists()
+    assert not (folder / "contracts").exists()
+    assert not (folder / "data/landing/flights_daily/reference").exists()
+    assert (folder / "environments/dbt/pyproject.toml").is_file()
+
+
+def test_no_dbt_package_is_fetched_from_a_hub_and_usage_is_not_sent(template, render):
+    for project in [
+        *(template / "template").rglob("dbt_project.yml"),
+        *(template / "pipeline").rglob("dbt_project.yml*"),
+    ]:
+        assert "send_anonymous_usage_stats: false" in project.read_text()
+        assert not list(project.parent.glob("packages.yml")) + list(project.parent.glob("dependencies.yml"))
+    folder = render(orchestrator="airflow", **SHAPE)
+    assert '"DBT_SEND_ANONYMOUS_USAGE_STATS": "false"' in (folder / "src/flight_marts/platform/dbt.py").read_text()
+    assert '"duckdb>=1.5,<2"' in (folder / "environments/dbt/pyproject.toml").read_text()
+
+
+# The short run takes the one that needs a package for it.
+@pytest.mark.parametrize("engine", [pytest.param(e, marks=() if e == "dagster" else pytest.mark.deep) for e in ENGINES])
+def test_one_is_added_to_a_project_of_another_shape(render, engine, tmp_path):
+    folder = shutil.copytree(render(orchestrator=engine), tmp_path / "project")
+    sample = tmp_path / "orders.csv"
+    sample.write_text("id,day,order,amount\n" + "".join(f"{n},2013-01-0{n % 3 + 1},a{n},{n}.5\n" for n in range(30)))
+    command = [
+        sys.executable,
+        "scripts/pipeline.py",
+        "--name",
+        "orders",
+        "--sample",
+        str(sample),
+        "--shape",
+        "data_products",
+    ]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (folder / ENGINES[engine] / "orders.py").is_file()
+    models = folder / "src/flight_marts/pipelines/orders/dbt/models"
+    [model] = yaml.safe_load((models / "marts/marts.yml").read_text())["models"][:1]
+    assert (model["name"], model["config"]["contract"]) == ("fct_orders", {"enforced": True})
+    assert {column["name"]: (column["data_type"], column.get("data_tests")) for column in model["columns"]} == {
+        "id": ("integer", ["not_null", "unique"]),
+        "day": ("date", ["not_null"]),
+        "order": ("text", ["not_null"]),
+        "amount": ("double precision", ["not_null"]),
+    }
+    manifest = yaml.safe_load((Path(__file__).parents[1] / f"template/[[{engine}]]/manifest.yml").read_text())
+    for package in manifest.get("shape_dependencies", {}).get("data_products", []):
+        assert f'"{package}"' in (folder / "pyproject.toml").read_text()
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def project(request, render, tmp_path_factory) -> Project:
+    """A project of this shape on each orchestrator, installed; a copy, as the rendered one is shared."""
+    rendered = render(orchestrator=request.param, **SHAPE)
+    folder = shutil.copytree(rendered, tmp_path_factory.mktemp("installed") / "project")
+    made = Project(Path(folder), (request.param,))
+    done = made.make("setup", timeout=SET_UP_SECONDS)
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+def published(project: Project, query: str) -> list[tuple]:
+    with duckdb.connect(project.folder / "var" / "dev" / "warehouse.duckdb", read_only=True) as con:
+        return con.execute(query).fetchall()
+
+
+CARRIERS = """
+    SELECT carrier, count(*), count(*) FILTER (dep_time = 'NA'), count(*) FILTER (arr_delay <> 'NA'),
+        count(*) FILTER (try_cast(arr_delay AS INT) <= 15), avg(try_cast(arr_delay AS INT))
+    FROM read_csv('{file}', all_varchar = true) GROUP BY carrier ORDER BY carrier
+"""
+
+
+@pytest.mark.project
+@pytest.mark.deep
+def test_each_orchestrator_publishes_what_the_files_say_and_stops_at_a_failing_test(project):
+    done = project.make("run", f"DATE={DAY}", timeout=RUN_OF_DBT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not done.stderr.strip(), done.stderr
+    file = project.folder / "data" / "landing" / "flights_daily" / DAY / "flights.csv"
+    figures = (
+        "SELECT carrier, flights, cancelled, arrived, on_time, mean_arr_delay_min FROM carrier_daily_v2 ORDER BY 1"
+    )
+    want, got = duckdb.sql(CARRIERS.format(file=file)).fetchall(), published(project, figures)
+    assert [row[:5] for row in got] == [row[:5] for row in want]
+    assert [row[5] for row in got] == pytest.approx([row[5] for row in want])
+    assert published(project, "SELECT count(*) FROM fct_flights") == [(943,)]
+
+    good = file.read_text()
+    file.write_text(good.replace(",B6,", ",ZZ,"))  # a carrier that airlines.csv does not list
+    done = project.make("run", f"DATE={DAY}", timeout=RUN_OF_DBT)
+    file.write_text(good)
+    assert "Error 65" in done.stderr, done.stderr  # the exit code for bad rows
+    assert "1 of 33 tests fail: relationships_fct_flights_carrier" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert published(project, figures) == got
+    assert published(project, "SELECT partition, version FROM platform.published") == [(DAY, 1)]
+
+    done = project.make("backfill", "FROM=2013-01-01", "TO=2013-01-03", "ONLY_MISSING=1", timeout=2 * RUN_OF_DBT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    days = published(project, "SELECT flight_date::VARCHAR, count(*) FROM fct_flights GROUP BY 1 ORDER BY 1")
+    assert days == [("2013-01-01", 842), ("2013-01-02", 943), ("2013-01-03", 914)]
+    done = project.make("impact", "TABLE=flights", "COLUMN=arr_delay", timeout=RUN_SECONDS)
+    assert "carrier_daily_v2 (arrived, mean_arr_delay_min, on_time)" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.project
+@pytest.mark.deep
+def test_its_own_tests_and_checks_pass(project):
+    for target in ("lint", "test"):
+        done = project.make(target, timeout=2 * TEST_SECONDS)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.project
+@pytest.mark.deep
+def test_a_change_that_breaks_a_released_contract_is_refused_with_who_reads_the_table(project):
+    folder = project.folder
+    for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "-m", "one"], ["tag", "v1.0.0"]):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@example.com", *command], cwd=folder, check=True)
+    marts = folder / DBT / "models" / "marts"
+    before = {path: path.read_text() for path in marts.iterdir()}
+    (marts / "carrier_daily_v2.sql").write_text(re.sub(r".* as on_time,\n", "", before[marts / "carrier_daily_v2.sql"]))
+    text = re.sub(r".*name: on_time,.*\n", "", before[marts / "marts.yml"])
+    (marts / "marts.yml").write_text(text.replace("exclude: [arrived, on_time]", "exclude: [arrived]"))
+    assert project.make("contracts", timeout=RUN_SECONDS).returncode == 0
+    done = project.make("lint", timeout=RUN_SECONDS)
+    for path, text in before.items():
+        path.write_text(text)
+    assert done.returncode != 0
+    assert "carrier_daily_v2: column on_time is removed, which breaks the contract released in v1.0.0" in done.stderr
+    assert "punctuality_board (Network planning <network@example.com>)" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,561 @@
+"""Files for images, networks, hosting variants and CI: what real checkers say of them, and what the answers change."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import chart_values
+import copier
+import pytest
+import yaml
+from allpairspy import AllPairs
+from combinations import CI_PROVIDERS, CLOUD_OF, PLACES, VARIANTS, files_in
+from projects import UV
+from releases import owner, owners
+from repository import QUESTIONS, ROOT, git
+
+BIN = Path(sys.executable).parent
+AXES = {
+    "hosting_variant": list(VARIANTS),
+    "vpc": list(QUESTIONS["vpc"]["choices"].values()),
+    "cloud": list(QUESTIONS["cloud"]["choices"].values()),
+    "ci_provider": CI_PROVIDERS,
+    "secrets_backend": list(QUESTIONS["secrets_backend"]["choices"].values()),
+    "alert_channel": ["none", "email", "slack"],
+}
+
+
+def fits(row: list[Any]) -> bool:
+    given = dict(zip(AXES, row, strict=False))
+    only_on = CLOUD_OF.get(given["hosting_variant"])
+    if only_on and given.get("cloud", only_on) != only_on:
+        return False
+    return not (given.get("vpc") == "isolated" and given.get("alert_channel") == "slack")
+
+
+ROWS = [dict(zip(AXES, row, strict=True)) for row in AllPairs(list(AXES.values()), filter_func=fits)]
+
+
+def short(rows: list[dict]) -> list[dict]:
+    """A few of them, in which each value is met."""
+    chosen, left = [], {(key, value) for row in rows for key, value in row.items()}
+    while left:
+        best = max(rows, key=lambda row: len(left & set(row.items())))
+        chosen.append(best)
+        left -= set(best.items())
+    return chosen
+
+
+def answers(row: dict) -> dict:
+    own = {} if row["vpc"] == "isolated" else {"hosting": "self_host"}
+    return {"orchestrator": VARIANTS[row["hosting_variant"]]["orchestrator"], "accept_exclusion": "yes", **own, **row}
+
+
+Rendered = list[tuple[dict, Path]]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(short(ROWS), id="each answer"), pytest.param(ROWS, id="all pairs", marks=pytest.mark.deep)],
+)
+def projects(request, render) -> Rendered:
+    return [(row, render(**answers(row))) for row in request.param]
+
+
+def found_by(command: list[str], files: Iterable[Path], **options: Any) -> str:
+    """What a checker prints of files; empty when it finds nothing."""
+    files = [str(file) for file in files]
+    if not files:
+        return ""
+    done = subprocess.run([*command, *files], capture_output=True, text=True, check=False, **options)
+    return done.stdout + done.stderr if done.returncode else ""
+
+
+def schema(name: str) -> list[str]:
+    return [str(BIN / "check-jsonschema"), "--regex-variant", "nonunicode", "--builtin-schema", f"vendor.{name}"]
+
+
+# What a checker is called with, and the files that it reads in a project.
+CHECKERS = {
+    "hadolint": ([str(BIN / "hadolint"), "--no-color"], ["Dockerfile"]),
+    "shellcheck": ([str(BIN / "shellcheck")], ["deploy/**/*.sh"]),
+    "compose": (schema("compose-spec"), ["deploy/stack/compose.yml"]),
+    "actionlint": ([str(BIN / "actionlint")], [".github/workflows/*.yml"]),
+    "zizmor": ([str(BIN / "zizmor"), "--offline", "--quiet", "--min-severity", "medium"], [".github/workflows/*.yml"]),
+    "workflows": (schema("github-workflows"), [".github/workflows/*.yml"]),
+    "gitlab": (schema("gitlab-ci"), [".gitlab-ci.yml", ".gitlab/*.yml"]),
+    "azure": (schema("azure-pipelines"), ["azure-pipelines.yml", ".azure/*.yml"]),
+}
+
+
+def test_every_file_has_one_owner(projects):
+    for row, project in projects:
+        rows = owners(project)
+        assert not [name for name in files_in(project) if not owner(rows, name)], row
+
+
+@pytest.mark.parametrize("name", CHECKERS)
+def test_checkers_find_nothing(projects, name):
+    command, patterns = CHECKERS[name]
+    files = [file for _, project in projects for pattern in patterns for file in sorted(project.glob(pattern))]
+    assert files, "nothing to check"
+    problems = found_by(command, files)
+    assert not problems, problems[-3000:]
+
+
+def values(project: Path) -> dict[str, Any]:
+    """Values for the charts, by chart."""
+    folder = project / "deploy" / "kubernetes"
+    charts = [chart["release"] for row in VARIANTS.values() for chart in row.get("charts", [])]
+    return {
+        name: yaml.safe_load((folder / f"{name}.yml").read_text())
+        for name in charts
+        if (folder / f"{name}.yml").exists()
+    }
+
+
+def test_values_fit_the_charts(projects):
+    seen = set()
+    for row, project in projects:
+        for chart, given in values(project).items():
+            seen.add(chart)
+            assert not chart_values.problems(given, chart_values.facts(chart)), (row, chart)
+    assert seen == {"airflow", "dagster", "prefect-server", "prefect-worker"}
+
+
+def test_what_the_deployment_sets_is_a_key_of_the_chart():
+    for row in VARIANTS.values():
+        for chart in row.get("charts", []):
+            for path in chart["set"].split():
+                known = chart_values.facts(chart["chart"])
+                for key in re.findall(r"[^.\[\]]+", path.partition("=")[0]):
+                    if not isinstance(known, (dict, list)):
+                        assert known in ("any", "array"), (chart["release"], path)
+                        break
+                    known = known[0] if key.isdigit() else known[key]
+
+
+def containers(node: Any) -> Iterable[dict]:
+    """Every security context of containers, and every container of a manifest of Kubernetes or values of a chart."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            is_context = key in ("containerSecurityContext", "containers", "securityContext") and isinstance(
+                value, dict
+            )
+            if is_context and value.keys() & {"capabilities", "readOnlyRootFilesystem"}:
+                yield value
+            yield from containers(value)
+    elif isinstance(node, list):
+        for each in node:
+            yield from containers(each)
+
+
+def test_containers_may_do_nothing_that_they_need_not(projects):
+    for row, project in projects:
+        given = list(values(project).values())
+        for each in (context for one in given for context in containers(one)):
+            assert each["readOnlyRootFilesystem"], row
+            assert each["capabilities"] == {"drop": ["ALL"]}, row
+            assert each["allowPrivilegeEscalation"] is False, row
+        stack = yaml.safe_load((project / "deploy/stack/compose.yml").read_text()) if given else {"services": {}}
+        for name, service in stack["services"].items():
+            for port in service.get("ports", []):
+                assert port.startswith("127.0.0.1:"), (row, name)
+
+
+# Names that are read by nobody: an identifier of a schema, a page for people.
+NAMES = ("docs.renovatebot.com", "external-secrets.io")
+INSIDE = re.compile(r"(^|\.)(example\.com|example\.internal|localhost)$")
+HOST = re.compile(r"(?<![\w.])[a-z][a-z0-9+.-]*://([a-z0-9-]+(?:\.[a-z0-9-]+)+)", re.IGNORECASE)
+IMAGE = re.compile(
+    r"^\s*(?:- )?(?:image|repository|registry|services|ARG BASE|FROM|TRIVY|COSIGN)\b[ :?=\[\"]+(.*)$", re.MULTILINE
+)
+
+
+def public_endpoints(project: Path) -> list[str]:
+    """Public hosts that the project's files name for machines to reach: of addresses, and of images."""
+    found = []
+    for name in sorted(files_in(project)):
+        if name.endswith((".md", ".csv")) or name.startswith((".git/", "src/", "tests/", "scripts/")):
+            continue
+        text = (project / name).read_text(encoding="utf-8")
+        hosts = [host for host in HOST.findall(text) if not INSIDE.search(host) and host not in NAMES]
+        found += [f"{name}: {host}" for host in hosts if not re.fullmatch(r"[\d.]+", host)]
+        for line in IMAGE.findall(text) if not name.endswith(".toml") else []:
+            for image in re.findall(
+                r"(?<![\w/@.$-])([a-z0-9.-]+(?:/[a-z0-9._/-]+)?:[\w.-]+|[a-z0-9-]+(?:\.[a-z0-9-]+)*/[a-z0-9._/-]+)",
+                line,
+            ):
+                host = image.partition("/")[0]
+                if not INSIDE.search(host.partition(":")[0]) and not image.startswith(("var/", "dist/")):
+                    found.append(f"{name}: image {image}")
+        found += [f"{name}: runner" for each in ("ubuntu-latest",) if each in text]
+    return found
+
+
+def test_an_isolated_project_names_no_public_endpoint(projects):
+    checked = 0
+    for row, project in projects:
+        if row["vpc"] == "isolated":
+            checked += 1
+            assert not public_endpoints(project), row
+    assert checked
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("config/base.toml", 'endpoint = "https://hooks.slack.com/services"'),
+        ("deploy/stack/compose.yml", "    image: docker.io/library/redis:8"),
+        ("Dockerfile", "ARG BASE=python:3.11-slim-bookworm"),
+        ("deploy/kubernetes/airflow.yml", "  image: {repository: ghcr.io/org/name}"),
+        (".github/workflows/ci.yml", "    runs-on: ubuntu-latest"),
+    ],
+)
+def test_a_public_endpoint_is_noticed(render, tmp_path, file, line):
+    row = {"hosting_variant": "airflow_kubernetes", "vpc": "isolated", "cloud": "aws"}
+    project = shutil.copytree(render(**answers(row)), tmp_path / "project")
+    assert not public_endpoints(project)
+    (project / file).write_text((project / file).read_text() + f"\n{line}\n")
+    assert [each for each in public_endpoints(project) if each.startswith(f"{file}: ")]
+
+
+def policies(project: Path) -> dict[str, Any]:
+    text = (project / "deploy" / "kubernetes" / "network.yml").read_text()
+    return {each["metadata"]["name"]: each["spec"] for each in yaml.safe_load_all(text)}
+
+
+@pytest.mark.parametrize(
+    ("vpc", "channel", "is_public"),
+    [
+        ("open", "none", True),
+        ("data_plane", "slack", True),
+        ("data_plane", "email", False),
+        ("isolated", "webhook", False),
+    ],
+)
+def test_pods_reach_what_the_answer_says(render, vpc, channel, is_public):
+    row = {"hosting_variant": "dagster_kubernetes", "vpc": vpc, "cloud": "aws", "alert_channel": channel}
+    given = policies(render(**answers(row)))
+    assert given["deny-all"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    anywhere = [name for name, spec in given.items() if "0.0.0.0/0" in str(spec)]
+    assert anywhere == (["public-https"] if is_public else [])
+
+
+def test_in_isolation_packages_come_from_the_mirror_alone(render):
+    row = {
+        "hosting_variant": "dagster_kubernetes",
+        "vpc": "isolated",
+        "cloud": "aws",
+        "mirror": "mirror.inside.example.com",
+    }
+    project = render(**answers(row))
+    for name in ("pyproject.toml", "Makefile", "Dockerfile"):
+        assert "https://mirror.inside.example.com/simple" in (project / name).read_text(), name
+
+
+def test_a_channel_outside_is_refused_in_isolation(template, tmp_path):
+    given = {"vpc": "isolated", "alert_channel": "slack"}
+    with pytest.raises(ValueError, match="choose email or webhook"):
+        copier.run_copy(str(template), tmp_path / "project", data=given, defaults=True, quiet=True)
+
+
+def test_the_page_says_what_leaves_the_network(projects):
+    for row, project in projects:
+        page = (project / "docs" / "deployment.md").read_text()
+        assert f"was `{row['vpc']}`" in page
+        assert ("mirror.example.com, inside" in page) == (row["vpc"] == "isolated")
+        assert "VARIANT" not in page
+
+
+# What is planted, and what says so.
+PLANTED: dict[str, tuple[str, Callable[[str], str], str]] = {
+    "compose": (
+        "deploy/stack/compose.yml",
+        lambda text: text.replace("  read_only: true", "  readonly: true"),
+        "readonly",
+    ),
+    "hadolint": ("Dockerfile", lambda text: text + "RUN cd /tmp\n", "DL3003"),
+    "zizmor": (
+        ".github/workflows/deploy.yml",
+        lambda text: re.sub(r"checkout@\w+ # v[\d.]+", "checkout@v5", text),
+        "unpinned-uses",
+    ),
+    "shellcheck": ("deploy/kubernetes/deploy.sh", lambda text: text + "cd $1\n", "SC2086"),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_mistake_is_noticed(render, tmp_path, name):
+    row = {"hosting_variant": "airflow_kubernetes", "vpc": "open", "cloud": "aws"}
+    project = shutil.copytree(render(**answers(row)), tmp_path / "project")
+    file, change, says = PLANTED[name]
+    before = (project / file).read_text()
+    (project / file).write_text(change(before))
+    assert (project / file).read_text() != before
+    assert says in found_by(CHECKERS[name][0], [project / file])
+
+
+def test_a_wrong_key_and_a_wrong_type_of_values_are_noticed(render):
+    row = {"hosting_variant": "airflow_kubernetes", "vpc": "open", "cloud": "aws"}
+    given, known = values(render(**answers(row)))["airflow"], chart_values.facts("airflow")
+    given["scheduler"]["replica"] = 2
+    given["apiServer"]["replicas"] = "2"
+    assert chart_values.problems(given, known) == [
+        "apiServer.replicas is not of type integer null",
+        "scheduler.replica is no key of the chart",
+    ]
+
+
+@pytest.fixture
+def deployable(render, tmp_path) -> tuple[Path, Path, dict[str, str]]:
+    """A committed project, and programs on the PATH that stand for those that need a cluster and a registry."""
+    row = {"hosting_variant": "prefect_kubernetes", "vpc": "open", "cloud": "aws", "secrets_backend": "environment"}
+    project = Path(shutil.copytree(render(**answers(row)), tmp_path / "project"))
+    git("init", "--quiet", "--initial-branch=main", cwd=project)
+    git("add", "--all", cwd=project)
+    git("commit", "--quiet", "--message", "work", cwd=project)
+    tools, log = tmp_path / "tools", tmp_path / "log"
+    tools.mkdir()
+    image = "registry.example.com/data/flight-marts@sha256:" + "0" * 64
+    programs = {
+        "kubectl": 'case "$*" in *" diff "*) cat "${@: -1}" >> $LOG.diff; exit 1 ;; esac',
+        "helm": ":",
+        "docker": f'case "$1" in pull) [ -z "$UNTESTED" ] ;; inspect) echo "{image}" ;; esac',
+    }
+    for name, body in programs.items():
+        (tools / name).write_text(f'#!/bin/bash\necho "{name} $*" >> $LOG\n{body}\n')
+        (tools / name).chmod(0o755)
+    log.touch()
+    environment = os.environ | {
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "LOG": str(log),
+        "IDENTITY": "arn:aws:iam::1:role/x",
+    }
+    return project, log, environment
+
+
+def make(deployable, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    project, _, environment = deployable
+    command = ["make", "--no-print-directory", f"UV={UV}", *arguments]
+    return subprocess.run(
+        command,
+        cwd=project,
+        env=environment | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_deployment_is_planned_then_made_with_one_image(deployable):
+    done = make(deployable, "deploy", "ENV=prod", "YES=1")
+    assert done.returncode == 0, done.stderr
+    log = deployable[1].read_text()
+    assert log.index(" diff ") < log.index(" apply ") < log.index(" upgrade ")
+    upgrades = [line for line in log.splitlines() if " upgrade " in line]
+    assert [line.split(" upgrade --install ")[1].split()[0] for line in upgrades] == [
+        "prefect-server",
+        "prefect-worker",
+    ]
+    assert all("@sha256:000" in line and git("rev-parse", "HEAD", cwd=deployable[0]) in line for line in upgrades)
+    assert "@IMAGE@" not in Path(f"{deployable[1]}.diff").read_text()
+    assert 'image: "registry.example.com/data/flight-marts@sha256:0' in Path(f"{deployable[1]}.diff").read_text()
+
+
+def test_without_agreement_nothing_is_changed(deployable):
+    done = make(deployable, "deploy", "ENV=prod")
+    assert done.returncode != 0
+    assert "nothing was changed" in done.stderr
+    assert " apply " not in deployable[1].read_text()
+    assert " upgrade " not in deployable[1].read_text()
+
+
+def test_production_is_refused_from_a_tree_with_changes(deployable):
+    (deployable[0] / "README.md").write_text("half-done\n")
+    done = make(deployable, "deploy", "ENV=prod", "YES=1")
+    assert done.returncode != 0
+    assert "not committed" in done.stderr
+    assert not deployable[1].read_text()
+
+
+def test_a_commit_that_ci_has_not_tested_is_refused(deployable):
+    done = make(deployable, "deploy", "ENV=prod", "YES=1", UNTESTED="1")
+    assert done.returncode != 0
+    assert "CI pushes one when all tests have passed" in done.stderr
+    assert "helm" not in deployable[1].read_text()
+
+
+def test_a_laptop_is_no_place_to_deploy_to(deployable):
+    done = make(deployable, "deploy", "YES=1")
+    assert done.returncode != 0
+    assert "ENV=dev is a laptop" in done.stderr
+
+
+def test_an_image_without_a_digest_is_refused(deployable):
+    done = make(deployable, "deploy", "ENV=prod", "YES=1", "IMAGE=registry.example.com/data/flight-marts:latest")
+    assert done.returncode != 0
+    assert "names no digest" in done.stderr
+
+
+def test_rollback_and_history_are_helms(deployable):
+    assert make(deployable, "rollback", "ENV=prod", "YES=1", "RELEASE=prefect-worker", "REVISION=3").returncode == 0
+    assert make(deployable, "deployments", "ENV=prod").returncode == 0
+    log = deployable[1].read_text()
+    assert "rollback prefect-worker 3" in log
+    assert "rollback prefect-server" not in log
+    assert "history prefect-server" in log
+
+
+def unit(render, folder: Path, vpc: str = "open") -> Path:
+    """The unit of a machine's services, with what stands for a machine that has the project's user and folder."""
+    row = {"hosting_variant": "prefect_process", "vpc": vpc, "cloud": "aws"}
+    text = (render(**answers(row)) / "deploy" / "vm" / "flight-marts@.service").read_text()
+    here = {"User": "root", "Group": "root", "WorkingDirectory": "/", "ExecStart": "/bin/sh -c true %i"}
+    for key, value in here.items():
+        text = re.sub(rf"^{key}=.*$", f"{key}={value}", text, flags=re.MULTILINE)
+    file = folder / "flight-marts@.service"
+    file.write_text(text)
+    return file
+
+
+def analyzed(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("there is no systemd-analyze here: install systemd")
+    return subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_the_unit_is_known_to_systemd_in_every_line(render, tmp_path):
+    file = unit(render, tmp_path)
+    done = analyzed("verify", file)
+    assert not done.stdout + done.stderr
+    file.write_text(file.read_text().replace("PrivateTmp=", "PrivateTemporary="))
+    assert "PrivateTemporary" in analyzed("verify", file).stderr
+
+
+def test_the_unit_may_do_little(render, tmp_path):
+    done = analyzed("security", "--offline=true", "--threshold=25", unit(render, tmp_path))
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(("vpc", "is_closed"), [("open", False), ("data_plane", True), ("isolated", True)])
+def test_a_machine_reaches_what_the_answer_says(render, tmp_path, vpc, is_closed):
+    assert ("IPAddressDeny=any" in unit(render, tmp_path, vpc).read_text()) == is_closed
+
+
+@pytest.fixture
+def on_a_machine(render, tmp_path) -> tuple[Path, Path, dict[str, str]]:
+    """A committed project for one machine, and a program that stands for ssh."""
+    row = {"hosting_variant": "prefect_process", "vpc": "open", "cloud": "aws", "secrets_backend": "environment"}
+    project = Path(shutil.copytree(render(**answers(row)), tmp_path / "project"))
+    git("init", "--quiet", "--initial-branch=main", cwd=project)
+    git("add", "--all", cwd=project)
+    git("commit", "--quiet", "--message", "work", cwd=project)
+    git("update-ref", "refs/remotes/origin/main", "HEAD", cwd=project)
+    tools, log = tmp_path / "tools", tmp_path / "log"
+    tools.mkdir()
+    log.touch()
+    (tools / "ssh").write_text(
+        f'#!/bin/sh\necho "ssh $*" >> {log}\ncase "$*" in *cat*|*install*) cat > /dev/null ;; esac\n'
+    )
+    (tools / "ssh").chmod(0o755)
+    archive = project / "dist" / f"{git('rev-parse', 'HEAD', cwd=project)}.tar.gz"
+    archive.parent.mkdir()
+    archive.touch()
+    return project, log, os.environ | {"PATH": f"{tools}:{os.environ['PATH']}", "MACHINE": "flights.example.com"}
+
+
+def deploy_script(on_a_machine, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    project, _, environment = on_a_machine
+    command = ["sh", "deploy/vm/deploy.sh", *arguments]
+    return subprocess.run(
+        command,
+        cwd=project,
+        env=environment | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_a_machine_gets_the_release_of_the_commit(on_a_machine):
+    done = deploy_script(on_a_machine, "deploy", "prod", YES="1")
+    assert done.returncode == 0, done.stderr
+    assert "would run" in done.stdout
+    assert f"install.sh install {git('rev-parse', 'HEAD', cwd=on_a_machine[0])}" in on_a_machine[1].read_text()
+
+
+def test_a_machine_of_production_gets_no_untested_commit(on_a_machine):
+    (on_a_machine[0] / "README.md").write_text("half-done\n")
+    assert "not committed" in deploy_script(on_a_machine, "deploy", "prod", YES="1").stderr
+    git("commit", "--quiet", "--all", "--message", "untested", cwd=on_a_machine[0])
+    assert "where CI has tested" in deploy_script(on_a_machine, "deploy", "prod", YES="1").stderr
+    assert "install.sh install" not in on_a_machine[1].read_text()
+
+
+def test_places_have_a_folder():
+    assert {"image", "kubernetes", "vm"} <= set(PLACES)
+
+
+BASE = "python:3.11-slim-bookworm"
+
+
+@pytest.fixture
+def docker() -> None:
+    if not shutil.which("docker") or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
+        pytest.skip("there is no Docker here: install docker.io and start dockerd")
+
+
+@pytest.mark.deep
+@pytest.mark.usefixtures("docker")
+def test_a_machine_runs_the_services_of_a_release_as_the_projects_user(render, tmp_path):
+    """In a container that stands for the machine, with the certificates of this one: its network may have its own."""
+    row = {"hosting_variant": "dagster_process", "vpc": "open", "cloud": "aws", "secrets_backend": "environment"}
+    project = Path(shutil.copytree(render(**answers(row)), tmp_path / "project"))
+    git("init", "--quiet", "--initial-branch=main", cwd=project)
+    git("add", "--all", cwd=project)
+    git("commit", "--quiet", "--message", "work", cwd=project)
+    packaged = subprocess.run(["make", f"UV={UV}", "package"], cwd=project, capture_output=True, text=True, check=False)
+    assert packaged.returncode == 0, packaged.stderr
+    mounts = [f"{project}:/project:ro", f"{ROOT / 'tests' / 'machine'}:/machine:ro", "/etc/ssl/certs:/etc/ssl/certs:ro"]
+    command = ["docker", "run", "--rm", "--network", "host", *(part for each in mounts for part in ("--volume", each))]
+    command += [BASE, "bash", "/machine/install.sh", git("rev-parse", "HEAD", cwd=project)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for line in ("systemctl restart flight-marts@dagster", "deployed by root", "1 of 1 partitions published"):
+        assert line in done.stdout
+    assert "the release cannot be written to" in done.stdout
+
+
+@pytest.mark.deep
+@pytest.mark.usefixtures("docker")
+def test_the_image_publishes_a_day_as_a_user_on_a_read_only_root(render, tmp_path):
+    """With BuildKit. DOCKER_BUILD_OPTIONS and CA are passed to the build."""
+    row = {"hosting_variant": "dagster_docker", "vpc": "open", "cloud": "aws", "secrets_backend": "environment"}
+    project = Path(shutil.copytree(render(**answers(row)), tmp_path / "project"))
+    command = ["make", "--no-print-directory", f"UV={UV}", "image", "IMAGE=flight-marts:tested"]
+    command += [f"BUILD_OPTIONS={os.environ.get('DOCKER_BUILD_OPTIONS', '')}", f"CA={os.environ.get('CA', '')}"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    options = ["--rm", "--init", "--network", "host", "--read-only", "--cap-drop", "ALL", "--tmpfs", "/tmp"]  # noqa: S108
+    options += ["--tmpfs", "/app/var:uid=10001", "--volume", f"{project}/data:/app/data:ro", "--env", "APP_ENV=dev"]
+    script = (
+        "id -u; touch /app/x; python -m flight_marts run --partition 2013-01-02"
+        " && python -m flight_marts step flights_daily extract --partition 2013-01-01"
+        " && python -m flight_marts backfill --from 2013-01-01 --to 2013-01-03 --only-missing"
+    )
+    run = ["docker", "run", *options, "flight-marts:tested", "sh", "-c", script]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.splitlines()[0] == "10001"
+    assert "Read-only file system" in done.stderr
+    assert "1 of 3 partitions are published" in done.stdout
