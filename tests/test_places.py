@@ -173,7 +173,7 @@ def test_containers_may_do_nothing_that_they_need_not(projects):
 # Names that are read by nobody: an identifier of a schema, a page for people.
 NAMES = ("docs.renovatebot.com", "external-secrets.io")
 INSIDE = re.compile(r"(^|\.)(example\.com|example\.internal|localhost)$")
-HOST = re.compile(r"(?<![\w.])[a-z][a-z0-9+.-]*://([a-z0-9-]+(?:\.[a-z0-9-]+)+)", re.IGNORECASE)
+HOST = re.compile(r"(?<![\w.])(?!ext:)[a-z][a-z0-9+.-]*://([a-z0-9-]+(?:\.[a-z0-9-]+)+)", re.IGNORECASE)
 IMAGE = re.compile(
     r"^\s*(?:- )?(?:image|repository|registry|services|ARG BASE|FROM|TRIVY|COSIGN)\b[ :?=\[\"]+(.*)$", re.MULTILINE
 )
@@ -550,8 +550,8 @@ def test_the_image_publishes_a_day_as_a_user_on_a_read_only_root(render, tmp_pat
     options += ["--tmpfs", "/app/var:uid=10001", "--volume", f"{project}/data:/app/data:ro", "--env", "APP_ENV=dev"]
     script = (
         "id -u; touch /app/x; python -m flight_marts run --partition 2013-01-02"
-        " && python -m flight_marts step flights_daily extract --partition 2013-01-01"
         " && python -m flight_marts backfill --from 2013-01-01 --to 2013-01-03 --only-missing"
+        " && python -m flight_marts step flights_daily extract --partition 2013-01-01"
     )
     run = ["docker", "run", *options, "flight-marts:tested", "sh", "-c", script]
     done = subprocess.run(run, capture_output=True, text=True, check=False)

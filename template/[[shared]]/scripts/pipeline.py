@@ -35,7 +35,7 @@ from plumbum import ProcessExecutionError
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT_ANSWERS = ROOT / ".copier-answers.yml"
-SHAPES = {"batch_etl": "fact_", "data_products": "fct_", "approval": ""}  # and what the name of its first table begins with
+SHAPES = {"batch_etl": "fact_", "data_products": "fct_", "approval": ""}  # what the first table's name begins with
 # Packages that a shape needs on an orchestrator, or on each, beside those that every project has.
 NEEDS = {("data_products", "dagster"): ["dagster-dbt>=0.29.27,<0.30"], ("approval", ""): ["numpy>=2.4,<3"]}
 GRAINS = {"hour": "10 * * * *", "day": "0 6 * * *", "week": "0 6 * * 1", "month": "0 6 1 * *", "none": "0 6 * * *"}

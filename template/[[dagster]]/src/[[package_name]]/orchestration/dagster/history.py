@@ -13,7 +13,6 @@ from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
 
 from ...platform import config, retention
 
@@ -75,6 +74,9 @@ def _newest_of_assets(instance: dg.DagsterInstance) -> set[str]:
 
 def _remove_file(instance: dg.DagsterInstance, run: str) -> None:
     """SQLite has a file of events for each run, which Dagster empties and leaves."""
+    # Loads SQLAlchemy, which the definitions do not need.
+    from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
+
     storage = instance.event_log_storage
     if isinstance(storage, SqliteEventLogStorage):
         for end in ("", "-wal", "-shm"):
