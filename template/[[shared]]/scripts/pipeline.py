@@ -452,7 +452,9 @@ def render(name: str, facts: dict, answers: dict) -> None:
         )
     except copier.errors.UserMessageError as error:
         raise Refused(str(error)) from None
-    except (ProcessExecutionError, copier.errors.CopierError, OSError, ValueError) as error:
+    except ValueError as error:  # an answer that the template refuses
+        raise Refused(last_line(error).partition("': ")[2] or last_line(error)) from None
+    except (ProcessExecutionError, copier.errors.CopierError, OSError) as error:
         raise Refused(f"the template at {answers['_src_path']} cannot be read: {last_line(error)}") from None
 
 
