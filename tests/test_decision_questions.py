@@ -228,9 +228,9 @@ def test_defaults_follow_from_earlier_answers(copy, answers, name, default):
     assert copy(**answers)["recorded"][name] == default
 
 
-def test_a_further_orchestrator_is_asked_for_only_where_there_is_one(copy):
-    assert "also_orchestrators" not in copy(pipeline_shape="mixed")["recorded"]
+def test_no_further_orchestrator_is_taken_unless_it_is_named(copy):
     assert copy()["recorded"]["also_orchestrators"] == []
+    assert copy(pipeline_shape="mixed")["recorded"]["also_orchestrators"] == []
 
 
 def test_a_name_that_no_question_has_is_named(template, tmp_path, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 import yaml
+from projects import UV
 from repository import git
 
 HOURS = "\n".join(
@@ -137,11 +139,14 @@ def test_a_pipeline_that_waits_for_a_decision_needs_no_sample(project):
     done = subprocess.run(
         [sys.executable, "scripts/pipeline.py", "--name", "churn", "--shape", "approval"],
         cwd=project,
+        env={**os.environ, "UV": UV},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert '"numpy>=' in git("diff", "pyproject.toml", cwd=project)
+    git("checkout", "pyproject.toml", cwd=project)
     assert added(project) == {
         *(f"src/flight_marts/pipelines/churn/{module}.py" for module in ("__init__", "steps", "model", "contract")),
         "dags/churn.py",
@@ -179,6 +184,15 @@ def test_a_wrong_answer_ends_in_one_sentence_and_writes_nothing(project, make_pi
     assert len(done.stderr.strip().splitlines()) == 1
     assert message in done.stderr
     assert added(project) == set()
+
+
+def test_a_shape_that_the_orchestrator_has_no_cell_for_is_refused(render, tmp_path, sample):
+    folder = shutil.copytree(render(orchestrator="temporal", accept_exclusion="yes"), tmp_path / "project")
+    command = [sys.executable, "scripts/pipeline.py", "--name", "tides", "--shape", "data_products"]
+    done = subprocess.run([*command, "--sample", str(sample)], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert done.stderr == "error: SHAPE=data_products is not there for Temporal: use one of batch_etl, approval\n"
+    assert not (folder / "src" / "flight_marts" / "pipelines" / "tides").exists()
 
 
 BAD_SAMPLES = {
