@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ import duckdb
 import pytest
 import yaml
 from combinations import files_in
-from projects import RUN_SECONDS, SET_UP_SECONDS, TEST_SECONDS, Project
+from projects import RUN_SECONDS, SET_UP_SECONDS, TEST_SECONDS, UV, Project
 from test_rendering import expected_files
 
 ENGINES = {"airflow": "dags", "dagster": "src/flight_marts/defs", "prefect": "flows"}
@@ -78,7 +79,8 @@ def test_one_is_added_to_a_project_of_another_shape(render, engine, tmp_path):
         "--shape",
         "data_products",
     ]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "UV": UV}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (folder / ENGINES[engine] / "orders.py").is_file()
     models = folder / "src/flight_marts/pipelines/orders/dbt/models"

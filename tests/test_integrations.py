@@ -9,6 +9,7 @@ import check_decision
 import check_integrations
 import pytest
 import write_integrations_page
+from combinations import answers_for
 from decision_engine import data, manifests
 from packaging.requirements import Requirement
 from packaging.version import Version
@@ -75,7 +76,7 @@ PURE_PYTHON_SOURCE = ("pyspark", "pyspark-client")  # which have no wheel, and n
 @pytest.mark.project
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_packages_of_all_systems_resolve_with_the_constraints(render, engine):
-    project = render(orchestrator=engine, connects_to=list(SYSTEMS))
+    project = render(**answers_for((engine,)), connects_to=list(SYSTEMS))
     run = subprocess.run([UV, "lock", "--quiet"], cwd=project, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     locked = {}

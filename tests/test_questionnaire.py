@@ -62,7 +62,7 @@ def test_enter_at_every_question_gives_the_project_of_the_defaults(at_terminal, 
 
 
 def test_a_system_without_template_is_shown_but_cannot_be_chosen(at_terminal):
-    answers, screen = at_terminal(skipped="mental_model", more="experience", pipeline_shape=DOWN * 4 + ENTER)
+    answers, screen = at_terminal(skipped="mental_model", pipeline_shape=DOWN * 4 + ENTER)
     assert answers["pipeline_shape"] == "service_glue"
     assert answers["orchestrator"] in ("airflow", "dagster", "prefect", "temporal")
     assert "Your answers point to AWS Step Functions" in screen

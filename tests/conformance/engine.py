@@ -97,13 +97,17 @@ class Engine(abc.ABC):
     def ticks(self, after: datetime, count: int, cron: str, timezone: str) -> list[tuple[datetime, date]]:
         """The next ticks of such a schedule by the engine's own reckoning, each with the day its run processes."""
 
-    @abc.abstractmethod
+    def days_kept(self) -> float | None:
+        """After how many days the orchestrator's server itself removes a run; None where the project's services do."""
+        return None
+
     def age(self, run_id: str, days: int) -> None:
         """Move what the orchestrator recorded of the run that far into the past."""
+        raise NotImplementedError
 
-    @abc.abstractmethod
     def look_for_old_history(self) -> None:
         """Bring the orchestrator's next look for old history forward; it does not wait for it."""
+        raise NotImplementedError
 
     def in_records(self, statement: str, *values: object) -> None:
         """Execute the statement in the orchestrator's own database."""

@@ -136,6 +136,11 @@ class TemporalEngine(Engine):
             ]
         )
 
+    def days_kept(self) -> float:
+        """The server's own limit. Its clock cannot be moved, so that no test sees it remove a run."""
+        kept = self._call("operator", "namespace", "describe", "--namespace", "default")
+        return float(kept["config"]["workflowExecutionRetentionTtl"].removesuffix("s")) / 86_400
+
     def pipelines(self) -> set[str]:
         return {each["scheduleId"] for each in self._call("schedule", "list")}
 

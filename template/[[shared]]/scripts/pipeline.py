@@ -466,7 +466,11 @@ def add_packages(shape: str, group: str) -> None:
     if not wanted:
         return
     command = [os.environ.get("UV") or "uv", "add", "--quiet", "--frozen", "--group", group, *wanted]
-    if subprocess.run(command, cwd=ROOT, check=False).returncode:
+    try:
+        added = subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+    except FileNotFoundError:
+        added = False
+    if not added:
         print(f"warning: add {', '.join(wanted)} to the group {group} in pyproject.toml yourself", file=sys.stderr)
 
 
