@@ -33,7 +33,7 @@ test: .venv/.installed ## test every part of the template, with one orchestrator
 	@$(BIN)/python -m pytest $(PARALLEL)
 
 test-engines: .venv/.installed ## test projects on each orchestrator and on all three: make test-engines [ONLY=airflow]
-	@$(BIN)/python -m pytest -m "deep or quick" $(PARALLEL) $(if $(ONLY),-k $(ONLY))
+	@$(BIN)/python -m pytest -m "deep or quick" $(PARALLEL) $(if $(ONLY),-k "$(ONLY)")
 
 test-deploy: .venv/.installed ## test the files for images, networks, hosting and CI over all pairs of answers, and build an image where Docker is
 	@$(BIN)/python -m pytest -m "deep or not deep" tests/test_places.py -n 0
@@ -42,7 +42,7 @@ test-fast: .venv/.installed ## run the tests that install no project
 	@$(BIN)/python -m pytest -m "not project and not conformance and not deep" $(PARALLEL)
 
 conformance: .venv/.installed ## test the behaviours in docs/conformance.md on running orchestrators: make conformance [ONLY=dagster]
-	@$(BIN)/python -m pytest tests/conformance -m conformance $(PARALLEL) $(if $(ONLY),-k $(ONLY))
+	@$(BIN)/python -m pytest tests/conformance -m conformance $(PARALLEL) $(if $(ONLY),-k "$(ONLY)")
 
 conformance-quick: .venv/.installed ## the quickest of them on every orchestrator
 	@$(BIN)/python -m pytest tests/conformance -m quick $(PARALLEL)

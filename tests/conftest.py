@@ -17,12 +17,19 @@ from servers import postgresql_server
 
 collect_ignore_glob = ["hooks/corpus/*"]  # what the standards are tried on, some of it tests
 RELEASE = "v0.1.0"
+SAME_PROJECTS = ("test_rendering", "test_ownership", "hooks.test_generated_projects", "test_generated_projects")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a module's fixtures run in one process; each installed project or engine is a group."""
+    """Tests that share a module's fixtures run in one process; each installed project or engine is a group.
+
+    So do the modules that look at the same rendered projects.
+    """
     for item in items:
+        if item.module.__name__ in SAME_PROJECTS:
+            item.add_marker(pytest.mark.xdist_group("rendered"))
+            continue
         params = item.callspec.params if hasattr(item, "callspec") else {}
         own = params.get("project", params.get("stack", ""))
         item.add_marker(pytest.mark.xdist_group(f"{item.module.__name__} {own}".strip()))

@@ -21,7 +21,6 @@ from combinations import (
     MANIFESTS,
     ORCHESTRATORS,
     PLACES,
-    SETS,
     SHAPES,
     VARIANTS,
     answers_for,
@@ -117,7 +116,7 @@ def test_hybrid_renders_its_members(render):
 
 
 CONTENT = {
-    "names": SETS,
+    "names": [*((name,) for name in ORCHESTRATORS), ORCHESTRATORS],
     **{
         name: list(QUESTIONS[name]["choices"].values())
         for name in ("warehouse", "secrets_backend", "alert_channel", "ci_provider")

@@ -133,6 +133,7 @@ def test_an_unedited_project_equals_a_fresh_one(releases, tmp_path, names):
     assert NEW_LINE.encode() in fresh[TRANSFORM]
 
 
+@pytest.mark.deep
 def test_a_second_update_changes_nothing(releases, tmp_path):
     project = releases.project(tmp_path / "project", CURRENT, orchestrator="prefect")
     assert update(project).returncode == 0
@@ -179,6 +180,7 @@ def test_make_update_says_nothing_of_what_copier_alone_cannot(releases, tmp_path
     assert "Copier" not in update(project).stderr
 
 
+@pytest.mark.deep
 def test_a_relative_template_is_recorded_by_its_whole_path(releases, tmp_path):
     command = [sys.executable, "-m", "copier", "copy", "--quiet", "--defaults", "--vcs-ref", CURRENT]
     subprocess.run(

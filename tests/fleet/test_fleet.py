@@ -389,6 +389,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.deep
 def test_what_is_shared_changes_nothing_of_an_update(tmp_path):
     """Of the template itself, and with a project of other answers in between."""
     releases = r.clone_with_releases(tmp_path / "template" / "orch-starter")
