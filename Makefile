@@ -32,7 +32,7 @@ recommend: .venv/.installed ## ask the questions and print the recommendation; A
 test: .venv/.installed ## test every part of the template, with one orchestrator installed and run: about ten minutes
 	@$(BIN)/python -m pytest $(PARALLEL)
 
-test-engines: .venv/.installed ## test projects on each orchestrator and on all three: make test-engines [ONLY=airflow]
+test-engines: .venv/.installed ## test projects on each orchestrator and on all of them, and what is slow: make test-engines [ONLY=airflow]
 	@$(BIN)/python -m pytest -m "deep or quick" $(PARALLEL) $(if $(ONLY),-k "$(ONLY)")
 
 test-deploy: .venv/.installed ## test the files for images, networks, hosting and CI over all pairs of answers, and build an image where Docker is
