@@ -29,7 +29,7 @@ demo: .venv/.installed ## make a project with default answers and run its pipeli
 recommend: .venv/.installed ## ask the questions and print the recommendation; ANSWERS=answers.yml gives the answers, FORMAT=json prints JSON
 	@$(BIN)/python tools/recommend.py $(if $(ANSWERS),--answers '$(ANSWERS)') $(if $(FORMAT),--format '$(FORMAT)')
 
-test: .venv/.installed ## test every part of the template, with one orchestrator installed and run: about twelve minutes
+test: .venv/.installed ## test every part of the template, with one orchestrator installed and run: about 14 minutes
 	@$(BIN)/python -m pytest $(PARALLEL)
 
 test-engines: .venv/.installed ## test projects on each orchestrator and on all of them, and what is slow: make test-engines [ONLY=airflow]
