@@ -63,6 +63,7 @@ def extended(template, tmp_path) -> Path:
     write(folder / "[[batch_etl]]" / "jobs" / "[[pipeline_name]].py.jinja", "NAME = '[[ pipeline_name ]]'\n")
     write(folder / "[[made_up_vm]]" / "deploy" / "vm" / "made_up.service", "[Service]\n")
     shape = root / "template" / "[[shared]]" / "[[stars]]"
+    write(shape / "sample.json", '{"shape": "stars", "prefix": "star_", "tables": ["star_flights"]}\n')
     write(shape / "questions.yml", HIDDEN.format(name="stars", condition="pipeline_shape == 'batch_etl'"))
     write(shape / "src" / "[[package_name]]" / "pipelines" / "stars" / "__init__.py", '"""Stars."""\n')
     system = yaml.safe_load((root / "decision" / "systems" / "prefect.yml").read_text())
@@ -95,6 +96,7 @@ def test_made_up_ones_render(extended, tmp_path):
     assert "made_up" in (project / "config" / "base.toml").read_text()
     assert "Made Up" in (project / "README.md").read_text()
     assert '"made-up==1.0"' in (project / "pyproject.toml").read_text()
+    assert "[tool.orch-starter.shapes.stars]" in (project / "pyproject.toml").read_text()
     rows = owners(project)
     assert owner(rows, "jobs/flights_daily.py") == "team"
     assert owner(rows, "deploy/vm/made_up.service") == "platform"

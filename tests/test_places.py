@@ -342,9 +342,9 @@ def deployable(render, tmp_path) -> tuple[Path, Path, dict[str, str]]:
     return project, log, environment
 
 
-def make(deployable, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    project, _, environment = deployable
-    command = ["make", "--no-print-directory", f"UV={UV}", *arguments]
+def run(place, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """A command in a project that can be deployed: the project, a log of its tools, and its variables."""
+    project, _, environment = place
     return subprocess.run(
         command,
         cwd=project,
@@ -354,6 +354,10 @@ def make(deployable, *arguments: str, **variables: str) -> subprocess.CompletedP
         check=False,
         stdin=subprocess.DEVNULL,
     )
+
+
+def make(deployable, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return run(deployable, "make", "--no-print-directory", f"UV={UV}", *arguments, **variables)
 
 
 def test_deployment_is_planned_then_made_with_one_image(deployable):
@@ -474,17 +478,7 @@ def on_a_machine(render, tmp_path) -> tuple[Path, Path, dict[str, str]]:
 
 
 def deploy_script(on_a_machine, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    project, _, environment = on_a_machine
-    command = ["sh", "deploy/vm/deploy.sh", *arguments]
-    return subprocess.run(
-        command,
-        cwd=project,
-        env=environment | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    return run(on_a_machine, "sh", "deploy/vm/deploy.sh", *arguments, **variables)
 
 
 def test_a_machine_gets_the_release_of_the_commit(on_a_machine):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
 import urllib.error
 import urllib.parse
@@ -16,7 +15,7 @@ from typing import Any
 
 from projects import UV
 
-from conformance.engine import Attempt, Engine, Run
+from conformance.engine import Attempt, EngineWithRecords, Run
 
 DAG = "flights_daily"
 STEPS = ("wait_for_input", "extract", "transform", "check", "publish")
@@ -39,7 +38,7 @@ print("TICKS", json.dumps(ticks))
 """
 
 
-class Airflow(Engine):
+class Airflow(EngineWithRecords):
     name = "airflow"
     roles = ("scheduler", "api-server", "dag-processor")
     waits_as = ("waiting",)
@@ -90,26 +89,9 @@ class Airflow(Engine):
         return {dag["dag_id"] for dag in self._call("dags")["dags"]}
 
     def ticks(self, after: datetime, count: int, cron: str, timezone: str) -> list[tuple[datetime, date]]:
-        environment = {
-            **os.environ,
-            **self.variables,
-            "APP_ROOT": str(self.project.folder),
-            "APP_ENV": "conformance",
-            "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__CRON": cron,
-            "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__TIMEZONE": timezone,
-            "AIRFLOW_PORT": str(self.port),
-        }
-        command = [UV, "run", "--quiet", "--no-sync", "--env-file", "deploy/local/airflow.env", "python", "-c"]
-        done = subprocess.run(
-            [*command, TICKS, after.isoformat(), str(count)],
-            cwd=self.project.folder,
-            env={name: value for name, value in environment.items() if name != "VIRTUAL_ENV"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        [line] = [line for line in done.stdout.splitlines() if line.startswith("TICKS ")]
+        command = [UV, "run", "--quiet", "--no-sync", "--env-file", "deploy/local/airflow.env", "python", "-c", TICKS]
+        printed = self.with_schedule([*command, after.isoformat(), str(count)], cron, timezone)
+        [line] = [line for line in printed.splitlines() if line.startswith("TICKS ")]
         found = json.loads(line.removeprefix("TICKS "))
         return [(datetime.fromisoformat(tick), date.fromisoformat(day)) for tick, day in found]
 
@@ -179,4 +161,4 @@ def _seconds(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-ENGINE: type[Engine] = Airflow
+ENGINE: type[EngineWithRecords] = Airflow

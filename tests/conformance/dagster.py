@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import urllib.request
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -13,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from conformance.engine import Attempt, Engine, Run, State
+from conformance.engine import Attempt, EngineWithRecords, Run, State
 
 JOB = "flights_daily"
 PARTITION, WILL_RETRY = "dagster/partition", "dagster/will_retry"
@@ -51,7 +49,7 @@ for tick in itertools.islice(ticks, int(sys.argv[2])):
 """
 
 
-class Dagster(Engine):
+class Dagster(EngineWithRecords):
     """A day that has not landed is awaited by the sensor, without a run: its id is then the day, until there is one."""
 
     name = "dagster"
@@ -110,24 +108,9 @@ class Dagster(Engine):
         return {job["name"] for job in repository["pipelines"]}
 
     def ticks(self, after: datetime, count: int, cron: str, timezone: str) -> list[tuple[datetime, date]]:
-        variables = {
-            **os.environ,
-            **self.variables,
-            "APP_ENV": "conformance",
-            "APP_ROOT": str(self.project.folder),
-            "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__CRON": cron,
-            "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__TIMEZONE": timezone,
-        }
-        command = [
-            self.project.folder / ".venv" / "bin" / "python",
-            "-c",
-            NEXT_TICKS,
-            str(after.timestamp()),
-            str(count),
-        ]
-        done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        found = map(json.loads, done.stdout.splitlines())
+        command = [".venv/bin/python", "-c", NEXT_TICKS, str(after.timestamp()), str(count)]
+        printed = self.with_schedule(command, cron, timezone)
+        found = map(json.loads, printed.splitlines())
         return [(datetime.fromtimestamp(tick, UTC), date.fromisoformat(day)) for tick, day in found]
 
     def age(self, run_id: str, days: int) -> None:

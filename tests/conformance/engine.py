@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import abc
+import os
+import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -97,22 +100,22 @@ class Engine(abc.ABC):
     def ticks(self, after: datetime, count: int, cron: str, timezone: str) -> list[tuple[datetime, date]]:
         """The next ticks of such a schedule by the engine's own reckoning, each with the day its run processes."""
 
-    def days_kept(self) -> float | None:
-        """After how many days the orchestrator's server itself removes a run; None where the project's services do."""
-        return None
-
-    def age(self, run_id: str, days: int) -> None:
-        """Move what the orchestrator recorded of the run that far into the past."""
-        raise NotImplementedError
-
-    def look_for_old_history(self) -> None:
-        """Bring the orchestrator's next look for old history forward; it does not wait for it."""
-        raise NotImplementedError
-
-    def in_records(self, statement: str, *values: object) -> None:
-        """Execute the statement in the orchestrator's own database."""
-        with psycopg.connect(self.variables["ENGINE_DATABASE_URL"], autocommit=True) as con:
-            con.execute(statement, values)
+    def with_schedule(self, command: Sequence[str | Path], cron: str, timezone: str) -> str:
+        """What a command prints in the project when the sample has this schedule."""
+        environment = {
+            **{name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"},
+            **self.variables,
+            "APP_ROOT": str(self.project.folder),
+            "APP_ENV": "conformance",
+            "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__CRON": cron,
+            "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__TIMEZONE": timezone,
+            f"{self.name.upper()}_PORT": str(self.port),
+        }
+        done = subprocess.run(
+            command, cwd=self.project.folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def files_of(self, run_id: str) -> list[Path]:
         """Files and folders that are named after the run."""
@@ -138,3 +141,20 @@ class Engine(abc.ABC):
         """All that its services and tasks have written to files; supervisord, which keeps them, is none of them."""
         files = sorted((self.project.folder / "var" / "conformance").rglob("*.log"))
         return "\n".join(file.read_text(errors="replace") for file in files if file.name != "supervisord.log")
+
+
+class EngineWithRecords(Engine):
+    """An engine whose records are in a database, so that a test can make a run old."""
+
+    @abc.abstractmethod
+    def age(self, run_id: str, days: int) -> None:
+        """Move what the orchestrator recorded of the run that far into the past."""
+
+    @abc.abstractmethod
+    def look_for_old_history(self) -> None:
+        """Bring the orchestrator's next look for old history forward; it does not wait for it."""
+
+    def in_records(self, statement: str, *values: object) -> None:
+        """Execute the statement in the orchestrator's own database."""
+        with psycopg.connect(self.variables["ENGINE_DATABASE_URL"], autocommit=True) as con:
+            con.execute(statement, values)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import urllib.request
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
-from conformance.engine import Attempt, Engine, Run, State
+from conformance.engine import Attempt, EngineWithRecords, Run, State
 
 STATES: dict[str, State] = {
     "SCHEDULED": "queued",
@@ -47,7 +45,7 @@ print(json.dumps([(str(tick), pipeline.due(tick).key) for tick in ticks]))
 """
 
 
-class PrefectEngine(Engine):
+class PrefectEngine(EngineWithRecords):
     name: ClassVar[str] = "prefect"
     roles: ClassVar[tuple[str, ...]] = ("server", "worker", "operations", "run")
     waits_as: ClassVar[tuple[State, ...]] = ("waiting",)  # a run is queued before its first look
@@ -124,20 +122,9 @@ class PrefectEngine(Engine):
 
     def ticks(self, after: datetime, count: int, cron: str, timezone: str) -> list[tuple[datetime, date]]:
         [package] = [path.parent.name for path in (self.project.folder / "src").glob("*/platform")]
-        environment = {
-            **os.environ,
-            **self.variables,
-            "APP_ROOT": str(self.project.folder),
-            "APP_ENV": "conformance",
-            "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__CRON": cron,
-            "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__TIMEZONE": timezone,
-        }
         command = [".venv/bin/python", "-c", TICKS.format(package=package), after.isoformat(), str(count)]
-        done = subprocess.run(
-            command, cwd=self.project.folder, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return [(datetime.fromisoformat(tick), date.fromisoformat(day)) for tick, day in json.loads(done.stdout)]
+        found = json.loads(self.with_schedule(command, cron, timezone))
+        return [(datetime.fromisoformat(tick), date.fromisoformat(day)) for tick, day in found]
 
     def age(self, run_id: str, days: int) -> None:
         older = ", ".join(f"{column} = {column} - make_interval(days => %s)" for column in ("start_time", "end_time"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import tomllib
 from datetime import UTC, date, datetime
@@ -146,20 +145,9 @@ class TemporalEngine(Engine):
 
     def ticks(self, after: datetime, count: int, cron: str, timezone: str) -> list[tuple[datetime, date]]:
         [package] = [path.parent.name for path in (self.project.folder / "src").glob("*/platform")]
-        environment = {
-            **os.environ,
-            **self.variables,
-            "APP_ROOT": str(self.project.folder),
-            "APP_ENV": "conformance",
-            "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__CRON": cron,
-            "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__TIMEZONE": timezone,
-        }
         command = [".venv/bin/python", "-c", TICKS.format(package=package), after.isoformat(), str(count)]
-        done = subprocess.run(
-            command, cwd=self.project.folder, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return [(datetime.fromisoformat(tick), date.fromisoformat(day)) for tick, day in json.loads(done.stdout)]
+        found = json.loads(self.with_schedule(command, cron, timezone))
+        return [(datetime.fromisoformat(tick), date.fromisoformat(day)) for tick, day in found]
 
     @property
     def _queue(self) -> str:

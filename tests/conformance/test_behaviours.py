@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from conformance import flights
+from conformance.engine import EngineWithRecords
 from conformance.stack import PASSWORD, Stack
 
 pytestmark = pytest.mark.conformance
@@ -363,8 +364,8 @@ def test_a_pipeline_that_is_removed_leaves_the_other_as_it_was(stack, evidence):
 @pytest.mark.behaviour("B19")
 def test_old_history_is_removed_and_younger_runs_and_one_in_progress_stay(stack, evidence):
     """By the services of `make up`, with the 90 days that the configuration has."""
-    if (kept := stack.engine.days_kept()) is not None:
-        assert kept == 90
+    if not isinstance(stack.engine, EngineWithRecords):
+        assert stack.engine.days_kept() == 90
         evidence("the server keeps runs for 90 days; its clock cannot be moved to see one go")
         return
     old_day, _, day_in_progress = days = [stack.land(january(number)) for number in (25, 26, 27)]

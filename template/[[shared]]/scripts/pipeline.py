@@ -6,8 +6,8 @@
 GRAIN=hour`.
 
 DuckDB reads the sample; Copier writes the files from the project's template, at the version the project has; up to
-three partitions of the sample become landing data, so that the pipeline runs at once. SHAPE=approval, a pipeline that
-waits for a person's decision, comes with the template's own sample.
+three partitions of the sample become landing data, so that the pipeline runs at once. A shape such as approval comes
+with the template's own sample instead.
 """
 
 from __future__ import annotations
@@ -35,9 +35,8 @@ from plumbum import ProcessExecutionError
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT_ANSWERS = ROOT / ".copier-answers.yml"
-SHAPES = {"batch_etl": "fact_", "data_products": "fct_", "approval": ""}  # what the first table's name begins with
-# Packages that a shape needs on an orchestrator, or on each, beside those that every project has.
-NEEDS = {("data_products", "dagster"): ["dagster-dbt>=0.29.27,<0.30"], ("approval", ""): ["numpy>=2.4,<3"]}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+SHAPES = PROJECT["tool"]["orch-starter"]["shapes"]
 GRAINS = {"hour": "10 * * * *", "day": "0 6 * * *", "week": "0 6 * * 1", "month": "0 6 1 * *", "none": "0 6 * * *"}
 FORMATS = {
     ".csv": "csv",
@@ -70,7 +69,6 @@ FORMS = {
     "boolean": r"(?i)(true|false|t|f|yes|no|y|n|1|0)",
 }
 OWN_COLUMNS = ("partition_date", "partition_start", "source_row", "unreadable")
-SAMPLE_PARTITION = "2013-01"  # of the template's own sample
 ROWS = 200_000  # of a large sample: enough to tell its types
 LANDED = 3
 
@@ -95,21 +93,25 @@ def main() -> int:
         answers = project_answers()
         orchestrators = chosen_orchestrators(options.orchestrator, answers)
         refuse_name(options.name, answers["package_name"])
+        shape = SHAPES[options.shape]
+        if orchestrators[0] not in shape["needs"]:
+            there = [name for name, each in SHAPES.items() if orchestrators[0] in each["needs"]]
+            raise Refused(f"SHAPE={options.shape} is not there for {orchestrators[0]}: use one of {', '.join(there)}")
         facts = {"shape": options.shape, "orchestrators": orchestrators}
-        if options.shape == "approval":
-            render(options.name, {**facts, "landed": [SAMPLE_PARTITION]}, answers)
-            add_packages(options.shape, orchestrators[0])
-            report_sample(options.name, answers)
+        if "own" in shape:
+            render(options.name, {**facts, "landed": [shape["partition"]]}, answers)
+            add_packages(shape, orchestrators[0])
+            report_own(options.name, shape, answers["package_name"])
             return 0
         sample = Sample(Path(options.sample).expanduser(), options.grain, options.partition_column, project_timezone())
         facts |= {
             "grain": options.grain,
             "cron": GRAINS[options.grain],
-            "tables": [SHAPES[options.shape] + options.name],
+            "tables": [shape["prefix"] + options.name],
             **sample.facts(),
         }
         render(options.name, facts, answers)
-        add_packages(options.shape, orchestrators[0])
+        add_packages(shape, orchestrators[0])
         landed = sample.land(ROOT / "data" / "landing" / options.name)
     except Refused as refusal:
         print(f"error: {refusal}", file=sys.stderr)
@@ -128,17 +130,18 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--orchestrator", default="", help="the one that runs it, where the project has several")
     options = parser.parse_args()
     options.shape = options.shape or next(iter(SHAPES))
-    if options.shape == "approval":
+    for name, given, known in (("SHAPE", options.shape, SHAPES), ("GRAIN", options.grain or "day", GRAINS)):
+        if given not in known:
+            sys.exit(f"error: {name}={given} is not one of {', '.join(known)}")
+    if "own" in SHAPES[options.shape]:
         if not options.name:
-            sys.exit("error: give a name: make pipeline NAME=model SHAPE=approval")
+            sys.exit(f"error: give a name: make pipeline NAME=model SHAPE={options.shape}")
         if options.sample or options.grain or options.partition_column:
-            sys.exit("error: SHAPE=approval takes the template's own sample: give no SAMPLE, GRAIN or PARTITION_COLUMN")
+            takes = f"SHAPE={options.shape} takes the template's own sample"
+            sys.exit(f"error: {takes}: give no SAMPLE, GRAIN or PARTITION_COLUMN")
     elif not options.name or not options.sample:
         sys.exit("error: give a name and a sample: make pipeline NAME=weather SAMPLE=observations.csv GRAIN=hour")
     options.grain = options.grain or "day"
-    for name, given, known in (("SHAPE", options.shape, tuple(SHAPES)), ("GRAIN", options.grain, tuple(GRAINS))):
-        if given not in known:
-            sys.exit(f"error: {name}={given} is not one of {', '.join(known)}")
     return options
 
 
@@ -452,16 +455,13 @@ def render(name: str, facts: dict, answers: dict) -> None:
         )
     except copier.errors.UserMessageError as error:
         raise Refused(str(error)) from None
-    except ValueError as error:  # an answer that the template refuses
-        raise Refused(last_line(error).partition("': ")[2] or last_line(error)) from None
-    except (ProcessExecutionError, copier.errors.CopierError, OSError) as error:
+    except (ProcessExecutionError, copier.errors.CopierError, OSError, ValueError) as error:
         raise Refused(f"the template at {answers['_src_path']} cannot be read: {last_line(error)}") from None
 
 
-def add_packages(shape: str, group: str) -> None:
+def add_packages(shape: dict, group: str) -> None:
     """Add what a shape needs to the dependency group of an orchestrator; the next `make` installs it."""
-    packages = NEEDS.get((shape, group), []) + NEEDS.get((shape, ""), [])
-    known = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"][group]
+    packages, known = shape["needs"][group], PROJECT["dependency-groups"][group]
     wanted = [each for each in packages if each not in known]
     if not wanted:
         return
@@ -505,13 +505,10 @@ def report(name: str, facts: dict, landed: list[str]) -> None:
     print(f"run it: make run PIPELINE={name}")
 
 
-def report_sample(name: str, answers: dict) -> None:
-    package = answers["package_name"]
-    print(f"{name}: a model of late departures, with {SAMPLE_PARTITION} landed in data/landing/{name}")
-    print(
-        f"say in config/pipelines/{name}.toml who may decide; your own model goes into src/{package}/pipelines/{name}/"
-    )
-    print(f"run it: make run PIPELINE={name}, then decide: make approvals")
+def report_own(name: str, shape: dict, package: str) -> None:
+    print(f"{name}: {shape['own']}, with {shape['partition']} landed in data/landing/{name}")
+    print(f"look at config/pipelines/{name}.toml next, and at src/{package}/pipelines/{name}/")
+    print(f"run it: make run PIPELINE={name}")
 
 
 def quoted(text: str) -> str:

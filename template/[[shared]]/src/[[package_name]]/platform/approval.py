@@ -11,8 +11,7 @@ A pipeline's own code is in its ``model.py``: ``train(rows)`` gives the candidat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from functools import cached_property
 from hashlib import sha256
@@ -59,7 +58,7 @@ class Approval:
 
         Raises DecisionPending while people are asked about another run's candidate, which this one would replace.
         """
-        with self._work("train", partition, first=True) as (report, con):
+        with steps.work(self.pipeline, "train", partition, first=True) as (report, con):
             decisions.refuse_while_pending(self.pipeline, partition)
             rows = self._rows(partition)
             self._stage(con, partition, "candidate", "feature", self._model.train(rows))
@@ -68,12 +67,12 @@ class Approval:
 
     def evaluate(self, partition: Partition) -> dict[str, int]:
         """Compare the candidate with the model in use. Returns rows by kind: read."""
-        with self._work("evaluate", partition) as (report, con):
+        with steps.work(self.pipeline, "evaluate", partition) as (report, con):
             rows, candidate = self._rows(partition), self._staged(con, partition, "candidate")
             evidence = self._model.evaluate(candidate, self._current(con), rows)
             self._stage(con, partition, "evidence", "name", evidence)
             report.rows = {"read": len(next(iter(rows.values())))}
-            report.detail = ", ".join(f"{name} {value:.4g}" for name, value in evidence.items())
+            report.detail = ", ".join(f"{name} {decisions.number(value)}" for name, value in evidence.items())
         return report.rows
 
     def request(self, partition: Partition, *, waits: bool = False) -> dict[str, int]:
@@ -82,7 +81,7 @@ class Approval:
         waits: whether the run goes on by itself after the decision; otherwise the command that decides promotes. Raises
         ContractError when what would be promoted breaks its contract.
         """
-        with self._work("request", partition) as (report, con):
+        with steps.work(self.pipeline, "request", partition) as (report, con):
             candidate = self._staged(con, partition, "candidate")
             evidence = self._staged(con, partition, "evidence")
             self._check(con, partition)
@@ -98,7 +97,7 @@ class Approval:
 
         Raises NotApproved when nobody has approved it, or when it is not the candidate that was approved.
         """
-        with self._work("promote", partition, first=True) as (report, con):
+        with steps.work(self.pipeline, "promote", partition, first=True) as (report, con):
             approval = decisions.approved(self.pipeline, partition)
             if approval.evidence[DIGEST] != _digest(self._staged(con, partition, "candidate")):
                 raise NotApproved(
@@ -114,17 +113,6 @@ class Approval:
             warehouse.replace_partition(con, self.pipeline.partition_column, partition, tables, record)
             report.detail = f"{approval.id} {approval}"
         return report.rows
-
-    @contextmanager
-    def _work(
-        self, name: str, partition: Partition, *, first: bool = False
-    ) -> Iterator[tuple[steps.StepReport, Connection]]:
-        with (
-            steps.step(self.pipeline, name, partition) as report,
-            warehouse.connect() as con,
-            publications.held(con, self.pipeline, partition, name, first=first),
-        ):
-            yield report, con
 
     @cached_property
     def _model(self) -> ModuleType:

@@ -11,8 +11,6 @@ That of the first table types the extracted text; the others are made of the row
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -72,7 +70,7 @@ class BatchEtl:
         Returns rows by kind: read (lines of the file), quarantined. Raises InputError when the input is not what the
         source says.
         """
-        with self._work("extract", partition, first=True) as (report, con):
+        with steps.work(self.pipeline, "extract", partition, first=True) as (report, con):
             names = [self._staging(partition, part) for part in ("raw", "broken")]
             lines, broken = self.source.load(con, self.pipeline, partition, *names)
             report.rows = {"read": lines + broken, "quarantined": broken}
@@ -80,7 +78,7 @@ class BatchEtl:
 
     def transform(self, partition: Partition) -> dict[str, int]:
         """Type the extracted text. Returns rows by kind: typed."""
-        with self._work("transform", partition) as (report, con):
+        with steps.work(self.pipeline, "transform", partition) as (report, con):
             self._name_staged(con, partition, "raw")
             report.rows = {"typed": warehouse.stage(con, self._staging(partition, "typed"), self._tables["typed"])}
         return report.rows
@@ -91,7 +89,7 @@ class BatchEtl:
         Returns rows by kind: kept, quarantined. Raises ContractError when more than ``quality.max_quarantined_share``
         of the rows would go to quarantine, or the number kept is not between ``min_rows`` and ``max_rows``.
         """
-        with self._work("check", partition) as (report, con):
+        with steps.work(self.pipeline, "check", partition) as (report, con):
             typed, broken = (
                 warehouse.count_staged(con, self._staging(partition, part)) for part in ("typed", "broken")
             )
@@ -106,7 +104,7 @@ class BatchEtl:
 
         Returns the rows in each table's new partition. Another time changes nothing.
         """
-        with self._work("publish", partition) as (report, con):
+        with steps.work(self.pipeline, "publish", partition) as (report, con):
             self._name_staged(con, partition, *STAGED)
             warehouse.run(con, f"CREATE OR REPLACE TEMP VIEW kept AS {self._kept(con)}")
             tables = {name: self._tables[name] for name in (*self.pipeline.tables, self.quarantine)}
@@ -118,17 +116,6 @@ class BatchEtl:
             warehouse.replace_partition(con, self.pipeline.partition_column, partition, tables, record)
             warehouse.drop_staged(con, *(self._staging(partition, part) for part in STAGED))
         return report.rows
-
-    @contextmanager
-    def _work(
-        self, name: str, partition: Partition, *, first: bool = False
-    ) -> Iterator[tuple[steps.StepReport, Connection]]:
-        with (
-            steps.step(self.pipeline, name, partition) as report,
-            warehouse.connect() as con,
-            publications.held(con, self.pipeline, partition, name, first=first),
-        ):
-            yield report, con
 
     @cached_property
     def _business(self) -> ModuleType:

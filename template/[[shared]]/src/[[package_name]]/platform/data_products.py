@@ -124,11 +124,7 @@ class DataProducts:
 
         Returns the rows in each table's new partition. Another time changes nothing.
         """
-        with (
-            steps.step(self.pipeline, "publish", partition) as report,
-            warehouse.connect() as con,
-            publications.held(con, self.pipeline, partition, "publish", first=False),
-        ):
+        with steps.work(self.pipeline, "publish", partition) as (report, con):
             self._refuse_unbuilt(con, partition)
             tables = [*self.pipeline.tables, *([self.quarantine] if self._has_quarantine else [])]
             with warehouse.transaction(con, lock=" ".join(sorted(tables))):

@@ -91,7 +91,7 @@ class Request:
         settings = config.load()
         env = "" if settings.env == "dev" else f" ENV={settings.env}"
         return {
-            **{name: _number(value) for name, value in self.evidence.items()},
+            **{name: number(value) for name, value in self.evidence.items()},
             "deciders": ", ".join(settings.for_pipeline(self.pipeline).approval.deciders),
             "until": _shown(self.expires_at),
             "approve": f"make approvals APPROVE={self.id}{env}",
@@ -335,5 +335,8 @@ def _shown(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
-def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def number(value: object) -> str:
+    """A figure for people: a whole number in full, another one with four digits."""
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value.is_integer() else f"{value:,.4g}"
+    return str(value)

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 from structlog.contextvars import bound_contextvars
 
-from . import config, logging, masking, metrics, secrets, telemetry, warehouse
+from . import config, logging, masking, metrics, publications, secrets, telemetry, warehouse
 from .errors import InputNotReady, PartitionBusy, PermanentError, SecretsUnavailable, SourceUnavailable
 from .runs import current_run
 
 if TYPE_CHECKING:
     from .partitions import Partition
     from .pipelines import Pipeline
+    from .warehouse import Connection
 
 
 @dataclass
@@ -91,3 +92,19 @@ def step(pipeline: Pipeline, name: str, partition: Partition) -> Iterator[StepRe
             metrics.record(report, settings)
             for watch in watchers:
                 watch(report)
+
+
+@contextmanager
+def work(
+    pipeline: Pipeline, name: str, partition: Partition, *, first: bool = False
+) -> Iterator[tuple[StepReport, Connection]]:
+    """Run the body as one step that holds the partition, on a connection to the warehouse.
+
+    first: whether a run may begin with this step. Raises PartitionBusy while another run holds the partition.
+    """
+    with (
+        step(pipeline, name, partition) as report,
+        warehouse.connect() as con,
+        publications.held(con, pipeline, partition, name, first=first),
+    ):
+        yield report, con

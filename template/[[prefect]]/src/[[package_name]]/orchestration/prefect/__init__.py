@@ -64,7 +64,7 @@ class Prefect:
     def problems(self) -> list[str]:
         from . import setup
 
-        return setup.problems(Services(self))
+        return setup.SET_UP.problems(Services(self))
 
     def _name_server(self) -> bool:
         """Let Prefect, which reads the variable when it is imported, use the server of `make up` where that is up."""

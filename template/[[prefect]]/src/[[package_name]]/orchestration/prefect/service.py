@@ -46,7 +46,7 @@ def retention_variables(settings: config.Settings) -> dict[str, str]:
 
 def worker() -> None:
     """Runs the flows, a process each."""
-    setup.wait(psutil.Process().parent())
+    setup.SET_UP.wait(psutil.Process().parent())
     from prefect.utilities.processutils import setup_signal_handlers_worker
     from prefect.workers.process import ProcessWorker
 
@@ -66,7 +66,7 @@ def worker() -> None:
 def operations() -> None:
     """Looks after runs that no worker holds."""
     if "SUPERVISOR_ENABLED" in os.environ:  # of supervisord; elsewhere this starts when the deployments are there
-        setup.wait(psutil.Process().parent())
+        setup.SET_UP.wait(psutil.Process().parent())
     from ...platform import logging
     from . import operations
 

@@ -64,7 +64,7 @@ class Temporal:
     def problems(self) -> list[str]:
         from . import setup
 
-        return setup.problems(Services(self))
+        return setup.SET_UP.problems(Services(self))
 
 
 ENGINE = Temporal()

@@ -50,7 +50,7 @@ def relay() -> int:
 
 def worker() -> int:
     """Runs workflows and steps, and removes what is old of the platform's own files."""
-    setup.wait(psutil.Process().parent())
+    setup.SET_UP.wait(psutil.Process().parent())
     from . import worker
 
     threading.Thread(target=_remove_old_files, daemon=True).start()

@@ -6,48 +6,23 @@ Search attributes, the time that history is kept, and schedules, all as configur
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
-
 from ...platform import config
-from ...platform.errors import ConfigError
+from ..setup import SetUp
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from ..services import Services
 
-ATTEMPTS = 20
-PAUSE_SECONDS = 1
-WAIT_SECONDS = 600
 DAY = 86400  # Temporal keeps history for a day at least
 FOREVER = 36500 * DAY
+SET_UP = SetUp("Temporal", "TEMPORAL_HOME", "makes the schedules")
 
 
 def run() -> int:
-    """Set up, and note the outcome in a file. Returns the exit code."""
-    from ...platform import logging
-
-    log = logging.get_logger()
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            problems = asyncio.run(_set_up())
-        except Exception as error:  # whatever it was, the services that wait must learn of it
-            log.warning("setup failed", attempt=attempt, exc_info=not isinstance(error, ConfigError), reason=str(error))
-            problem = f"Temporal cannot be set up ({type(error).__name__}: {error}): see setup.log"
-            time.sleep(PAUSE_SECONDS)
-        else:
-            for each in problems:
-                log.error(each)
-            _note({"is_ready": True, "problems": problems})
-            return 0
-    _note({"is_ready": False, "problems": [problem]})
-    return 1
+    """Set up, and note the outcome for the other services. Returns the exit code."""
+    return SET_UP.run(lambda: asyncio.run(_set_up()))
 
 
 async def _set_up() -> list[str]:
@@ -102,45 +77,3 @@ async def _keep_history(client: Client, days: float) -> None:
     seconds = max(int(days * DAY), DAY) if days else FOREVER
     kept = NamespaceConfig(workflow_execution_retention_ttl=Duration(seconds=seconds))
     await client.workflow_service.update_namespace(UpdateNamespaceRequest(namespace=client.namespace, config=kept))
-
-
-def wait(supervisor: psutil.Process) -> None:
-    """Return when the services that this supervisor keeps have been set up."""
-    while not _outcome(supervisor).get("is_ready"):
-        time.sleep(0.2)
-
-
-def problems(services: Services) -> list[str]:
-    """Wait until the services are set up, and return why some pipelines cannot run, a sentence each."""
-    start = time.monotonic()
-    while not (outcome := _outcome(services.supervisor)):
-        if services.supervisor is None:
-            return ["Temporal's services have ended"]
-        if time.monotonic() - start > WAIT_SECONDS:
-            return [f"the schedules are not there after {WAIT_SECONDS} s: see {_file().with_name('setup.log')}"]
-        time.sleep(0.2)
-    return outcome["problems"]
-
-
-def _note(outcome: dict) -> None:
-    """Write the outcome for those who wait, in one piece."""
-    draft = _file().with_suffix(".new")
-    draft.write_text(json.dumps({"supervisor": _identity(psutil.Process().parent()), **outcome}), encoding="utf-8")
-    draft.replace(_file())
-
-
-def _outcome(supervisor: psutil.Process | None) -> dict:
-    """The outcome for the services that this process keeps; empty before there is one."""
-    try:
-        outcome = json.loads(_file().read_text(encoding="utf-8"))
-        return outcome if supervisor and outcome["supervisor"] == _identity(supervisor) else {}
-    except (OSError, ValueError, KeyError, TypeError, psutil.Error):  # of an earlier start, or damaged
-        return {}
-
-
-def _identity(process: psutil.Process) -> str:
-    return f"{process.pid} {process.create_time():.2f}"
-
-
-def _file() -> Path:
-    return Path(os.environ["TEMPORAL_HOME"]) / "setup.json"
