@@ -360,6 +360,18 @@ def make(deployable, *arguments: str, **variables: str) -> subprocess.CompletedP
     return run(deployable, "make", "--no-print-directory", f"UV={UV}", *arguments, **variables)
 
 
+@pytest.mark.parametrize(
+    ("target", "missing"),
+    [("image", "DOCKER=no-docker"), ("stack-up", "COMPOSE=no-compose"), ("image-scan", "TRIVY=no-trivy")],
+)
+def test_a_program_that_is_not_installed_ends_in_one_sentence(deployable, target, missing):
+    done = make(deployable, target, missing)
+    name, program = missing.split("=")
+    assert done.returncode != 0
+    assert f"error: {program} is not installed: install it, or name what does its work with {name}=" in done.stderr
+    assert not [line for line in done.stderr.splitlines() if "not found" in line]
+
+
 def test_deployment_is_planned_then_made_with_one_image(deployable):
     done = make(deployable, "deploy", "ENV=prod", "YES=1")
     assert done.returncode == 0, done.stderr
