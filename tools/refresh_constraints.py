@@ -52,7 +52,6 @@ def _project_with_every_client(ids: list[str], touched: list[str], folder: Path)
     dependencies: set[str] = set()
     for client in CLIENTS:
         answers = {"orchestrator": ids[0], "also_orchestrators": ids, "connects_to": touched, "secrets_backend": client}
-        answers |= {"pipeline_shape": "data_products", "accept_exclusion": "yes"}  # the shape that needs most
         project = folder / client
         copier.run_copy(str(ROOT), project, data=answers, defaults=True, quiet=True, vcs_ref="HEAD")
         text = (project / "pyproject.toml").read_text()
@@ -61,6 +60,10 @@ def _project_with_every_client(ids: list[str], touched: list[str], folder: Path)
         text = re.sub(
             rf"^{key} = \[.*?\n\]", f"{key} = {json.dumps(value)}", text, count=1, flags=re.DOTALL | re.MULTILINE
         )
+    for name, each in manifests().items():  # any shape may be added to a project
+        needed = sum(each.get("shape_dependencies", {}).values(), [])
+        lines = "".join(f"  {json.dumps(requirement)},\n" for requirement in needed)
+        text = text.replace(f"\n{name} = [\n", f"\n{name} = [\n{lines}", 1)
     (project / "pyproject.toml").write_text(text)
     return project
 

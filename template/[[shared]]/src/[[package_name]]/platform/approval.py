@@ -12,7 +12,6 @@ A pipeline's own code is in its ``model.py``: ``train(rows)`` gives the candidat
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
 from functools import cached_property
 from hashlib import sha256
 from importlib import import_module
@@ -20,8 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import config, contracts, decisions, landing, publications, steps, warehouse
 from .batch_etl import BatchEtl
-from .errors import ContractError, InputError, NotApproved
-from .partitions import Grain
+from .errors import InputError, NotApproved
 from .runs import current_run
 
 if TYPE_CHECKING:
@@ -165,19 +163,8 @@ class Approval:
     def _check(self, con: Connection, partition: Partition) -> None:
         """Raise ContractError when the rows of a published table would break its contract."""
         own = import_module(f"{self.pipeline.module}.contract").CONTRACTS
-        for table, rows in self._tables(con, partition, request="-", approved_by="-").items():  # not known yet
-            broken = warehouse.rows(con, warehouse.to_sql(con, contracts.broken(own[table], rows)))
-            if broken:
-                rules = ", ".join(sorted({reason for (reason,) in broken}))
-                raise ContractError(
-                    f"{len(broken)} rows of {table} would break the contract ({rules}); nobody was asked"
-                )
-
-    def _value(self, partition: Partition) -> date | datetime | None:
-        """What stands in the partition column."""
-        if partition.grain is Grain.HOUR:
-            return partition.start.astimezone(UTC).replace(tzinfo=None)
-        return partition.first_date
+        tables = self._tables(con, partition, request="-", approved_by="-")  # not known yet
+        contracts.refuse_broken(con, own, tables, "nobody was asked")
 
     def _tables(self, con: Connection, partition: Partition, **decided: str) -> dict[str, ir.Table]:
         """The rows of each published table. decided: the request, and who approved it."""
@@ -203,7 +190,7 @@ class Approval:
 
         if not self.pipeline.partition_column:
             return {}
-        return {self.pipeline.partition_column: ibis.literal(self._value(partition))}
+        return {self.pipeline.partition_column: ibis.literal(partition.column_value)}
 
     def _name(self, partition: Partition, part: str) -> str:
         return warehouse.staging_name(self.pipeline.name, partition, part)

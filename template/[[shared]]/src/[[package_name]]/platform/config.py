@@ -135,6 +135,17 @@ class Approval(Section):
     poll_seconds: Seconds = 30
 
 
+class Model(Section):
+    """What a pipeline that trains models needs: limits of the gate, and the registry. url: empty for a file here."""
+
+    min_auc: Share = 0.6
+    tolerance: Share = 0.01
+    max_drift: float = Field(default=0.25, ge=0)
+    min_rows: int = Field(default=500, ge=1)
+    registry_url: Annotated[str, AfterValidator(_without_password)] = ""
+    registry_token: Reference = ""
+
+
 class Alerts(Section):
     url: Reference | list[Reference] = ""
     runbook_url: str = "docs/runbook.md"
@@ -185,6 +196,7 @@ class Pipeline(Section):
     orchestrator: str
     landing: Landing = Landing()
     approval: Approval = Approval()
+    model: Model = Model()
     schedule: Schedule
     input_wait: InputWait
     retries: Retries
@@ -196,7 +208,7 @@ class Pipeline(Section):
 
 
 # What a pipeline takes from the settings of all unless it says otherwise.
-INHERITED = tuple(name for name in Pipeline.model_fields if name not in ("steps", "landing", "approval"))
+INHERITED = tuple(name for name in Pipeline.model_fields if name not in ("steps", "landing", "approval", "model"))
 
 
 class Settings(BaseSettings):

@@ -10,10 +10,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from . import warehouse
+from .errors import ContractError
+
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.common.deferred import Deferred
     from ibis.expr.schema import Schema
+
+    from .warehouse import Connection
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,16 @@ def broken(contract: type[Contract], rows: ir.Table, keep: Sequence[str] = ()) -
     both = [checked.reason.nullif(""), ibis.cases((checked.copies.notnull(), "primary_key"))]
     checked = checked.select(*keep, reason=ibis.literal(", ").join(both))
     return checked.filter(checked.reason != "")
+
+
+def refuse_broken(
+    con: Connection, own: Mapping[str, type[Contract]], tables: Mapping[str, ir.Table], outcome: str
+) -> None:
+    """Raise ContractError when rows of a table would break its contract. outcome: what was not done then."""
+    for name, rows in tables.items():
+        if reasons := warehouse.rows(con, warehouse.to_sql(con, broken(own[name], rows))):
+            rules = ", ".join(sorted({reason for (reason,) in reasons}))
+            raise ContractError(f"{len(reasons)} rows of {name} would break the contract ({rules}); {outcome}")
 
 
 def _members(contract: type[Contract], kind: type) -> dict[str, Any]:

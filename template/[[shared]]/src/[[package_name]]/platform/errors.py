@@ -36,7 +36,7 @@ class SecretsUnavailable(Exception):
 
 
 class SourceUnavailable(Exception):
-    """The place that input comes from does not answer; another attempt may help."""
+    """A place that the run needs, such as where input comes from, does not answer; another attempt may help."""
 
 
 class PartitionBusy(Exception):

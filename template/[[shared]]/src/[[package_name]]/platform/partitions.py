@@ -60,6 +60,13 @@ class Partition:
         """The local date that it begins on."""
         return self.start.date() if self.start else None
 
+    @property
+    def column_value(self) -> date | datetime | None:
+        """What stands in the partition column: a local date, or for an hour its instant in UTC, without a zone."""
+        if self.grain is Grain.HOUR:
+            return self.start.astimezone(UTC).replace(tzinfo=None)
+        return self.first_date
+
     def predicate(self, column: str, is_date: bool) -> str:
         """A SQL condition that is true of this partition's rows.
 

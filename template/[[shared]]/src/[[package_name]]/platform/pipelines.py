@@ -28,7 +28,9 @@ class Pipeline:
     steps: in the order they run; the last one publishes. tables: what it publishes, the checked one first.
     partition_column: of every table: a local date, or for hours a timestamp in UTC; empty without partitions.
     shape: what kind of pipeline it is, such as ``batch_etl``. held_step: the step that a run may take only when a
-    person has approved what the steps before it have prepared; empty when none waits.
+    person has approved what the steps before it have prepared; empty when none waits. mapped_steps: those that an
+    engine may run once for each item that a partition turns out to hold; they take the item beside the partition, and
+    without one work on each in turn.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Pipeline:
     shape: str
     partition_column: str = ""
     held_step: str = ""
+    mapped_steps: tuple[str, ...] = ()
 
     @property
     def settings(self) -> config.Pipeline:

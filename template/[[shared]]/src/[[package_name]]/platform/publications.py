@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ COLUMNS = {
     "PRIMARY KEY (pipeline, partition)",
 }
 GRACE = timedelta(seconds=60)  # for what an engine does between two steps, or before it repeats one
+turns = threading.Lock()  # for threads of a mapped step: DuckDB refuses the second of two that change one table at once
 
 
 @dataclass(frozen=True)
@@ -154,26 +156,28 @@ def held(con: Connection, pipeline: Pipeline, partition: Partition, step: str, *
 
 
 @contextmanager
-def held_apart(pipeline: Pipeline, partition: Partition, step: str) -> Iterator[None]:
+def held_apart(pipeline: Pipeline, partition: Partition, step: str, *, mapped: bool = False) -> Iterator[None]:
     """Hold the partition for the body, a later step of the current run, with no connection open meanwhile.
 
-    For a step whose work another process does: a DuckDB file has one writer at a time.
+    For a step whose work another process does: a DuckDB file has one writer at a time. mapped: whether the run does the
+    step for several items at once; the claim then lasts as long as the step may take, as others may still be at work.
     """
     run, settings = current_run(), config.load().for_step(pipeline.name, step)
-    with warehouse.connect() as con:
+    with turns, warehouse.connect() as con:
         claim(con, pipeline, partition, run, settings.timeout_seconds, first=False)
     try:
         yield
     except BaseException as error:
         last = run.attempt > settings.retries.attempts or not is_transient(error)
-        with suppress(Exception), warehouse.connect() as con:  # as above
+        with suppress(Exception), turns, warehouse.connect() as con:  # as above
             if last:
                 release(con, pipeline, partition, run)
-            else:
+            elif not mapped:
                 pause(con, pipeline, partition, run, settings.retries.max_delay_seconds)
         raise
-    with warehouse.connect() as con:
-        pause(con, pipeline, partition, run, 0)
+    if not mapped:
+        with warehouse.connect() as con:
+            pause(con, pipeline, partition, run, 0)
 
 
 def pause(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, seconds: float) -> None:

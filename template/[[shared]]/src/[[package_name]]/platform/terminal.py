@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -106,7 +107,9 @@ def _outcome(report: steps.StepReport) -> str:
 def _table(reports: Sequence[steps.StepReport]) -> Table:
     by_partition: dict[str, dict[str, steps.StepReport]] = defaultdict(dict)
     for report in reports:
-        by_partition[report.partition.key][report.step] = report
+        done = by_partition[report.partition.key]
+        before = done[report.step].seconds if report.step in report.pipeline.mapped_steps and report.step in done else 0
+        done[report.step] = replace(report, seconds=before + report.seconds)
     names = list(dict.fromkeys(report.step for report in reports))
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     table.add_column("partition", no_wrap=True)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ...platform import evaluation
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -57,7 +59,7 @@ def evaluate(
     for prefix, weights in (("", candidate), ("current_", current)):
         if weights is not None:
             likely = _likely(x, _vector(weights))
-            evidence[f"{prefix}auc"] = _auc(likely, late, flights)
+            evidence[f"{prefix}auc"] = evaluation.auc(likely, late, flights - late)
             evidence[f"{prefix}log_loss"] = _log_loss(likely, late, flights)
     return evidence
 
@@ -93,16 +95,6 @@ def _likely(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
     import numpy as np
 
     return 1 / (1 + np.exp(-(x @ weights)))
-
-
-def _auc(likely: np.ndarray, late: np.ndarray, flights: np.ndarray) -> float:
-    """The share of pairs of a late flight and another one in which the late one was thought likelier."""
-    import numpy as np
-
-    _, place = np.unique(likely, return_inverse=True)
-    late_by_place, other_by_place = (np.bincount(place, weights=each) for each in (late, flights - late))
-    below = np.cumsum(other_by_place) - other_by_place
-    return float((late_by_place * (below + other_by_place / 2)).sum() / (late.sum() * (flights - late).sum()))
 
 
 def _log_loss(likely: np.ndarray, late: np.ndarray, flights: np.ndarray) -> float:
