@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from . import contracts, evaluation, publications, steps, warehouse
 from .batch_etl import ROW, BatchEtl
 from .errors import ContractError, InputError, PermanentError
+from .partitions import Grain
 from .registry import PROMOTED, Registry, Version
 from .runs import current_run
 
@@ -179,6 +180,14 @@ class MlDynamic:
             # The results stay: another run of the same rows trains nothing again.
             warehouse.drop_staged(con, self._name(partition, "features"), self._name(partition, "models"), *scores)
         return report.rows
+
+    def rejected(self, partition: Partition) -> dict[str, str]:
+        """The items whose model has not passed the gate in a published partition, and why."""
+        name, column = self.pipeline.tables[1], self.pipeline.partition_column
+        inside = partition.predicate(column, is_date=partition.grain is not Grain.HOUR)
+        selected = f'SELECT "{self.item}", reason FROM "{name}" WHERE verdict = ? AND {inside} ORDER BY 1'
+        with warehouse.connect() as con:
+            return dict(warehouse.rows(con, selected, [REJECTED]))
 
     # What is trained
 

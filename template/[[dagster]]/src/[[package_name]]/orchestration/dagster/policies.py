@@ -42,6 +42,12 @@ def of_step(pipeline: Pipeline, step: str) -> dict[str, Any]:
     return {"retry_policy": ConfiguredRetries(settings.retries), "pool": POOL, "op_tags": {STEP: step}}
 
 
+def of_op(pipeline: Pipeline, step: str) -> dict[str, Any]:
+    """Arguments of the op that runs a step within the graph of an asset."""
+    arguments = of_step(pipeline, step)
+    return {"name": f"{pipeline.name}__{step}", "tags": arguments.pop("op_tags"), **arguments}
+
+
 def of_runs(pipeline: Pipeline, partitions: dg.PartitionsDefinition | None) -> dict[str, Any]:
     """Arguments of the job: the logger of its runs, and their tags.
 

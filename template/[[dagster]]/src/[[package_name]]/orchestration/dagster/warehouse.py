@@ -20,7 +20,7 @@ ROW_COUNT = "dagster/partition_row_count"  # the metadata key the UI plots
 INTERRUPTED = "interrupted"
 ONE_PROCESS = ("in_process", "execute_in_process_executor")  # executors
 
-Context = dg.AssetExecutionContext | dg.AssetCheckExecutionContext
+Context = dg.AssetExecutionContext | dg.AssetCheckExecutionContext | dg.OpExecutionContext
 
 
 class StepTimeout(Exception):
