@@ -80,7 +80,7 @@ async def _run(client: Client, pipeline: Pipeline, partition: Partition) -> bool
     async with Worker(
         client,
         task_queue=policies.task_queue(),
-        workflows=[loaded.workflow],
+        workflows=loaded.workflows,
         activities=[*loaded.activities, *policies.ACTIVITIES, *approvals.ACTIVITIES],
         workflow_runner=worker.SANDBOX,
     ):

@@ -100,13 +100,14 @@ def _waiting(pipeline: Pipeline) -> dict[str, Any]:
     }
 
 
-async def run_step(pipeline: Pipeline, step: str, key: str, **options: bool) -> dict[str, int]:
+async def run_step(pipeline: Pipeline, step: str, key: str, root: str = "", **options: Any) -> dict[str, int]:
     """Run a step of a partition as the current activity. Returns its rows by kind. options: of the step's function.
 
-    Raises ApplicationError, which says whether another attempt may succeed, and after which pause.
+    root: the run that has started the current one as its child. Raises ApplicationError, which says whether another
+    attempt may succeed, and after which pause.
     """
     seconds = config.load().for_step(pipeline.name, step).timeout_seconds
-    return await _work(pipeline, Work(pipeline.name, step, key, _run(), options=options), seconds) or {}
+    return await _work(pipeline, Work(pipeline.name, step, key, _run(root), options=options), seconds) or {}
 
 
 def can_wait() -> bool:
@@ -176,14 +177,15 @@ def _application_error(pipeline: Pipeline, work: Work, failure: Failure) -> Appl
     )
 
 
-def _run() -> Run:
-    """The run of the current activity."""
+def _run(root: str = "") -> Run:
+    """The run of the current activity. root: the one that has started it, where it is a child."""
     info = activity.info()
     return Run(
         info.workflow_run_id or "",
         attempt=info.attempt,
         url=connection.run_url(info.workflow_id or "", info.workflow_run_id or ""),
         engine="temporal",
+        root=root,
         one_process=STARTED_ALONE in os.environ,
     )
 

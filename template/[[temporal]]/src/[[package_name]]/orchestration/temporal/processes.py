@@ -42,7 +42,7 @@ class Work:
     run: Run
     looks: bool = False
     last: bool = False
-    options: dict[str, bool] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self) -> dict[str, int] | None:
         """Do it in this process. Returns the step's rows, None when the input is not there yet."""

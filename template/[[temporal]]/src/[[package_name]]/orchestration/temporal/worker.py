@@ -57,7 +57,7 @@ def workers(client: Client, loaded: Sequence[Loaded]) -> Iterator[Worker]:
     yield Worker(
         client,
         task_queue=policies.task_queue(),
-        workflows=[each.workflow for each in loaded],
+        workflows=[workflow for each in loaded for workflow in each.workflows],
         activities=[*activities, *policies.ACTIVITIES, *approvals.ACTIVITIES],
         workflow_runner=SANDBOX,
         max_concurrent_activities=int(os.environ.get("ACTIVITIES_AT_ONCE") or 20),

@@ -16,10 +16,14 @@ from ...platform.pipelines import Pipeline
 
 @dataclass
 class Loaded:
-    """What a pipeline's file defines: its workflow, its activities, the policy of its schedule."""
+    """What a pipeline's file defines: its workflow, its activities, the policy of its schedule.
+
+    workflows: the workflow itself, and those that it starts as its children.
+    """
 
     pipeline: Pipeline
     workflow: type
+    workflows: list[type]
     activities: list[Callable]
     schedule: SchedulePolicy = field(default_factory=lambda: SchedulePolicy(overlap=ScheduleOverlapPolicy.ALLOW_ALL))
 
@@ -62,7 +66,7 @@ def load(pipeline: Pipeline) -> Loaded:
         raise ValueError(f"its workflow must be declared with @workflow.defn(name={pipeline.name!r})")
     activities = [each for each in own.values() if _name(each, "activity")]
     policy = {"schedule": own["SCHEDULE"]} if "SCHEDULE" in own else {}
-    return Loaded(pipeline, named[pipeline.name], activities, **policy)
+    return Loaded(pipeline, named[pipeline.name], list(named.values()), activities, **policy)
 
 
 def _name(value: object, kind: str) -> str:
