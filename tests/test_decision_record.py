@@ -83,7 +83,10 @@ def test_rules_that_fired_stand_with_their_reasons(record):
             "The rules exclude it, and this was accepted (we know it). What cannot be met: many systems must be",
         ),
         ({"pipeline_shape": "approval"}, "Chosen: **Temporal (Temporal Cloud)**, as the rules recommend."),
-        ({"pipeline_shape": "ml_dynamic"}, "The template for Prefect has no sample pipeline of this shape yet"),
+        (
+            {"pipeline_shape": "service_glue", "orchestrator": "prefect"},
+            "The template for Prefect has no sample pipeline of this shape yet",
+        ),
         (
             {"pipeline_shape": "service_glue", "cloud": "aws", "needs": ["no_servers"]},
             "the best that the template can render; the rules recommend AWS Step Functions",

@@ -191,7 +191,7 @@ def test_a_shape_that_the_orchestrator_has_no_cell_for_is_refused(render, tmp_pa
     command = [sys.executable, "scripts/pipeline.py", "--name", "tides", "--shape", "data_products"]
     done = subprocess.run([*command, "--sample", str(sample)], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode != 0
-    assert done.stderr == "error: SHAPE=data_products is not one of batch_etl, approval\n"
+    assert done.stderr == "error: SHAPE=data_products is not one of batch_etl, approval, ml_dynamic\n"
     assert not (folder / "src" / "flight_marts" / "pipelines" / "tides").exists()
 
 

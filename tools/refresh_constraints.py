@@ -61,7 +61,7 @@ def _project_with_every_client(ids: list[str], touched: list[str], folder: Path)
             rf"^{key} = \[.*?\n\]", f"{key} = {json.dumps(value)}", text, count=1, flags=re.DOTALL | re.MULTILINE
         )
     for name, each in manifests().items():  # any shape may be added to a project
-        needed = sum(each.get("shape_dependencies", {}).values(), [])
+        needed = [package for packages in each.get("shape_dependencies", {}).values() for package in packages]
         lines = "".join(f"  {json.dumps(requirement)},\n" for requirement in needed)
         text = text.replace(f"\n{name} = [\n", f"\n{name} = [\n{lines}", 1)
     (project / "pyproject.toml").write_text(text)

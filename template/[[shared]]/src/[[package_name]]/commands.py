@@ -103,6 +103,7 @@ def step(
     run_id: Annotated[str, typer.Option(help="The id of the run, the same in all its steps.")] = "",
     attempt: Annotated[int, typer.Option(help="The number of the attempt, from 1.")] = 1,
     engine: Annotated[str, typer.Option(help="The orchestrator that starts the step.")] = "",
+    item: Annotated[str, typer.Option(help="Of a step that is mapped: the one item. Default: each in turn.")] = "",
 ) -> None:
     """Run one step of a partition without an orchestrator, as a container does."""
     from .platform import pipelines
@@ -110,9 +111,11 @@ def step(
 
     chosen = pipelines.get(pipeline)
     function, wanted = chosen.step(name), chosen.partition(partition)
+    if item and name not in chosen.mapped_steps:
+        raise errors.ConfigError(f"{pipeline}: {name} takes no item; {config.suggestion(name, chosen.mapped_steps)}")
     try:
         with run_context(Run(run_id, attempt, engine=engine)):
-            function(wanted)
+            function(wanted, **({"item": item} if item else {}))
     except Exception as error:  # noqa: BLE001  the caller sees the exit code only
         _end(
             str(error) if isinstance(error, steps.EXPECTED) else f"{type(error).__name__}: {error}",

@@ -185,7 +185,9 @@ class Registry:
             try:
                 yield tool.MlflowClient()
             except (tool.exceptions.MlflowException, SQLAlchemyError, OSError) as error:
-                reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+                reason = (
+                    (str(error).strip() or type(error).__name__).splitlines()[0].partition(" with exception")[0][:200]
+                )
                 raise SourceUnavailable(f"the model registry at {self.shown} does not answer: {reason}") from error
 
 

@@ -1,0 +1,152 @@
+"""The shape ml_dynamic: where it is rendered, and that all orchestrators publish the same rows of the same models."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+import yaml
+from combinations import MANIFESTS
+from projects import RUN_SECONDS, SET_UP_SECONDS, TEST_SECONDS, UV, Project
+
+FILES = {
+    "airflow": "dags/{}.py",
+    "dagster": "src/flight_marts/defs/{}.py",
+    "prefect": "flows/{}.py",
+    "temporal": "workflows/{}.py",
+}
+SHAPE = {"pipeline_shape": "ml_dynamic", "accept_exclusion": "yes"}
+NAME = "airport_delays"
+TABLES = (NAME, f"{NAME}_models")
+# Airport: verdict, auc and average precision of its model in January 2013.
+JANUARY = {
+    "EWR": ("promoted", 0.633883, 0.492536),
+    "JFK": ("promoted", 0.641348, 0.415953),
+    "LGA": ("rejected", 0.517882, 0.286744),
+}
+
+
+@pytest.mark.parametrize("engine", FILES)
+def test_the_shape_that_is_answered_is_rendered(render, engine):
+    folder = render(orchestrator=engine, **SHAPE)
+    assert yaml.safe_load((folder / ".copier-answers.yml").read_text())["sample_shape"] == "ml_dynamic"
+    assert (folder / FILES[engine].format(NAME)).is_file()
+    assert not (folder / "src/flight_marts/pipelines/flights_daily").exists()
+    project = (folder / "pyproject.toml").read_text()
+    needed = MANIFESTS[engine]["shape_dependencies"]["ml_dynamic"]
+    assert all(f'"{requirement}"' in project.split("[build-system]")[0] for requirement in needed)
+    assert '"mlflow-skinny==3.' in project, "the constraints hold it"
+    assert "no sample pipeline of this shape" not in (folder / "docs/adr/0001-orchestrator.md").read_text()
+    assert "libgomp1" in (folder / "Dockerfile").read_text() if (folder / "Dockerfile").exists() else True
+    for table in TABLES:
+        assert f"`{table}`" in (folder / "README.md").read_text()
+
+
+def test_other_projects_install_nothing_of_it(render):
+    project = (render(orchestrator="prefect") / "pyproject.toml").read_text()
+    group = re.search(r"^prefect = \[(.*?)^\]", project, re.DOTALL | re.MULTILINE).group(1)
+    assert "mlflow" not in group
+
+
+def test_mlflow_sends_no_usage_and_has_a_floor(template):
+    registry = (template / "template/[[shared]]/src/[[package_name]]/platform/registry.py").read_text()
+    assert '"MLFLOW_DISABLE_TELEMETRY": "true"' in registry
+    for manifest in (MANIFESTS[engine] for engine in FILES):
+        assert any(each.startswith("mlflow-skinny>=3") for each in manifest["shape_dependencies"]["ml_dynamic"])
+
+
+@pytest.mark.parametrize("engine", [pytest.param(e, marks=() if e == "prefect" else pytest.mark.deep) for e in FILES])
+def test_one_is_added_to_a_project_of_another_shape(render, engine, tmp_path):
+    folder = shutil.copytree(render(orchestrator=engine, accept_exclusion="yes"), tmp_path / "project")
+    command = [sys.executable, "scripts/pipeline.py", "--name", "late", "--shape", "ml_dynamic"]
+    done = subprocess.run(
+        command, cwd=folder, env={**os.environ, "UV": UV}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (folder / FILES[engine].format("late")).is_file()
+    assert "airport_delays" not in "".join(path.read_text() for path in folder.rglob("late*.*"))
+    for month in ("2013-01", "2013-02"):
+        source = Path(__file__).parents[1] / "template/[[shared]]/[[ml_dynamic]]/data/landing/[[pipeline_name]]" / month
+        for file in source.iterdir():
+            assert (folder / "data/landing/late" / month / file.name).read_text() == file.read_text()
+    for requirement in MANIFESTS[engine]["shape_dependencies"]["ml_dynamic"]:
+        assert f'"{requirement}"' in (folder / "pyproject.toml").read_text()
+
+
+@pytest.fixture(scope="module", params=FILES)
+def project(request, render, tmp_path_factory) -> Project:
+    """A project of this shape on each orchestrator, installed; a copy, as the rendered one is shared."""
+    rendered = render(orchestrator=request.param, **SHAPE)
+    folder = shutil.copytree(rendered, tmp_path_factory.mktemp("installed") / "project")
+    made = Project(Path(folder), (request.param,))
+    done = made.make("setup", timeout=SET_UP_SECONDS)
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+def published(project: Project) -> dict[str, list[tuple]]:
+    with duckdb.connect(project.folder / "var" / "dev" / "warehouse.duckdb", read_only=True) as con:
+        return {name: con.execute(f"SELECT * FROM {name} ORDER BY ALL").fetchall() for name in TABLES}
+
+
+_published: dict[str, dict[str, list[tuple]]] = {}
+
+
+@pytest.mark.project
+@pytest.mark.deep
+def test_each_orchestrator_publishes_the_same_rows_and_all_or_nothing(project):
+    # The second month first fails for one airport, then for its drift; the first month stands meanwhile.
+    done = project.make("run", "DATE=2013-01", timeout=2 * RUN_SECONDS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    january = published(project)
+    models = {row[1]: (row[2], row[8], row[9]) for row in january[f"{NAME}_models"]}
+    assert models == JANUARY
+    assert {row[1] for row in january[NAME]} == {"EWR", "JFK"}
+
+    file = project.folder / "data" / "landing" / NAME / "2013-02" / "flights.csv"
+    good = file.read_text()
+    never_late = re.sub(r"^(.*,LGA,.*),[^,\n]+$", r"\1,0", good, flags=re.MULTILINE)
+    file.write_text(never_late)
+    fast = {"APP_RETRIES__ATTEMPTS": "0"}
+    done = project.make("run", "DATE=2013-02", timeout=2 * RUN_SECONDS, **fast)
+    file.write_text(good)
+    assert done.returncode != 0
+    assert "LGA: in all" in done.stderr, done.stderr
+    assert "a model needs both classes" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "EWR: auc" in done.stdout, "the others are trained all the same"
+    assert published(project) == january
+
+    limit = {f"APP_PIPELINES__{NAME.upper()}__MODEL__MAX_DRIFT": "0.1", **fast}
+    done = project.make("run", "DATE=2013-02", timeout=2 * RUN_SECONDS, **limit)
+    assert done.returncode != 0
+    assert "EWR: dest has drifted by 0.16 since 2013-01 (at most 0.1 allowed)" in done.stderr, done.stderr
+    assert published(project) == january
+
+    down = {f"APP_PIPELINES__{NAME.upper()}__MODEL__REGISTRY_URL": "http://127.0.0.1:9", **fast}
+    down["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+    done = project.make("run", "DATE=2013-02", timeout=2 * RUN_SECONDS, **down)
+    assert done.returncode != 0
+    assert "the model registry at http://127.0.0.1:9 does not answer" in done.stderr, done.stderr
+    assert published(project) == january
+
+    done = project.make("backfill", "FROM=2013-01", "TO=2013-02", "ONLY_MISSING=1", timeout=3 * RUN_SECONDS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "trained already" in done.stdout, "what did not change since the failed run"
+    _published[project.orchestrators[0]] = published(project)
+    first = next(iter(_published.values()))
+    assert published(project) == first
+
+
+@pytest.mark.project
+@pytest.mark.deep
+def test_its_own_tests_and_checks_pass(project):
+    for target in ("lint", "test"):
+        done = project.make(target, timeout=3 * TEST_SECONDS)
+        assert done.returncode == 0, done.stdout + done.stderr
