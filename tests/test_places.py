@@ -37,6 +37,8 @@ def fits(row: list[Any]) -> bool:
     only_on = CLOUD_OF.get(given["hosting_variant"])
     if only_on and given.get("cloud", only_on) != only_on:
         return False
+    if given.get("vpc") == "isolated" and VARIANTS[given["hosting_variant"]]["hosting"] == "managed":
+        return False
     return not (given.get("vpc") == "isolated" and given.get("alert_channel") == "slack")
 
 
@@ -54,8 +56,9 @@ def short(rows: list[dict]) -> list[dict]:
 
 
 def answers(row: dict) -> dict:
-    own = {} if row["vpc"] == "isolated" else {"hosting": "self_host"}
-    return {"orchestrator": VARIANTS[row["hosting_variant"]]["orchestrator"], "accept_exclusion": "yes", **own, **row}
+    variant = VARIANTS[row["hosting_variant"]]
+    own = {} if row["vpc"] == "isolated" else {"hosting": variant["hosting"]}
+    return {"orchestrator": variant["orchestrator"], "accept_exclusion": "yes", **own, **row}
 
 
 Rendered = list[tuple[dict, Path]]
@@ -127,7 +130,7 @@ def test_values_fit_the_charts(projects):
         for chart, given in values(project).items():
             seen.add(chart)
             assert not chart_values.problems(given, chart_values.facts(chart)), (row, chart)
-    assert seen == {"airflow", "dagster", "prefect-server", "prefect-worker"}
+    assert seen == {"airflow", "dagster", "prefect-server", "prefect-worker", "temporal"}
 
 
 def test_what_the_deployment_sets_is_a_key_of_the_chart():

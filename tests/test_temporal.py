@@ -50,7 +50,7 @@ def train(partition, part):
     with step(PIPELINE, "train", partition):
         attempt, sums = runs.current_run().attempt, runs.current_run().progress or [0, 0.0, 0.0]
         with (Path(os.environ["APP_ROOT"]) / "data/landing/flights_daily/2013-01-02/flights.csv").open() as file:
-            flights = [row for row in csv.DictReader(file) if row["arr_delay"]][part::PARTS]
+            flights = [row for row in csv.DictReader(file) if row["arr_delay"] != "NA"][part::PARTS]
         for number in range(sums[0], len(flights)):
             if number == len(flights) // 2:
                 stay(part, attempt)
@@ -264,7 +264,7 @@ def services(render, tmp_path_factory) -> Iterator[Services]:
 def same_as_whole(services: Services, key: str) -> bool:
     """Whether the parts together counted every flight of the day, and each once."""
     with (services.project.folder / "data/landing/flights_daily/2013-01-02/flights.csv").open() as file:
-        flights = [row for row in csv.DictReader(file) if row["arr_delay"]]
+        flights = [row for row in csv.DictReader(file) if row["arr_delay"] != "NA"]
     whole = [len(flights), *(sum(float(row[name]) for row in flights) for name in ("dep_delay", "arr_delay"))]
     return json.loads((services.folder / f"{key}.json").read_text()) == whole
 
