@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 import os
@@ -121,6 +122,13 @@ def until(is_so: Callable[[], object], problem: Callable[[], object]) -> None:
         time.sleep(0.3)
 
 
+def values(payloads: dict | list) -> list:
+    """What the command line shows of payloads: of a run that goes on the values, of a history the stored form."""
+    if isinstance(payloads, list):
+        return payloads
+    return [json.loads(base64.b64decode(each["data"])) for each in payloads.get("payloads", [])]
+
+
 class Services:
     """Server and workers of a project whose pipeline `model` works in ten parts. folder: what the parts write."""
 
@@ -187,7 +195,7 @@ class Services:
         for each in events:
             asked = each.get("activityTaskScheduledEventAttributes", {})
             if asked.get("activityType", {}).get("name") == "model.train":
-                parts[each["eventId"]] = asked["input"][1]
+                parts[each["eventId"]] = values(asked["input"])[1]
             started = each.get("activityTaskStartedEventAttributes", {})
             if started.get("scheduledEventId") in parts:
                 begun[parts[started["scheduledEventId"]]] = started.get("attempt", 1)
@@ -207,7 +215,7 @@ class Services:
 
     def knows_progress(self, key: str) -> bool:
         pending = self.described(key).get("pendingActivities", [])
-        return any(each.get("heartbeatDetails") not in (None, [None]) for each in pending)
+        return any(values(each.get("heartbeatDetails", {})) not in ([], [None]) for each in pending)
 
     def worked(self, key: str) -> list[tuple[int, int, int]]:
         """Part, attempt and number of each flight that was worked on."""
