@@ -215,7 +215,7 @@ class Services:
 
     def knows_progress(self, key: str) -> bool:
         pending = self.described(key).get("pendingActivities", [])
-        return any(values(each.get("heartbeatDetails", {})) not in ([], [None]) for each in pending)
+        return any(isinstance(noted, list) for each in pending for noted in values(each.get("heartbeatDetails", {})))
 
     def worked(self, key: str) -> list[tuple[int, int, int]]:
         """Part, attempt and number of each flight that was worked on."""
