@@ -63,6 +63,7 @@ minimal()
 WORKFLOW = """
 import asyncio
 import shutil
+import time
 from datetime import timedelta
 
 from temporalio import activity, workflow
@@ -91,6 +92,7 @@ async def main() -> None:
 
 if __name__ == "__main__":
     asyncio.run(main())
+    time.sleep(0.3)  # a thread of the SDK that meets the end of the interpreter crashes the process
 """
 
 

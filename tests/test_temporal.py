@@ -176,6 +176,13 @@ class Services:
     def project_name(self) -> str:
         return re.search(r'^name = "(.+)"', (self.project.folder / "pyproject.toml").read_text(), re.MULTILINE)[1]
 
+    def answers(self) -> bool:
+        """Whether the server does, which its supervisor has started again."""
+        try:
+            return "SERVING" in self.call("operator", "cluster", "health")
+        except AssertionError:
+            return False
+
     def call(self, *arguments: str) -> str:
         command = [".venv/bin/temporal", *arguments, "--address", f"127.0.0.1:{self.port - 1000}"]
         done = subprocess.run(command, cwd=self.project.folder, capture_output=True, text=True, check=False)
@@ -233,6 +240,7 @@ class Services:
         for process in chosen:
             process.kill()
         psutil.wait_procs(chosen, timeout=60)
+        until(self.answers, self.log)
 
     def log(self) -> str:
         return "\n".join(

@@ -56,9 +56,10 @@ class Facts:
 
 
 def of_defaults(node: Any) -> Any:
-    """The facts of a default value; of one that is empty nothing is known."""
+    """The facts of a default value; an empty one says nothing, and a security context is Kubernetes' own."""
     if isinstance(node, dict) and node:
-        return {name: of_defaults(child) for name, child in sorted(node.items())}
+        is_own = {name: name.lower().endswith("securitycontext") for name in node}
+        return {name: "any" if is_own[name] else of_defaults(child) for name, child in sorted(node.items())}
     kinds = {bool: "boolean", int: "integer", str: "string"}
     return kinds.get(type(node), "any")
 
