@@ -280,23 +280,22 @@ def test_every_orchestrator_gives_the_same_outcomes(services):
 
 def test_what_orchestrators_ask_is_compared_and_nobody_is_asked(render, tmp_path):
     names = ("dagster", "temporal")
-    project = Project(Path(shutil.copytree(render(**answers_for(names)), tmp_path / "project")), names)
-    for arguments in (("setup",), ("pipeline", f"NAME={NAME}", "SHAPE=approval")):
-        done = project.make(*arguments, timeout=SET_UP_SECONDS)
-        assert done.returncode == 0, done.stdout + done.stderr
+    answers = {**answers_for(names), "pipeline_shape": "approval", "accept_exclusion": "yes"}
+    project = Project(Path(shutil.copytree(render(**answers), tmp_path / "project")), names)
+    (landing,) = (project.folder / "data" / "landing").iterdir()
     receiver = AlertReceiver()
     alerts = {"APP_ALERTS__URL": "secret:alert-url", "APP_SECRET_ALERT_URL": receiver.url}
-    compare = ("compare", f"PIPELINE={NAME}", f"DATE={APPROVED}")
+    compare = ("compare", f"DATE={APPROVED}")
     try:
-        done = project.make(*compare, timeout=WAIT_SECONDS, **alerts)
+        done = project.make(*compare, timeout=SET_UP_SECONDS + WAIT_SECONDS, **alerts)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "ask on identical evidence; nothing is published before a person decides" in done.stdout
         elsewhere = project.folder / "data" / "elsewhere" / APPROVED
-        shutil.copytree(project.folder / "data" / "landing" / NAME / APPROVED, elsewhere)
+        shutil.copytree(landing / APPROVED, elsewhere)
         departures = elsewhere / "departures.csv"
         departures.write_text("".join(departures.read_text().splitlines(keepends=True)[:-40]))
         with (project.folder / "deploy" / "local" / "temporal.env").open("a") as settings:
-            settings.write(f"APP_PIPELINES__{NAME.upper()}__LANDING__URL=data/elsewhere\n")
+            settings.write(f"APP_PIPELINES__{landing.name.upper()}__LANDING__URL=data/elsewhere\n")
         done = project.make(*compare, timeout=WAIT_SECONDS, **alerts)
         assert done.returncode != 0
         assert "error: the orchestrators ask on different evidence: flights_trained_on" in done.stderr

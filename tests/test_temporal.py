@@ -234,8 +234,8 @@ class Services:
         supervisor = psutil.Process(
             int((self.project.folder / "var" / "dev" / "temporal" / "supervisord.pid").read_text())
         )
-        every = [*supervisor.children(), *self.workers]
-        chosen = [each for each in every if each.is_running() and any(w in " ".join(each.cmdline()) for w in commands)]
+        every = [*supervisor.children(), *(each for each in self.workers if each.poll() is None)]
+        chosen = [each for each in every if any(words in " ".join(each.cmdline()) for words in commands)]
         assert len(chosen) >= len(commands), [each.cmdline() for each in every]
         for process in chosen:
             process.kill()
