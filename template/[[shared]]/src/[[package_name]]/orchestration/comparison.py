@@ -99,7 +99,7 @@ def _show(con: duckdb.DuckDBPyConnection, pipeline: Pipeline, partition: Partiti
 
 def _show_requests(con: duckdb.DuckDBPyConnection, pipeline: Pipeline, partition: Partition, names: list[str]) -> int:
     """Show the evidence on which each asks for a decision, with a digest of the candidate. Returns the exit code."""
-    asked = "SELECT evidence FROM \"{}\".platform.approvals WHERE pipeline = ? AND partition = ? ORDER BY requested_at"
+    asked = 'SELECT evidence FROM "{}".platform.approvals WHERE pipeline = ? AND partition = ? ORDER BY requested_at'
     evidence = {}
     for name in names:
         requests = con.execute(asked.format(name), [pipeline.name, partition.key]).fetchall()
