@@ -9,7 +9,7 @@ PARALLEL ?= --numprocesses 2 --dist loadgroup
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines test-deploy test-fast conformance conformance-quick conformance-page lint decision-page integrations benchmarks constraints standards-page recommend docs docs-serve
+.PHONY: help demo test test-engines test-deploy test-site test-fast conformance conformance-quick conformance-page lint decision-page integrations benchmarks constraints standards-page recommend docs docs-serve
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 16
@@ -57,6 +57,9 @@ test-engines: .venv/.installed ## test projects on each orchestrator and on all 
 
 test-deploy: .venv/.installed ## test the files for images, networks, hosting and CI over all pairs of answers, and build an image where Docker is
 	@$(BIN)/python -m pytest -m "deep or not deep" tests/test_places.py -n 0
+
+test-site: .venv/.installed ## test the site, the decision page in Chromium, and the tutorials as they are typed
+	@$(BIN)/python -m pytest -m "deep or not deep" tests/test_site.py tests/test_tutorials.py -n 0
 
 test-fast: .venv/.installed ## run the tests that install no project
 	@$(BIN)/python -m pytest -m "not project and not conformance and not deep" $(PARALLEL)

@@ -35,6 +35,9 @@ ENGINE_FILES = ("copier.yml", "decision/*", "decision/systems/*", "questions/*",
 ENGINE_TOOLS = ("tools/compile_decision.py", "tools/decision_engine.py", "tools/decision_page.py")
 # Pages that stand elsewhere in the repository, and where their links lead on the site.
 MOVED = {"README.md": "index.md", "CHANGELOG.md": "changes.md", "CONTRIBUTING.md": "contributing.md"}
+# Pages that are made from sources.
+MADE = ("questions", "commands", "settings")
+NAVIGATION = re.compile(r": ([\w/-]+\.md)$", re.MULTILINE)
 FORM_PLACE = re.compile(r"<!-- the form .*?-->")
 TARGET = re.compile(r"^([a-z-]+):[^#\n]*## (.*)$", re.MULTILINE)
 # Hosting variants whose projects have commands of their own.
@@ -48,7 +51,7 @@ def stage() -> None:
     for name, page in MOVED.items():
         (SOURCE / page).write_text(moved((ROOT / name).read_text(encoding="utf-8")), encoding="utf-8")
     project = rendered(BUILD / "site-project")
-    for page, text in (("questions", questions()), ("commands", commands(project)), ("settings", settings(project))):
+    for page, text in zip(MADE, (questions(), commands(project), settings(project)), strict=True):
         (SOURCE / f"{page}.md").write_text(text, encoding="utf-8")
     decision_page()
 
@@ -258,7 +261,7 @@ def labelled(name: str) -> list[tuple[str, object]]:
 def unplaced() -> list[str]:
     """Pages without a place in the navigation, and places without a page."""
     pages = {str(path.relative_to(SOURCE)) for path in SOURCE.rglob("*.md")}
-    placed = set(re.findall(r": ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE))
+    placed = set(NAVIGATION.findall((ROOT / "mkdocs.yml").read_text(encoding="utf-8")))
     return sorted(pages ^ placed)
 
 

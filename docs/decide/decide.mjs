@@ -10,6 +10,7 @@ const isList = (field) => field.dataset.list === "true";
 let given = fromLink();
 let sent = 0;
 let shown = null; // the outcome on the page
+let tried = false; // whether a button inside the result was pressed, which then is gone
 
 const worker = new Worker(new URL("worker.mjs", import.meta.url), { type: "module" });
 worker.onmessage = ({ data }) => {
@@ -94,7 +95,7 @@ function progress(share) {
 }
 
 function fail(message) {
-  status.replaceChildren(el("p", { role: "alert" }, `The rules cannot run here: ${message}. Reload the page, or use make recommend.`));
+  say(`The rules cannot run here: ${message}. Reload the page, or use make recommend.`, true);
 }
 
 function showOutcome(outcome) {
@@ -110,11 +111,14 @@ function showOutcome(outcome) {
   const everything = [...decision.ranking, ...decision.excluded];
   const named = (id) => everything.find((entry) => entry.id === id)?.name ?? "nothing fits";
   const headline = decision.recommended ? full(best) : "Nothing fits";
-  status.replaceChildren(el("span", {}, decision.recommended ? `Recommended: ${headline}` : headline));
+  say(decision.recommended ? `Recommended: ${headline}` : headline, false);
   bar.textContent = headline;
 
+  // The review before stays, dimmed, until the new one is there.
+  const review = document.getElementById("decide-review") ?? el("div", { id: "decide-review" }, el("p", {}, "Working out costs and what would change it."));
+  review.setAttribute("aria-busy", "true");
   const parts = [
-    el("h2", { id: "decide-headline" }, headline),
+    el("h2", { id: "decide-headline", tabindex: "-1" }, headline),
     decision.recommended && el("p", {}, `Decided by ${decision.step}.`, best.template ? "" : ` There is no template for it yet; the best with one is ${named(decision.default)}.`),
     decision.conflict && el("p", { class: "decide-problem" }, decision.conflict),
     decision.fresh_start && decision.fresh_start !== decision.recommended && el("p", {}, `For a fresh start it would be ${named(decision.fresh_start)}.`),
@@ -123,10 +127,18 @@ function showOutcome(outcome) {
     section("What weighs how much", weights(decision)),
     section("Ruled out", ...named_list(decision.excluded.map((entry) => [entry.name, entry.out]))),
     section("Cautions", list(cautions(decision).map(sentence))),
-    el("div", { id: "decide-review", "aria-busy": "true" }, el("p", {}, "Working out costs and what would change it.")),
+    review,
     section("Take it with you", ...take(outcome)),
   ];
   result.replaceChildren(...parts.filter(Boolean));
+  if (tried) document.getElementById("decide-headline").focus();
+  tried = false;
+}
+
+/** Tells a screen reader, and shows it where `visible`. */
+function say(text, visible) {
+  status.classList.toggle("decide-spoken", !visible);
+  status.replaceChildren(el("span", {}, text));
 }
 
 function full(entry) {
@@ -181,6 +193,7 @@ function showReview({ costs, salary, engineers, flips, migration, by_hand }) {
       section("What would change it", ...(changes.length ? [el("p", { class: "decide-note" }, "Each of these answers alone leads elsewhere. Choose one to try it."), ...changes] : [el("p", {}, "No single answer would.")])),
     ].filter(Boolean),
   );
+  result.dataset.answers = JSON.stringify(given);
 }
 
 function grouped(flips) {
@@ -199,7 +212,7 @@ function tryButton({ question, answer: text, if: condition }) {
     const now = shown.answers[question];
     const bool = field.dataset.type === "bool" ? item === "true" : item;
     answer(question, !isList(field) ? bool : without ? now.filter((each) => each !== item) : [...now, item]);
-    status.scrollIntoView({ block: "center" });
+    tried = true;
   });
   return button;
 }
@@ -228,6 +241,7 @@ function take({ command, used, decision }) {
       button("Copy the link", () => copy(location.href, "The link is copied. It holds your answers.")),
       button("Download the record", () => worker.postMessage({ record: true })),
       button("Download the answers", () => save("answers.yml", answers || "{}\n"))),
+    el("p", { id: "decide-copied", role: "status" }),
     el("p", { class: "decide-note" }, `The record is what the project gets as docs/adr/0001-orchestrator.md. make recommend ANSWERS=answers.yml prints the same result in a terminal.`, decision.recommended ? "" : " Nothing fits, so change an answer first."),
   ];
 }
@@ -235,10 +249,14 @@ function take({ command, used, decision }) {
 async function copy(text, done) {
   try {
     await navigator.clipboard.writeText(text);
-    status.replaceChildren(el("span", {}, done));
+    copied(done);
   } catch {
-    status.replaceChildren(el("span", {}, "The browser does not let this page copy. Select the text instead."));
+    copied("The browser does not let this page copy. Select the text instead.");
   }
+}
+
+function copied(text) {
+  document.getElementById("decide-copied").textContent = text;
 }
 
 function save(name, text) {
