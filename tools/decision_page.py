@@ -56,7 +56,12 @@ def decide(given: dict) -> dict:
 
 
 def review(outcome: dict) -> dict:
-    """Costs, effort of a move and single answers that would change it, as `make recommend` prints them."""
+    """Costs, effort of a move and single answers that would change it, as `make recommend` prints them.
+
+    Empty where Copier would refuse the answers, as there is nothing to compare then.
+    """
+    if outcome["problems"] or not outcome["decision"]["default"]:
+        return {}
     context = outcome["context"]
     module = JINJA.get_template("decision/review.jinja").module
     salary, prices = context["annual_salary"], context["vendor_prices"]

@@ -176,24 +176,26 @@ function cautions(decision) {
   return decision.cautions.filter(about).map((rule) => rule.because);
 }
 
-function showReview({ costs, salary, engineers, flips, migration, by_hand }) {
+function showReview(review) {
+  const target = document.getElementById("decide-review");
+  target.setAttribute("aria-busy", "false");
+  target.replaceChildren(...(review.costs ? reviewed(review) : []));
+  result.dataset.answers = JSON.stringify(given);
+}
+
+function reviewed({ costs, salary, engineers, flips, migration, by_hand }) {
   const everything = [...shown.decision.ranking, ...shown.decision.excluded];
   const nameOf = (id) => everything.find((entry) => entry.id === id)?.name ?? "Nothing fits";
   const groups = Map.groupBy ? Map.groupBy(flips, (flip) => flip.outcome) : grouped(flips);
   const changes = [...groups].map(([outcome, own]) =>
     el("details", {}, el("summary", {}, `${nameOf(outcome)}: ${own.length} ${own.length === 1 ? "answer" : "answers"}`), el("ul", {}, ...own.map((flip) => el("li", {}, tryButton(flip))))),
   );
-  const target = document.getElementById("decide-review");
-  target.setAttribute("aria-busy", "false");
-  target.replaceChildren(
-    ...[
+  return [
       section("Two years, US dollars", costsTable(costs), el("p", { class: "decide-note" }, `Engineering time at ${money(salary)} a year and ${engineers} engineers, and what the vendor asks. Compute in your own account is not in it.`)),
       migration.from && section("The move", el("p", {}, `Moving off ${migration.from} takes each of ${migration.engineers} engineers ${range(migration.each)} weeks, ${range(migration.in_all)} in all; half as much again for surprises is in it.`, migration.per_10?.length ? ` Add ${range(migration.per_10)} weeks per 10 operators to replace.` : "")),
       by_hand.length > 0 && section("To write by hand", list(by_hand.map((row) => `${row.name}${row.only ? `, beside ${row.only}` : ""}: about ${row.weeks} weeks of one engineer`))),
       section("What would change it", ...(changes.length ? [el("p", { class: "decide-note" }, "Each of these answers alone leads elsewhere. Choose one to try it."), ...changes] : [el("p", {}, "No single answer would.")])),
-    ].filter(Boolean),
-  );
-  result.dataset.answers = JSON.stringify(given);
+  ].filter(Boolean);
 }
 
 function grouped(flips) {
@@ -230,7 +232,8 @@ function costsTable(costs) {
   return table(["system", "", "total"], rows);
 }
 
-function take({ command, used, decision }) {
+function take({ command, used, decision, problems }) {
+  if (Object.keys(problems).length || !decision.default) return [el("p", {}, "Copier would refuse these answers. Change one of them first.")];
   const code = el("code", { id: "decide-command" }, command);
   const answers = Object.entries(used).map(([name, value]) => `${name}: ${JSON.stringify(value)}\n`).join("");
   return [
@@ -242,7 +245,7 @@ function take({ command, used, decision }) {
       button("Download the record", () => worker.postMessage({ record: true })),
       button("Download the answers", () => save("answers.yml", answers || "{}\n"))),
     el("p", { id: "decide-copied", role: "status" }),
-    el("p", { class: "decide-note" }, `The record is what the project gets as docs/adr/0001-orchestrator.md. make recommend ANSWERS=answers.yml prints the same result in a terminal.`, decision.recommended ? "" : " Nothing fits, so change an answer first."),
+    el("p", { class: "decide-note" }, `The record is what the project gets as docs/adr/0001-orchestrator.md. make recommend ANSWERS=answers.yml prints the same result in a terminal.`),
   ];
 }
 

@@ -48,7 +48,7 @@ try {
       const shown = JSON.parse(answers);
       return Object.keys(shown).length === wanted.count
         && Object.entries(wanted.given).every(([name, value]) => JSON.stringify(shown[name]) === JSON.stringify(value));
-    }, { given, count }, { timeout: 120_000 });
+    }, { given, count }, { timeout: 60_000 });
   }
 } finally {
   await browser.close();
@@ -70,6 +70,6 @@ function read() {
     costs: rows("Two years, US dollars"),
     changes: within("What would change it", "button").sort(),
     problems: text("#decide-form .decide-problem").filter(Boolean),
-    command: document.getElementById("decide-command").textContent,
+    command: document.getElementById("decide-command")?.textContent,
   };
 }
