@@ -28,11 +28,11 @@ MAKE_TEXT = "\n".join(path.read_text() for path in MAKEFILES)
 CODE = re.compile(r"^ *```\w*\n(.*?)^ *```$|`([^`\n]+)`", re.MULTILINE | re.DOTALL)
 NPM = ROOT / "build" / "npm" / "node_modules"
 SITUATIONS = 50
-SEED = 17
 
 
-def random_answers(source: random.Random) -> dict:
+def random_answers(seed: int) -> dict:
     """Answers as somebody may give them: some questions answered, at most three items of a list."""
+    source = random.Random(seed)  # noqa: S311
     given = {}
     for name in CHOICES:
         if source.random() < 0.5:
@@ -50,17 +50,17 @@ def recommended(given: dict) -> dict | str:
         return str(error)
 
 
-def agree(outcome: dict, told: dict | str) -> bool:
-    if isinstance(told, str):
-        return any(problem in told for problem in outcome["problems"].values())
-    return not outcome["problems"] and told == {name: outcome[name] for name in ("answers", "decision", "review")}
+def agree(outcome: dict, record: dict | str) -> bool:
+    if isinstance(record, str):
+        return any(problem in record for problem in outcome["problems"].values())
+    return not outcome["problems"] and record == {name: outcome[name] for name in ("answers", "decision", "review")}
 
 
 def code_on(page: Path) -> list[str]:
     return [block or span for block, span in CODE.findall(page.read_text())]
 
 
-@pytest.mark.parametrize("given", [{}, *(random_answers(random.Random(seed)) for seed in range(3))], ids=str)
+@pytest.mark.parametrize("given", [{}, *(random_answers(seed) for seed in range(3))], ids=str)
 def test_the_page_says_what_make_recommend_says(given):
     outcome = decision_page.decide(given)
     assert agree(outcome | {"review": decision_page.review(outcome)}, recommended(outcome["used"]))
@@ -99,7 +99,11 @@ def test_commands_on_a_page_exist(page):
             words = re.sub(r"^-C \S+ ", "", call).split()
             assert words[0] in targets, f"no make {words[0]}"
             for variable in re.findall(r"\b([A-Z_]{2,})=", call):
-                read = (f"$({variable})", f"{variable} ?=", f"{variable}=")  # some are only passed on, and say so in their help
+                read = (
+                    f"$({variable})",
+                    f"{variable} ?=",
+                    f"{variable}=",
+                )  # some are only passed on, and say so in their help
                 assert any(form in MAKE_TEXT for form in read), f"make reads no {variable}"
         for name, value in re.findall(r"--data '?(\w+)=(\[.*?\]|\{.*\}|[^'\s`]+)", text):
             assert name in QUESTIONS, f"no question {name}"
@@ -123,8 +127,7 @@ def site() -> Path:
 
 @pytest.fixture(scope="module")
 def situations() -> list[dict]:
-    source = random.Random(SEED)
-    return [random_answers(source) for _ in range(SITUATIONS)]
+    return [random_answers(seed) for seed in range(SITUATIONS)]
 
 
 @pytest.fixture(scope="module")
@@ -170,8 +173,8 @@ def test_the_engine_that_the_browser_gets_agrees_with_make_recommend(site, situa
     assert done.returncode == 0, done.stderr
     outcomes = json.loads(done.stdout)
     assert len({json.dumps(outcome["decision"]["recommended"]) for outcome in outcomes}) >= 5
-    for given, outcome, told in zip(situations, outcomes, answered, strict=True):
-        assert agree(outcome, told), given
+    for given, outcome, record in zip(situations, outcomes, answered, strict=True):
+        assert agree(outcome, record), given
 
 
 @pytest.fixture(scope="module")
@@ -208,17 +211,17 @@ def seen(address, situations) -> dict:
 @pytest.mark.deep
 def test_the_browser_shows_what_make_recommend_says(seen, situations, answered):
     assert len(seen["shown"]) == SITUATIONS
-    for given, shown, told in zip(situations, seen["shown"], answered, strict=True):
-        if isinstance(told, str):
-            assert any(problem in told for problem in shown["problems"]), given
+    for given, shown, record in zip(situations, seen["shown"], answered, strict=True):
+        if isinstance(record, str):
+            assert any(problem in record for problem in shown["problems"]), given
         else:
-            assert expected(told) == {name: shown[name] for name in expected(told)}, given
+            assert expected(record) == {name: shown[name] for name in expected(record)}, given
             assert shown["problems"] == []
 
 
-def expected(told: dict) -> dict:
+def expected(record: dict) -> dict:
     """How the page words what `make recommend` says."""
-    decision, review = told["decision"], told["review"]
+    decision, review = record["decision"], record["review"]
     best, everything = decision["ranking"][0], decision["ranking"] + decision["excluded"]
     about = [decision["recommended"], *decision["members"].get(decision["recommended"], [])]
     hosts = [entry["variant"].get("id") for entry in everything if entry["id"] in about]
@@ -243,7 +246,7 @@ def sentence(text: str) -> str:
 
 @pytest.mark.deep
 def test_the_command_on_the_page_makes_the_recommended_project(seen, answered, tmp_path, template):
-    chosen = next(n for n, told in enumerate(answered) if isinstance(told, dict) and told["decision"]["default"])
+    chosen = next(n for n, record in enumerate(answered) if isinstance(record, dict) and record["decision"]["default"])
     command = seen["shown"][chosen]["command"].replace("gh:org/orch-starter myproj", f"{template} {tmp_path}/myproj")
     copier = str(Path(sys.executable).with_name("copier"))
     call = ["bash", "-c", command.replace("copier copy", f"{copier} copy --defaults --quiet")]

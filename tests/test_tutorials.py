@@ -31,7 +31,7 @@ def plain(text: str) -> str:
 
 @pytest.fixture
 def type_page(template, tmp_path):
-    """``type_page(page)`` types its commands as a stranger would, where the page before ended, and gives what was shown."""
+    """``type_page(page)`` types its commands as a stranger would, where the page before ended; gives what was shown."""
     released = shutil.copytree(template, tmp_path / "released")
     home = tmp_path / "home"
     home.mkdir()

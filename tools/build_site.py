@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def rendered(target: Path, **answers) -> Path:
     return target
 
 
-def table(head: list[str], rows: Iterator[list[str]]) -> str:
+def table(head: list[str], rows: Iterable[list[str]]) -> str:
     def line(cells):
         return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |\n"
 
@@ -82,7 +82,8 @@ def questions() -> str:
     text = """\
 # Questions
 
-Copier asks these in this order. Each can be given with `--data name=answer`; a list is written `--data 'needs=[dbt, lineage]'`.
+Copier asks these in this order. Each can be given with `--data name=answer`, and a list with
+`--data 'needs=[dbt, lineage]'`.
 `--defaults` takes the default of all others. How answers lead to an orchestrator: [rules and scores](decision.md).
 """
     for topic, title in (
@@ -127,8 +128,8 @@ def commands(project: Path) -> str:
 
 ## In a project
 
-They are the same on every orchestrator. `ENV=` picks the environment, `PIPELINE=` the pipeline where there are several, and
-`ORCHESTRATOR=` the orchestrator where there are several. `make help` prints this list.
+They are the same on every orchestrator. `ENV=` picks the environment, `PIPELINE=` the pipeline and `ORCHESTRATOR=` the
+orchestrator where there are several. `make help` prints this list.
 
 """
     text += targets(project / "Makefile")
@@ -141,8 +142,8 @@ They are the same on every orchestrator. `ENV=` picks the environment, `PIPELINE
 
 
 def targets(*makefiles: Path) -> str:
-    found = [match for file in makefiles for match in TARGET.findall(file.read_text(encoding="utf-8"))]
-    return table(["command", "what it does"], ([f"`make {name}`", code(words)] for name, words in found))
+    matches = [match for file in makefiles for match in TARGET.findall(file.read_text(encoding="utf-8"))]
+    return table(["command", "what it does"], ([f"`make {name}`", code(words)] for name, words in matches))
 
 
 def code(words: str) -> str:
@@ -155,21 +156,24 @@ def settings(project: Path) -> str:
     text = """\
 # Settings
 
-`config/base.toml` holds in every environment. `config/<env>.toml` overrides it, `config/pipelines/<name>.toml` overrides both for
-one pipeline and its steps, and a variable overrides them all: `APP_WAREHOUSE__URL` sets `url` in `[warehouse]`. Durations are in
-seconds, shares are between 0 and 1. A value `secret:NAME` is looked up in the backend of `[secrets]`.
+`config/base.toml` holds in every environment. `config/<env>.toml` overrides it, `config/pipelines/<name>.toml`
+overrides both for one pipeline and its steps, and a variable overrides them all: `APP_WAREHOUSE__URL` sets `url` in
+`[warehouse]`.
+Durations are in seconds, shares are between 0 and 1. A value `secret:NAME` is looked up in the backend of `[secrets]`.
 """
     base = (project / "config" / "base.toml").read_text(encoding="utf-8")
     tomllib.loads(base)
     section, rows = "", []
     for line in [*base.splitlines(), "[end]"]:
         if line.startswith("["):
-            text += f"\n## {section or 'For all'}\n\n{table(['setting', 'default', 'meaning'], iter(rows))}" if rows else ""
+            if rows:
+                text += f"\n## {section or 'For all'}\n\n{table(['setting', 'default', 'meaning'], rows)}"
             section, rows = line.strip("[]"), []
         elif match := re.match(r'(\w+) = ("[^"]*"|\S+)\s*(?:# (.*))?$', line):
             rows.append([f"`{match[1]}`", f"`{match[2]}`", match[3] or ""])
     own = (project / "config" / "pipelines" / "flights_daily.toml").read_text(encoding="utf-8")
-    return f"{text}\n## Of one pipeline\n\nThe sample's file, `config/pipelines/flights_daily.toml`:\n\n```toml\n{own}```\n"
+    text += "\n## Of one pipeline\n\nThe sample's file, `config/pipelines/flights_daily.toml`:\n\n"
+    return f"{text}```toml\n{own}```\n"
 
 
 def decision_page() -> None:
@@ -212,9 +216,10 @@ def form(fetched: int) -> str:
 <p><button type="reset" class="md-button">Start again</button></p>
 </form>
 <div class="decide-side">
-<div id="decide-status" role="status" aria-live="polite"><progress max="100" value="0" aria-label="Loading the rules"></progress>
+<div id="decide-status" role="status" aria-live="polite">
+<progress max="100" value="0" aria-label="Loading the rules"></progress>
 <span>Loading the rules. You can answer already.</span></div>
-<noscript><p>This page needs JavaScript. In a checkout, <code>make recommend</code> asks the same questions.</p></noscript>
+<noscript><p>This page needs JavaScript. In a checkout, <code>make recommend</code> asks the same.</p></noscript>
 <div id="decide-result"></div>
 </div>
 </div>

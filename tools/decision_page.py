@@ -1,7 +1,8 @@
 """What the decision page shows for the answers in its form, worked out by the questions and rules that a copy uses.
 
-It runs in the browser (docs/decide/worker.mjs) as well as here: it needs Jinja, PyYAML, decision/, questions/ and copier.yml,
-and no Copier. The questions are gone through as Copier does; a test compares the result with `make recommend`.
+It runs in the browser (docs/decide/engine.mjs) as well as here: it needs Jinja, PyYAML, decision/, questions/ and
+copier.yml, and no Copier. It goes through the questions as Copier does; a test compares the result with
+`make recommend`.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ JINJA = environment()
 
 
 def decide(given: dict) -> dict:
-    """{answers, decision, asked, problems} for the given answers, the others by default.
+    """{answers, decision, asked, problems, used, command, context} for the given answers, the others by default.
 
-    given: answer by question, of any questions; one that is not asked with the others is not used. asked: the names of the
-    questions that are asked. problems: {question: sentence} of the answers that Copier would refuse.
+    given: answer by question. used: those of them whose question is asked with the others. asked: the names of all
+    questions that are asked. problems: {question: sentence} of the answers that Copier would refuse. command: the call
+    of Copier with the used answers. context: what templates read.
     """
     context: dict = {"_external_data": {}}
     used, answers, asked, problems = {}, {}, [], {}
@@ -69,7 +71,7 @@ def review(outcome: dict) -> dict:
 
 
 def record(outcome: dict) -> str:
-    """The record of the decision that the project gets as docs/adr/0001-orchestrator.md, for a project with default names."""
+    """The record that the project gets as docs/adr/0001-orchestrator.md, with the default names of project and team."""
     context = dict(outcome["context"])
     chosen = {name: _load("orchestrator")[name] for name in ("accept_exclusion", "orchestrator", "hosting_variant")}
     for name, question in (_load("project") | chosen).items():

@@ -115,13 +115,23 @@ function showOutcome(outcome) {
   bar.textContent = headline;
 
   // The review before stays, dimmed, until the new one is there.
-  const review = document.getElementById("decide-review") ?? el("div", { id: "decide-review" }, el("p", {}, "Working out costs and what would change it."));
+  const review =
+    document.getElementById("decide-review") ??
+    el("div", { id: "decide-review" }, el("p", {}, "Working out costs and what would change it."));
   review.setAttribute("aria-busy", "true");
   const parts = [
     el("h2", { id: "decide-headline", tabindex: "-1" }, headline),
-    decision.recommended && el("p", {}, `Decided by ${decision.step}.`, best.template ? "" : ` There is no template for it yet; the best with one is ${named(decision.default)}.`),
+    decision.recommended &&
+      el(
+        "p",
+        {},
+        `Decided by ${decision.step}.`,
+        best.template ? "" : ` There is no template for it yet; the best with one is ${named(decision.default)}.`,
+      ),
     decision.conflict && el("p", { class: "decide-problem" }, decision.conflict),
-    decision.fresh_start && decision.fresh_start !== decision.recommended && el("p", {}, `For a fresh start it would be ${named(decision.fresh_start)}.`),
+    decision.fresh_start &&
+      decision.fresh_start !== decision.recommended &&
+      el("p", {}, `For a fresh start it would be ${named(decision.fresh_start)}.`),
     list(decision.reasons),
     section("Scores", scores(decision), legend(["weighted scores", "points from needs and rules"])),
     section("What weighs how much", weights(decision)),
@@ -152,8 +162,19 @@ function scores({ ranking, excluded }) {
   const rows = all.map((entry) => {
     const weighted = Math.max(0, Math.min(entry.score, entry.score - entry.points));
     const points = Math.max(0, entry.score - weighted);
-    const track = el("div", { class: "decide-track", "aria-hidden": "true" }, fillBar("decide-weighted", weighted / most), fillBar("decide-points", points / most));
-    return el("tr", { class: entry.out ? "decide-out" : "" }, el("th", { scope: "row" }, entry.name, entry.out ? el("small", {}, " ruled out") : ""), el("td", {}, track), el("td", { class: "decide-figure" }, entry.score.toFixed(2)));
+    const track = el(
+      "div",
+      { class: "decide-track", "aria-hidden": "true" },
+      fillBar("decide-weighted", weighted / most),
+      fillBar("decide-points", points / most),
+    );
+    return el(
+      "tr",
+      { class: entry.out ? "decide-out" : "" },
+      el("th", { scope: "row" }, entry.name, entry.out ? el("small", {}, " ruled out") : ""),
+      el("td", {}, track),
+      el("td", { class: "decide-figure" }, entry.score.toFixed(2)),
+    );
   });
   return table(["system", "", "score"], rows);
 }
@@ -161,9 +182,18 @@ function scores({ ranking, excluded }) {
 /** The dimensions by weight, with what the two best have of five. */
 function weights({ ranking, excluded, weights: percent }) {
   const two = [...ranking, ...excluded].filter((entry) => Object.keys(entry.dimensions).length).slice(0, 2);
-  const dimensions = Object.entries(percent).filter(([, share]) => share > 0).sort((a, b) => b[1] - a[1]);
+  const dimensions = Object.entries(percent)
+    .filter(([, share]) => share > 0)
+    .sort((a, b) => b[1] - a[1]);
   const rows = dimensions.map(([id, share]) =>
-    el("tr", {}, el("th", { scope: "row" }, words(id)), el("td", {}, el("div", { class: "decide-track", "aria-hidden": "true" }, fillBar("decide-weighted", share / 40))), el("td", { class: "decide-figure" }, `${Math.round(share)} %`), ...two.map((entry) => el("td", { class: "decide-figure" }, `${entry.dimensions[id]}`))),
+    el(
+      "tr",
+      {},
+      el("th", { scope: "row" }, words(id)),
+      el("td", {}, el("div", { class: "decide-track", "aria-hidden": "true" }, fillBar("decide-weighted", share / 40))),
+      el("td", { class: "decide-figure" }, `${Math.round(share)} %`),
+      ...two.map((entry) => el("td", { class: "decide-figure" }, `${entry.dimensions[id]}`)),
+    ),
   );
   return table(["", "", "weight", ...two.map((entry) => entry.name)], rows);
 }
@@ -172,7 +202,8 @@ function cautions(decision) {
   const concerned = [decision.recommended, ...(decision.members[decision.recommended] ?? [])];
   const all = [...decision.ranking, ...decision.excluded];
   const hosts = all.filter((entry) => concerned.includes(entry.id)).map((entry) => entry.variant?.id);
-  const about = (rule) => (rule.caution ?? []).some((id) => concerned.includes(id)) || (rule.variants ?? []).some((id) => hosts.includes(id));
+  const about = (rule) =>
+    (rule.caution ?? []).some((id) => concerned.includes(id)) || (rule.variants ?? []).some((id) => hosts.includes(id));
   return decision.cautions.filter(about).map((rule) => rule.because);
 }
 
@@ -188,13 +219,51 @@ function reviewed({ costs, salary, engineers, flips, migration, by_hand }) {
   const nameOf = (id) => everything.find((entry) => entry.id === id)?.name ?? "Nothing fits";
   const groups = Map.groupBy ? Map.groupBy(flips, (flip) => flip.outcome) : grouped(flips);
   const changes = [...groups].map(([outcome, own]) =>
-    el("details", {}, el("summary", {}, `${nameOf(outcome)}: ${own.length} ${own.length === 1 ? "answer" : "answers"}`), el("ul", {}, ...own.map((flip) => el("li", {}, tryButton(flip))))),
+    el(
+      "details",
+      {},
+      el("summary", {}, `${nameOf(outcome)}: ${own.length} ${own.length === 1 ? "answer" : "answers"}`),
+      el("ul", {}, ...own.map((flip) => el("li", {}, tryButton(flip)))),
+    ),
   );
   return [
-      section("Two years, US dollars", costsTable(costs), el("p", { class: "decide-note" }, `Engineering time at ${money(salary)} a year and ${engineers} engineers, and what the vendor asks. Compute in your own account is not in it.`)),
-      migration.from && section("The move", el("p", {}, `Moving off ${migration.from} takes each of ${migration.engineers} engineers ${range(migration.each)} weeks, ${range(migration.in_all)} in all; half as much again for surprises is in it.`, migration.per_10?.length ? ` Add ${range(migration.per_10)} weeks per 10 operators to replace.` : "")),
-      by_hand.length > 0 && section("To write by hand", list(by_hand.map((row) => `${row.name}${row.only ? `, beside ${row.only}` : ""}: about ${row.weeks} weeks of one engineer`))),
-      section("What would change it", ...(changes.length ? [el("p", { class: "decide-note" }, "Each of these answers alone leads elsewhere. Choose one to try it."), ...changes] : [el("p", {}, "No single answer would.")])),
+    section(
+      "Two years, US dollars",
+      costsTable(costs),
+      el(
+        "p",
+        { class: "decide-note" },
+        `Engineering time at ${money(salary)} a year and ${engineers} engineers, and what the vendor asks. Compute in your own account is not in it.`,
+      ),
+    ),
+    migration.from &&
+      section(
+        "The move",
+        el(
+          "p",
+          {},
+          `Moving off ${migration.from} takes each of ${migration.engineers} engineers ${range(migration.each)} weeks, ${range(migration.in_all)} in all; half as much again for surprises is in it.`,
+          migration.per_10?.length ? ` Add ${range(migration.per_10)} weeks per 10 operators to replace.` : "",
+        ),
+      ),
+    by_hand.length > 0 &&
+      section(
+        "To write by hand",
+        list(
+          by_hand.map(
+            (row) => `${row.name}${row.only ? `, beside ${row.only}` : ""}: about ${row.weeks} weeks of one engineer`,
+          ),
+        ),
+      ),
+    section(
+      "What would change it",
+      ...(changes.length
+        ? [
+            el("p", { class: "decide-note" }, "Each of these answers alone leads elsewhere. Choose one to try it."),
+            ...changes,
+          ]
+        : [el("p", {}, "No single answer would.")]),
+    ),
   ].filter(Boolean);
 }
 
@@ -226,26 +295,47 @@ function costsTable(costs) {
   const most = Math.max(1, ...known.map((row) => ends(row)[1]));
   const rows = costs.map((row) => {
     const [least, highest] = row.total === undefined ? [0, 0] : ends(row);
-    const track = el("div", { class: "decide-track", "aria-hidden": "true" }, fillBar("decide-weighted", least / most), fillBar("decide-points", (highest - least) / most));
-    return el("tr", {}, el("th", { scope: "row" }, row.name, el("small", {}, ` ${row.variant}`)), el("td", {}, track), el("td", { class: "decide-figure" }, row.shown ?? "no figures"));
+    const track = el(
+      "div",
+      { class: "decide-track", "aria-hidden": "true" },
+      fillBar("decide-weighted", least / most),
+      fillBar("decide-points", (highest - least) / most),
+    );
+    return el(
+      "tr",
+      {},
+      el("th", { scope: "row" }, row.name, el("small", {}, ` ${row.variant}`)),
+      el("td", {}, track),
+      el("td", { class: "decide-figure" }, row.shown ?? "no figures"),
+    );
   });
   return table(["system", "", "total"], rows);
 }
 
 function take({ command, used, decision, problems }) {
-  if (Object.keys(problems).length || !decision.default) return [el("p", {}, "Copier would refuse these answers. Change one of them first.")];
+  if (Object.keys(problems).length || !decision.default)
+    return [el("p", {}, "Copier would refuse these answers. Change one of them first.")];
   const code = el("code", { id: "decide-command" }, command);
-  const answers = Object.entries(used).map(([name, value]) => `${name}: ${JSON.stringify(value)}\n`).join("");
+  const answers = Object.entries(used)
+    .map(([name, value]) => `${name}: ${JSON.stringify(value)}\n`)
+    .join("");
   return [
     el("p", {}, "This command makes the project. Copier asks what is left, such as its name."),
     el("pre", {}, code),
-    el("p", { class: "decide-buttons" },
+    el(
+      "p",
+      { class: "decide-buttons" },
       button("Copy the command", () => copy(command, "The command is copied.")),
       button("Copy the link", () => copy(location.href, "The link is copied. It holds your answers.")),
       button("Download the record", () => worker.postMessage({ record: true })),
-      button("Download the answers", () => save("answers.yml", answers || "{}\n"))),
+      button("Download the answers", () => save("answers.yml", answers || "{}\n")),
+    ),
     el("p", { id: "decide-copied", role: "status" }),
-    el("p", { class: "decide-note" }, `The record is what the project gets as docs/adr/0001-orchestrator.md. make recommend ANSWERS=answers.yml prints the same result in a terminal.`),
+    el(
+      "p",
+      { class: "decide-note" },
+      `The record is what the project gets as docs/adr/0001-orchestrator.md. make recommend ANSWERS=answers.yml prints the same result in a terminal.`,
+    ),
   ];
 }
 
@@ -291,7 +381,9 @@ function list(lines) {
 }
 
 function named_list(rows) {
-  return rows.length ? [el("dl", {}, ...rows.flatMap(([name, text]) => [el("dt", {}, name), el("dd", {}, sentence(text))]))] : [];
+  return rows.length
+    ? [el("dl", {}, ...rows.flatMap(([name, text]) => [el("dt", {}, name), el("dd", {}, sentence(text))]))]
+    : [];
 }
 
 function table(head, rows) {
@@ -306,7 +398,14 @@ function fillBar(kind, share) {
 }
 
 function legend([first, second]) {
-  return el("p", { class: "decide-note" }, el("span", { class: "decide-key decide-weighted" }), ` ${first} `, el("span", { class: "decide-key decide-points" }), ` ${second}`);
+  return el(
+    "p",
+    { class: "decide-note" },
+    el("span", { class: "decide-key decide-weighted" }),
+    ` ${first} `,
+    el("span", { class: "decide-key decide-points" }),
+    ` ${second}`,
+  );
 }
 
 function sentence(text) {

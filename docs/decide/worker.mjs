@@ -22,7 +22,12 @@ self.onmessage = async ({ data }) => {
     await new Promise((resolve) => setTimeout(resolve));
     if (data.id === newest) self.postMessage({ id: data.id, review: review() });
   } catch (error) {
-    self.postMessage({ error: String(error.message ?? error).trim().split("\n").pop() });
+    self.postMessage({
+      error: String(error.message ?? error)
+        .trim()
+        .split("\n")
+        .pop(),
+    });
   }
 };
 

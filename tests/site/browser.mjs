@@ -9,7 +9,9 @@ const browser = await chromium.launch({ executablePath: program, args: ["--no-sa
 const all = JSON.parse(readFileSync(0, "utf8"));
 const seen = { shown: [], elsewhere: [], errors: [], widths: {} };
 try {
-  const page = await (await browser.newContext({ viewport: { width: 390, height: 844 }, acceptDownloads: true })).newPage();
+  const page = await (
+    await browser.newContext({ viewport: { width: 390, height: 844 }, acceptDownloads: true })
+  ).newPage();
   page.on("request", (request) => {
     if (!request.url().startsWith(address) && !request.url().startsWith("blob:")) seen.elsewhere.push(request.url());
   });
@@ -35,20 +37,28 @@ try {
 
   for (const given of all) {
     const link = new URLSearchParams(Object.entries(given).map(([name, value]) => [name, [value].flat().join(",")]));
-    await page.evaluate((hash) => { location.hash = hash; }, `${link}`);
+    await page.evaluate((hash) => {
+      location.hash = hash;
+    }, `${link}`);
     await shownFor(given);
     seen.shown.push(await page.evaluate(read));
   }
 
   async function shownFor(given) {
     const count = Object.keys(given).length;
-    await page.waitForFunction((wanted) => {
-      const answers = document.getElementById("decide-result").dataset.answers;
-      if (answers === undefined) return false;
-      const shown = JSON.parse(answers);
-      return Object.keys(shown).length === wanted.count
-        && Object.entries(wanted.given).every(([name, value]) => JSON.stringify(shown[name]) === JSON.stringify(value));
-    }, { given, count }, { timeout: 60_000 });
+    await page.waitForFunction(
+      (wanted) => {
+        const answers = document.getElementById("decide-result").dataset.answers;
+        if (answers === undefined) return false;
+        const shown = JSON.parse(answers);
+        return (
+          Object.keys(shown).length === wanted.count &&
+          Object.entries(wanted.given).every(([name, value]) => JSON.stringify(shown[name]) === JSON.stringify(value))
+        );
+      },
+      { given, count },
+      { timeout: 60_000 },
+    );
   }
 } finally {
   await browser.close();
@@ -58,9 +68,17 @@ console.log(JSON.stringify(seen));
 /** What a person sees, in the browser. */
 function read() {
   const text = (selector) => [...document.querySelectorAll(selector)].map((each) => each.textContent);
-  const section = (title) => [...document.querySelectorAll("#decide-result section")].find((each) => each.querySelector("h3").textContent === title);
-  const within = (title, selector) => [...(section(title)?.querySelectorAll(selector) ?? [])].map((each) => each.textContent);
-  const rows = (title) => [...(section(title)?.querySelectorAll("tbody tr") ?? [])].map((row) => [row.querySelector("th").firstChild.textContent, row.lastElementChild.textContent]);
+  const section = (title) =>
+    [...document.querySelectorAll("#decide-result section")].find(
+      (each) => each.querySelector("h3").textContent === title,
+    );
+  const within = (title, selector) =>
+    [...(section(title)?.querySelectorAll(selector) ?? [])].map((each) => each.textContent);
+  const rows = (title) =>
+    [...(section(title)?.querySelectorAll("tbody tr") ?? [])].map((row) => [
+      row.querySelector("th").firstChild.textContent,
+      row.lastElementChild.textContent,
+    ]);
   return {
     headline: document.getElementById("decide-headline").textContent,
     reasons: text("#decide-result > ul > li"),
