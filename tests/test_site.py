@@ -19,6 +19,7 @@ import pytest
 import yaml
 from build_site import MADE, MOVED, NAVIGATION
 from decision_engine import CHOICES, LISTS
+from keyboard import asked
 from recommend import recommend
 from repository import QUESTIONS, ROOT
 
@@ -64,6 +65,15 @@ def code_on(page: Path) -> list[str]:
 def test_the_page_says_what_make_recommend_says(given):
     outcome = decision_page.decide(given)
     assert agree(outcome | {"review": decision_page.review(outcome)}, recommended(outcome["used"]))
+
+
+@pytest.mark.parametrize(
+    ("given", "skipped", "more"),
+    [({}, "", ""), ({"vpc": "isolated"}, "hosting", "platform_engineers experience")],
+)
+def test_the_form_asks_what_a_terminal_asks(given, skipped, more):
+    at_terminal = [name for name in asked(skipped, more) if name in CHOICES]
+    assert [name for name in decision_page.decide(given)["asked"] if name in CHOICES] == at_terminal
 
 
 def test_an_answer_that_copier_refuses_is_refused():
