@@ -20,7 +20,7 @@ from pathlib import Path
 
 import copier
 import yaml
-from decision_engine import CHOICES, LISTS, QUESTIONS, ROOT, data
+from decision_engine import CHOICES, LISTS, QUESTIONS, ROOT, data, manifests
 from decision_page import RECORD, decide
 
 BUILD = ROOT / "build"
@@ -34,9 +34,14 @@ PACKAGES = ("jinja2", "jinja2_ansible_filters", "markupsafe", "yaml")
 ENGINE_FILES = ("copier.yml", "decision/*", "decision/systems/*", "questions/*", "template/*/manifest.yml")
 ENGINE_TOOLS = ("tools/compile_decision.py", "tools/decision_engine.py", "tools/decision_page.py")
 # Pages that stand elsewhere in the repository, and where their links lead on the site.
-MOVED = {"README.md": "index.md", "CHANGELOG.md": "changes.md", "CONTRIBUTING.md": "contributing.md"}
+MOVED = {
+    "README.md": "index.md",
+    "CHANGELOG.md": "changes.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
+}
 # Pages that are made from sources.
-MADE = ("questions", "commands", "settings")
+MADE = ("questions", "commands", "settings", "support")
 NAVIGATION = re.compile(r": ([\w/-]+\.md)$", re.MULTILINE)
 FORM_PLACE = re.compile(r"<!-- the form .*?-->")
 TARGET = re.compile(r"^([a-z-]+):[^#\n]*## (.*)$", re.MULTILINE)
@@ -51,7 +56,7 @@ def stage() -> None:
     for name, page in MOVED.items():
         (SOURCE / page).write_text(moved((ROOT / name).read_text(encoding="utf-8")), encoding="utf-8")
     project = rendered(BUILD / "site-project")
-    for page, text in zip(MADE, (questions(), commands(project), settings(project)), strict=True):
+    for page, text in zip(MADE, (questions(), commands(project), settings(project), support(project)), strict=True):
         (SOURCE / f"{page}.md").write_text(text, encoding="utf-8")
     decision_page()
 
@@ -174,6 +179,56 @@ Durations are in seconds, shares are between 0 and 1. A value `secret:NAME` is l
     own = (project / "config" / "pipelines" / "flights_daily.toml").read_text(encoding="utf-8")
     text += "\n## Of one pipeline\n\nThe sample's file, `config/pipelines/flights_daily.toml`:\n\n"
     return f"{text}```toml\n{own}```\n"
+
+
+def support(project: Path) -> str:
+    """docs page of what goes with what: versions of orchestrators and Python, shapes, hosting variants with files."""
+    systems = {system["id"]: system for system in data("systems")}
+    shapes = QUESTIONS["pipeline_shape"]["choices"]
+    sampled = {shape for manifest in manifests().values() for shape in manifest.get("shapes", [])}
+    versions, samples, hosted = [], [], []
+    for name, manifest in sorted(manifests().items()):
+        if "shapes" not in manifest:
+            continue
+        package = re.match(r"[\w-]+", manifest["dependencies"][0])[0]
+        constraints = (ROOT / "template" / f"[[{name}]]" / "constraints.txt").read_text(encoding="utf-8")
+        pinned = re.search(rf"^{package}==(\S+)", constraints, re.MULTILINE)[1]
+        allowed = manifest["dependencies"][0].removeprefix(package)
+        versions.append([manifest["name"], f"`{package}`", pinned, f"`{allowed}`"])
+        own = ("yes" if shape in manifest["shapes"] else "" for shape in shapes.values() if shape in sampled)
+        samples.append([manifest["name"], *own])
+        for variant in sorted(systems[name]["variants"], key=lambda variant: variant["rank"]):
+            places = manifest.get("variants", {}).get(variant["id"], {}).get("places", [])
+            hosted.append([manifest["name"], variant["name"], f"`{variant['id']}`", ", ".join(places) or "none yet"])
+    pythons = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
+    return f"""\
+# Support
+
+This version of the template goes with these versions of the orchestrators. A newer one comes with a release of the
+template, after this repository's tests have run with it. A project may move within the range by itself: `make lock`.
+
+{table(["orchestrator", "package", "tested version", "range of a project"], versions)}
+Projects accept Python `{pythons}`. The tests of the template run on Python 3.11 and Linux. Other versions in the range
+are what the orchestrators themselves support; they are not tried here.
+
+## Sample pipelines
+
+Where the orchestrator has no sample of the shape that was answered, the project starts with plain ETL.
+
+{table(["", *(label for label, shape in shapes.items() if shape in sampled)], samples)}
+[Conformance](conformance.md) lists the behaviours that tests show on each orchestrator while it runs.
+
+## Hosting variants
+
+What stands under files is tested as [hosting variants](hosting.md) says. Where it says `none yet`, the project has no
+deployment files.
+
+{table(["orchestrator", "variant", "answer `hosting_variant`", "files for"], hosted)}
+## Updates
+
+From 1.0 on, only a major version asks more of existing projects than `make update`. Before, a minor version may, and
+[updating](updating.md) lists the steps. A test updates a project of the first release to the newest version.
+"""
 
 
 def decision_page() -> None:
