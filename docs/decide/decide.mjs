@@ -125,7 +125,7 @@ function showOutcome(outcome) {
       el(
         "p",
         {},
-        `Decided by ${decision.step}.`,
+        `Decided by: ${decision.step}.`,
         best.template ? "" : ` There is no template for it yet; the best with one is ${named(decision.default)}.`,
       ),
     decision.conflict && el("p", { class: "decide-problem" }, decision.conflict),
