@@ -230,6 +230,7 @@ function reviewed({ costs, salary, engineers, flips, migration, by_hand }) {
     section(
       "Two years, US dollars",
       costsTable(costs),
+      legend(["engineering time, and the least that the vendor asks", "up to the most"]),
       el(
         "p",
         { class: "decide-note" },
