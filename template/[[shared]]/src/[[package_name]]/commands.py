@@ -161,6 +161,23 @@ def list_pipelines() -> None:
     _show(("pipeline", "shape", "grain", "schedule", "engine", "newest", "published (UTC)", ""), rows)
 
 
+@app.command()
+def report(
+    pipeline: PipelineName = "",
+    deployments: Annotated[
+        typer.FileText | None, typer.Option(help="What `make deployments` says; - is standard input.")
+    ] = None,
+) -> None:
+    """Write the pages that show rows, quarantine, durations, failures and changes, of one pipeline or of all."""
+    from .platform import pipelines
+    from .platform import report as pages
+
+    settings = config.load()
+    chosen = [pipelines.get(pipeline)] if pipeline else pipelines.all()
+    for file in pages.write(settings, chosen, deployments.read() if deployments else ""):
+        print(file.relative_to(settings.root) if file.is_relative_to(settings.root) else file)
+
+
 @approvals.callback()
 def approvals_or_list(context: typer.Context) -> None:
     """What waits for a person's decision: list it, approve it, reject it."""

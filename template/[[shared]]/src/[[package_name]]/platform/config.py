@@ -135,14 +135,24 @@ class Approval(Section):
     poll_seconds: Seconds = 30
 
 
-class Alerts(Section):
+class Receivers(Section):
     url: Reference | list[Reference] = ""
-    runbook_url: str = "docs/runbook.md"
 
     @property
     def urls(self) -> list[str]:
         """References to the addresses to report to."""
         return [url for url in ([self.url] if isinstance(self.url, str) else self.url) if url]
+
+
+class Alerts(Receivers):
+    runbook_url: str = "docs/runbook.md"
+    report_url: str = ""
+
+
+class Notify(Receivers):
+    """Who gets a notice that a partition is published. republished: also when another run publishes it again."""
+
+    republished: bool = False
 
 
 class Metrics(Section):
@@ -192,6 +202,7 @@ class Pipeline(Section):
     sla_seconds: Seconds
     quality: Quality
     alerts: Alerts
+    notify: Notify = Notify()
     steps: dict[str, Step] = {}
 
 
@@ -219,6 +230,7 @@ class Settings(BaseSettings):
     concurrency: dict[str, Limit]
     quality: Quality
     alerts: Alerts = Alerts()
+    notify: Notify = Notify()
     metrics: Metrics = Metrics()
     telemetry: Telemetry = Telemetry()
     logging: Logging
