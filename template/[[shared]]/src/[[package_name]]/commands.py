@@ -245,6 +245,27 @@ def up(orchestrator: OrchestratorId = "") -> None:
 
 
 @app.command()
+def observe(
+    receiver: Annotated[str, typer.Option(help="A URL that gets every alert, as from Alertmanager's webhook.")] = "",
+    orchestrator: OrchestratorId = "",
+) -> None:
+    """Run Prometheus, Alertmanager and node_exporter on this machine with the project's rules, until Ctrl-C."""
+    from . import orchestration
+    from .orchestration import observing
+
+    observing.observe(orchestration.get(orchestrator), receiver)
+
+
+@app.command()
+def probe(orchestrator: OrchestratorId = "") -> None:
+    """Write once whether the orchestrator answers, and how many runs wait, to the metrics of this machine."""
+    from . import orchestration
+    from .orchestration import observing
+
+    observing.probe(orchestration.get(orchestrator), config.load())
+
+
+@app.command()
 def serve(orchestrator: OrchestratorId = "") -> None:
     """Run the orchestrator's services in the foreground, for a machine where systemd keeps them."""
     from . import orchestration
