@@ -17,6 +17,7 @@ import promql_parser
 import pytest
 import yaml
 from conformance.alert_receiver import AlertReceiver
+from repository import QUESTIONS
 from servers import free_port
 
 UV = Path(sys.executable).with_name("uv")
@@ -94,7 +95,17 @@ def test_every_rule_is_tested_and_inhibited_by_names_that_exist(render):
 
 
 @needs_promtool
-@pytest.mark.parametrize("channel", ["none", "slack", "pagerduty", "opsgenie", "email", "webhook"])
+@pytest.mark.parametrize(
+    "channel",
+    [
+        "none",
+        *(
+            pytest.param(each, marks=pytest.mark.deep)
+            for each in QUESTIONS["alert_channel"]["choices"].values()
+            if each != "none"
+        ),
+    ],
+)
 def test_promtool_and_amtool_find_nothing(render, channel):
     folder = render(alert_channel=channel) / "observability"
     for command in (
