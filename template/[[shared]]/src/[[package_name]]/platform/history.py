@@ -56,7 +56,7 @@ def record(settings: config.Settings, pipeline: str, fact: Fact) -> None:
     """Add a fact. Never raises: what happens matters more than its record."""
     store = _add_line if _is_local(settings) else _add_row
     try:
-        outgoing.within(RECORD_SECONDS, lambda: store(settings, pipeline, json.dumps(asdict(fact))), key="history")
+        outgoing.within(RECORD_SECONDS, lambda: store(settings, pipeline, fact), key="history")
     except Exception as error:  # noqa: BLE001
         logging.get_logger().warning("history not recorded", error=type(error).__name__, reason=str(error))
 
@@ -104,20 +104,20 @@ def _locked(file: Path) -> Iterator[None]:
         yield
 
 
-def _add_line(settings: config.Settings, pipeline: str, text: str) -> None:
+def _add_line(settings: config.Settings, pipeline: str, fact: Fact) -> None:
     file = _file(settings, pipeline)
     with _locked(file), file.open("a", encoding="utf-8", newline="\n") as lines:
-        lines.write(f"{text}\n")
+        lines.write(f"{json.dumps(asdict(fact))}\n")
 
 
-def _add_row(settings: config.Settings, pipeline: str, text: str) -> None:
+def _add_row(settings: config.Settings, pipeline: str, fact: Fact) -> None:
     with warehouse.connect(settings) as con:
         if not warehouse.has(con, TABLE):
             with warehouse.transaction(con, lock=TABLE):
                 warehouse.run(con, "CREATE SCHEMA IF NOT EXISTS platform")
                 warehouse.run(con, f'CREATE TABLE IF NOT EXISTS {TABLE} (pipeline text, "at" timestamp, fact text)')
-        now = datetime.now(UTC).replace(tzinfo=None)
-        warehouse.run(con, f"INSERT INTO {TABLE} VALUES (?, ?, ?)", [pipeline, now, text])
+        values = [pipeline, datetime.fromisoformat(fact.at), json.dumps(asdict(fact))]
+        warehouse.run(con, f"INSERT INTO {TABLE} VALUES (?, ?, ?)", values)
 
 
 def _parsed(text: str) -> Fact | None:
