@@ -155,10 +155,10 @@ class HttpPages:
 class RecordedPages(HttpPages):
     """Pages of an API whose rows are kept in the landing place before anything reads them.
 
-    ``[api]`` of the pipeline's file says which API is asked. One that answers for a partition (``{start}`` or ``{key}``) is
-    asked by each run, and its new answer replaces the old one when its last page is there. One that answers for this
-    moment only is asked once for a partition, as its old answer cannot be had again. Without an address nothing is
-    asked: what has landed counts, such as the recording that the repository holds.
+    ``[api]`` of the pipeline's file names the API. One that answers for a partition (``{key}`` or ``{start}``)
+    is asked by each run, and its new answer replaces the old one when its last page is there. One that answers for
+    this moment only is asked once for a partition, as its old answer cannot be had again. Without an address nothing
+    is asked: what has landed counts, such as the recording that the repository holds.
     """
 
     url: str = ""
@@ -180,9 +180,7 @@ class RecordedPages(HttpPages):
         place, api = landing.of(pipeline), pipeline.settings.api
         repeats = any(part in api.url for part in ("{start}", "{end}", "{key}"))
         if api.url and (repeats or not place.is_complete(partition)):
-            asked = replace(
-                self, url=api.url, token=api.token, per_second=api.per_second, most_pages=api.most_pages
-            )
+            asked = replace(self, url=api.url, token=api.token, per_second=api.per_second, most_pages=api.most_pages)
             with _written(asked._rows(partition)) as file:
                 place.put(partition, self.file, file)
             place.put(partition, place.marker, b"")

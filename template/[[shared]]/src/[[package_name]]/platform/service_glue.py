@@ -3,9 +3,9 @@
 wait for input (the partition has ended) → fetch (pages of the API, kept in the landing place) → transform (type) →
 check (the contract) → deliver (a file to storage) → publish (one transaction)
 
-A pipeline's own code is in its ``transform.py`` and ``contract.py``, as `batch_etl` says. The file holds the rows of the
-last of its tables. It is delivered before the tables are published, so that whoever reads in ``platform.published`` that
-a partition is ready finds both.
+A pipeline's own code is in its ``transform.py`` and ``contract.py``, as `batch_etl` says. The file holds the rows of
+the last of its tables. It is delivered before the tables are published, so that whoever reads in ``platform.published``
+that a partition is ready finds both.
 """
 
 from __future__ import annotations
