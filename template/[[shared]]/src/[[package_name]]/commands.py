@@ -89,6 +89,27 @@ def backfill(
         sys.exit(_run(orchestration.get(orchestrator), chosen, partitions))
 
 
+@app.command()
+def late(
+    pipeline: PipelineName = "",
+    republish: Annotated[bool, typer.Option("--republish", help="Run these partitions again.")] = False,
+    orchestrator: OrchestratorId = "",
+) -> None:
+    """List published partitions whose landed files have changed since they were read, or republish them."""
+    from . import orchestration
+    from .platform import late_input, pipelines
+
+    chosen = [pipelines.chosen(pipeline)] if pipeline or republish else pipelines.all()
+    listed = [(owner, each) for owner in chosen for each in late_input.of_pipeline(owner)]
+    if not listed:
+        print("no late input")
+        return
+    rows = [(owner.name, each.partition.key, _when(each.published), _when(each.changed)) for owner, each in listed]
+    _show(("pipeline", "partition", "published (UTC)", "changed (UTC)"), rows)
+    if republish:
+        sys.exit(_run(orchestration.get(orchestrator), chosen[0], [each.partition for _, each in listed]))
+
+
 @app.command("deadletters")
 def dead_letters(
     pipeline: PipelineName = "",

@@ -74,6 +74,7 @@ class BatchEtl:
 
     def _load(self, partition: Partition, step: str) -> dict[str, int]:
         with steps.work(self.pipeline, step, partition, first=True) as (report, con):
+            publications.note_input(con, self.pipeline, partition)
             names = [self._staging(partition, part) for part in ("raw", "broken")]
             lines, broken = self.source.load(con, self.pipeline, partition, *names)
             report.rows = {"read": lines + broken, "quarantined": broken}

@@ -77,6 +77,7 @@ class DataProducts:
             warehouse.connect() as con,
             publications.held(con, self.pipeline, partition, "load", first=True),
         ):
+            publications.note_input(con, self.pipeline, partition)
             read = broken = 0
             for name, source in {**self.landed, **self.reference}.items():
                 place = partition if name in self.landed else REFERENCE

@@ -32,10 +32,11 @@ SCHEMES = ("s3", "gs", "az", "abfss", "memory")
 
 @dataclass(frozen=True)
 class Arrival:
-    """A partition's folder. at: when it became complete, or changed last while it is not."""
+    """A partition's folder. at: when it became complete, or changed last while it is not. changed: when it changed last."""
 
     complete: bool
     at: datetime
+    changed: datetime
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,21 @@ class Landing:
         for path, at in listed:
             *folders, name = path.split("/")
             key, known = folders[-1] if folders else ALL, arrivals.get(folders[-1] if folders else ALL)
+            changed = max(at, known.changed) if known else at
             if name == self.marker:
-                arrivals[key] = Arrival(True, at)
-            elif known is None or not (known.complete or known.at > at):
-                arrivals[key] = Arrival(False, at)
+                arrivals[key] = Arrival(True, at, changed)
+            elif known and known.complete:
+                arrivals[key] = Arrival(True, known.at, changed)
+            else:
+                arrivals[key] = Arrival(False, changed, changed)
         return arrivals
+
+    def changed(self, partition: Partition) -> datetime | None:
+        """When the partition's folder changed last, a file in it written or replaced; None without a folder."""
+        if self.store is None:
+            folder = self.path(partition)
+            return _changed(folder) if folder.is_dir() else None
+        return next((each.changed for key, each in self.arrivals().items() if key == partition.key), None)
 
     @contextmanager
     def file(self, partition: Partition, name: str) -> Iterator[Path]:
@@ -191,11 +202,16 @@ class _Chunks:
 
 
 def _arrival(folder: Path, marker: str) -> Arrival:
-    file = folder / marker
+    file, changed = folder / marker, _changed(folder)
     if not file.exists():
-        return Arrival(False, datetime.fromtimestamp(folder.stat().st_mtime, UTC))
+        return Arrival(False, datetime.fromtimestamp(folder.stat().st_mtime, UTC), changed)
     # The time of the inode: copying keeps the time of the content, and moving a folder changes the folder only.
-    return Arrival(True, datetime.fromtimestamp(max(file.stat().st_ctime, folder.stat().st_ctime), UTC))
+    return Arrival(True, datetime.fromtimestamp(max(file.stat().st_ctime, folder.stat().st_ctime), UTC), changed)
+
+
+def _changed(folder: Path) -> datetime:
+    files = [path for path in folder.iterdir() if path.is_file()]
+    return datetime.fromtimestamp(max(path.stat().st_ctime for path in (folder, *files)), UTC)
 
 
 def _folder(partition: Partition) -> str:
