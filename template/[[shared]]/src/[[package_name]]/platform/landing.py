@@ -32,7 +32,7 @@ SCHEMES = ("s3", "gs", "az", "abfss", "memory")
 
 @dataclass(frozen=True)
 class Arrival:
-    """A partition's folder. at: when it became complete, or changed last while it is not. changed: when it changed last."""
+    """A partition's folder. at: when it became complete, or last changed while it is not. changed: when it last did."""
 
     complete: bool
     at: datetime
