@@ -61,7 +61,8 @@ def records(letters: DeadLetters, pipeline: Pipeline, limit: int) -> list[dict[s
     with warehouse.connect() as con:
         there = [name for name in RECORD if name in warehouse.columns(con, table)]
         inside = _inside(con, pipeline, table, letters.partition)
-        selected = f"SELECT {', '.join(there)} FROM {table} WHERE {inside} AND reason = ? ORDER BY source_row LIMIT {limit}"
+        named = f"{', '.join(there)} FROM {table}"
+        selected = f"SELECT {named} WHERE {inside} AND reason = ? ORDER BY source_row LIMIT {limit}"
         return [dict(zip(there, row, strict=True)) for row in warehouse.rows(con, selected, [letters.reason])]
 
 
