@@ -102,7 +102,11 @@ class Landing:
         if self.store is None:
             folder = self.path(partition)
             return _changed(folder) if folder.is_dir() else None
-        return next((each.changed for key, each in self.arrivals().items() if key == partition.key), None)
+        try:
+            listed = [meta["last_modified"] for batch in self.store.list(_folder(partition) or None) for meta in batch]
+        except Exception as error:  # noqa: BLE001  each store has errors of its own
+            raise _unavailable(self.url, error) from None
+        return max(listed, default=None)
 
     @contextmanager
     def file(self, partition: Partition, name: str) -> Iterator[Path]:
