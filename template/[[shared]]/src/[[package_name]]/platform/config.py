@@ -48,6 +48,14 @@ def _without_password(url: str) -> str:
     return url
 
 
+def _page_address(url: str) -> str:
+    try:
+        url.format(start="", end="", key="")
+    except (ValueError, LookupError):
+        raise ValueError("in braces it takes {start}, {end} and {key} only, which are of the partition") from None
+    return url
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Limit = Annotated[int, Field(ge=1)]
@@ -82,6 +90,25 @@ class Landing(Section):
 
     url: str = ""
     marker: str = "_SUCCESS"
+
+
+class Api(Section):
+    """The API that a pipeline's input comes from; with no url nothing is asked, and what has landed counts.
+
+    url: of the first page; ``{start}``, ``{end}`` and ``{key}`` are the partition's. token: sent as a bearer token.
+    per_second: requests. most_pages: of one partition.
+    """
+
+    url: Annotated[str, AfterValidator(_page_address)] = ""
+    token: Reference = ""
+    per_second: float = Field(default=5, gt=0)
+    most_pages: Limit = 10_000
+
+
+class Delivery(Section):
+    """Where a pipeline's files for others go: a place such as that of `Landing`, with a folder for each partition."""
+
+    url: str = ""
 
 
 class Paths(Section):
@@ -194,6 +221,8 @@ class Pipeline(Section):
 
     orchestrator: str
     landing: Landing = Landing()
+    api: Api = Api()
+    delivery: Delivery = Delivery()
     approval: Approval = Approval()
     schedule: Schedule
     input_wait: InputWait
@@ -205,9 +234,15 @@ class Pipeline(Section):
     notify: Notify = Notify()
     steps: dict[str, Step] = {}
 
+    @property
+    def is_landed(self) -> bool:
+        """Whether others put the input into the landing place, whenever they have it."""
+        return bool(self.landing.url) and not self.api.url
 
-# What a pipeline takes from the settings of all unless it says otherwise.
-INHERITED = tuple(name for name in Pipeline.model_fields if name not in ("steps", "landing", "approval"))
+
+# What each pipeline says itself; it takes the rest from the settings of all unless it says otherwise.
+OWN = ("steps", "landing", "api", "delivery", "approval")
+INHERITED = tuple(name for name in Pipeline.model_fields if name not in OWN)
 
 
 class Settings(BaseSettings):
