@@ -251,6 +251,22 @@ def test_dags_of_a_factory_are_listed_by_the_names_its_callers_give(inventory):
     assert "(n)" in guessed["repeated"]
 
 
+@pytest.mark.parametrize(
+    "written", ['"dump_{}".format(name)', '"dump_{0}".format(name)', '"dump_%s" % name', '"dump_" + name']
+)
+def test_names_that_are_put_together_are_resolved(inventory, written):
+    text = f"""
+        from airflow import DAG
+        for name in sorted({{"a": 1, "b": 2}}):
+            with DAG({written}, schedule="@daily"):
+                pass
+        """
+    assert [each["name"] for each in inventory({"dags/a.py": text})["pipelines"]] == [
+        {"value": "dump_a", "confidence": "resolved"},
+        {"value": "dump_b", "confidence": "resolved"},
+    ]
+
+
 def test_links_between_dags_lead_to_each_other(inventory):
     found = inventory(AIRFLOW)["by_id"]
     links = {(link["kind"], link["target"]["value"]): link["found"] for link in found["airflow:sales"]["links"]}

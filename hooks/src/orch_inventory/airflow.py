@@ -31,7 +31,10 @@ def read(code: Code) -> list[Pipeline]:
     mapped = _mapped(code)
     kept = _without_doubles(dags)
     alone = {module for module in (dag.site.module for dag in kept) if _count(kept, module) == 1}
-    found = [each for dag in kept for each in _of_dag(dag, dags, tasks, code, mapped, dag.site.module in alone)]
+    found: list[Pipeline] = []
+    for dag in kept:
+        with code.reading(dag.site.path, dag.site.line):
+            found += _of_dag(dag, dags, tasks, code, mapped, dag.site.module in alone)
     found += [_of_asset(site, code) for site in code.sites.of("airflow") if _is_asset(site)]
     placed = {id(task) for dag in kept for task in _tasks_of(dag, dags, tasks)}
     lost: dict[Module, list[Task]] = {}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from orch_standards.names import FUNCTIONS, Definition, External, Module, Value, meaning
 from orch_standards.production.sites import Sites
-from orch_standards.project import Project
+from orch_standards.project import Problem, Project
 
 from . import systems
 from .facts import GUESSED, READ, RESOLVED, Fact, Pipeline, strings
@@ -35,6 +36,14 @@ class Code:
     def __init__(self, project: Project) -> None:
         self.project = project
         self.sites = Sites(project)
+
+    @contextlib.contextmanager
+    def reading(self, path: str, line: int = 1) -> Iterator[None]:
+        """Makes a line of the report of whatever goes wrong with one file or pipeline, so that the others are read."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  files of other people have every form there is
+            self.project.problems.add(Problem(path, line, f"it has a form that is not known here: {_said(error)}"))
 
     @cached_property
     def _calls_by_function(self) -> dict[ast.AST, list[tuple[ast.Call, Module]]]:
@@ -114,6 +123,10 @@ class Code:
         self.touch_texts(pipeline, [module.tree], module.path, READ if alone else GUESSED)
         if alone:
             self.touch_calls(pipeline, [module.tree], module)
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
 
 
 def imported_names(module: Module) -> Iterator[str]:

@@ -15,7 +15,7 @@ from .shell import commands
 
 PLACES = ("crontab", "crontab.*", "*.crontab", "*.cron", "*-crontab", "*_crontab", "crontab-*", "crontab_*")
 FOLDERS = {"cron.d", "crontabs"}
-OF_THE_SYSTEM = ("etc/crontab",)  # these, and cron.d, name a user in front of the command
+OF_THE_SYSTEM = "/etc/crontab"  # this, and cron.d, name a user in front of the command
 PERIODS = ("hourly", "daily", "weekly", "monthly")
 NO_TABLES = (".py", ".md", ".rst", ".txt.j2", ".json", ".pp", ".rb", ".java", ".go", ".php", ".js", ".html", ".sh")
 SETTING = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(.*)$")
@@ -33,12 +33,12 @@ def read(code: Code) -> list[Pipeline]:
         period = next((each for each in PERIODS if f"cron.{each}" in folders), None)
         if is_test(path) or name.startswith("."):
             continue
-        if period:
-            found += _script(project, path, period)
-        elif not name.endswith(NO_TABLES) and (
-            FOLDERS & set(folders) or any(fnmatchcase(name, pattern) for pattern in PLACES)
-        ):
-            found += _table(project, path, "cron.d" in folders or f"/{path}".endswith(f"/{OF_THE_SYSTEM[0]}"))
+        named = FOLDERS & set(folders) or any(fnmatchcase(name, pattern) for pattern in PLACES)
+        with code.reading(path):
+            if period:
+                found += _script(project, path, period)
+            elif named and not name.endswith(NO_TABLES):
+                found += _table(project, path, "cron.d" in folders or f"/{path}".endswith(OF_THE_SYSTEM))
     return found
 
 
@@ -74,6 +74,9 @@ def _table(project: Project, path: str, has_users: bool) -> Iterator[Pipeline]:
             command = command.partition(" ")[2].strip()
         # The first % that is not escaped ends the command; what follows is its input.
         command = re.split(r"(?<!\\)%", command)[0].replace("\\%", "%")
+        if not command.strip():
+            project.problems.add(Problem(path, number, "it is no line of a crontab"))
+            continue
         pipeline = Pipeline(_name(command), "cron", "line", path, number, Fact(schedule), zone)
         _commands(pipeline, command, path, number)
         yield pipeline

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from orch_standards.project import Problem, Project
+from orch_standards.project import Problem, Project, is_test
 
 from . import systems
 from .code import Code
@@ -20,14 +20,15 @@ def read(code: Code) -> list[Pipeline]:
     project, found = code.project, []
     for path in project.with_suffix(".yml", ".yaml"):
         content = project.bytes(path)
-        if b"tasks" not in content or not LOOKS_LIKE.search(content):
+        if is_test(path) or b"tasks" not in content or not LOOKS_LIKE.search(content):
             continue
         document = project.yaml(path)
         known = any(problem.path == path for problem in project.problems)
         if document is None and not known:
             project.problems.add(Problem(path, 1, "it is no YAML as it stands: a template, or broken"))
         elif isinstance(document, dict):
-            found += _of_file(document, path, project)
+            with code.reading(path):
+                found += _of_file(document, path, project)
     return found
 
 
@@ -66,8 +67,7 @@ def _options(pipeline: Pipeline, defaults: dict[str, Any], given: dict[str, Any]
                 text = ("assets: " + ", ".join(assets)) if assets else "none" if value is None else str(value)
                 pipeline.schedule = Fact(text, confidence)
                 pipeline.links += [Link("reads", Fact(each), pipeline.path, pipeline.line) for each in assets]
-    arguments = {**(defaults.get("default_args") or {}), **(given.get("default_args") or {})}
-    zone = given.get("timezone") or arguments.get("timezone")
+    zone = given.get("timezone") or defaults.get("timezone")
     pipeline.zone = Fact(str(zone)) if zone else None
     if (given.get("catchup", defaults.get("catchup"))) is True:
         pipeline.feature("partitioned_backfills", "catchup: true")

@@ -77,10 +77,8 @@ def read(root: str | Path) -> Estate:
     pipelines: list[Pipeline] = []
     problems: list[Problem] = []
     for name, reader in READERS.items():
-        try:
+        with code.reading(f"all files of {name}"):
             pipelines += reader(code)
-        except RecursionError:
-            problems.append(Problem(".", 1, f"{name}: a file is nested too deep to be followed"))
     problems += [Problem(each.path, each.line, each.reason) for each in sorted(project.problems)]
     pipelines.sort(key=lambda pipeline: (pipeline.orchestrator, pipeline.path, pipeline.line))
     problems += _tell_apart(pipelines)

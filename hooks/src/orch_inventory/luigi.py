@@ -27,7 +27,11 @@ def read(code: Code) -> list[Pipeline]:
     bases = {each.node for task in tasks.values() for each in _own_bases(task)}
     roots = [task for node, task in tasks.items() if node not in required and node not in bases]
     alone = [task.module for task in roots]
-    return [_pipeline(root, tasks, below, code, alone.count(root.module) == 1) for root in roots]
+    found = []
+    for root in roots:
+        with code.reading(root.module.path, root.node.lineno):
+            found.append(_pipeline(root, tasks, below, code, alone.count(root.module) == 1))
+    return found
 
 
 def _tasks(code: Code) -> dict[ast.AST, Definition]:

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from xml.parsers import expat
 
-from orch_standards.project import Problem, Project
+from orch_standards.project import Problem, Project, is_test
 
 from . import systems
 from .code import Code
@@ -33,7 +33,7 @@ def read(code: Code) -> list[Pipeline]:
     for path in project.with_suffix(".xml"):
         content = project.bytes(path)
         named = path.rpartition("/")[2].startswith(NAMES)
-        if not named and not any(root.encode() in content for root in ROOTS):
+        if is_test(path) or (not named and not any(root.encode() in content for root in ROOTS)):
             continue
         try:
             root = parsed(content)
@@ -46,7 +46,8 @@ def read(code: Code) -> list[Pipeline]:
             continue
         reader = {"workflow-app": _workflow, "coordinator-app": _coordinator, "bundle-app": _bundle}.get(_local(root))
         if reader:
-            found.append(reader(root, path, _properties(project, path)))
+            with code.reading(path):
+                found.append(reader(root, path, _properties(project, path)))
     return found
 
 

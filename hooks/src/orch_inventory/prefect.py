@@ -28,11 +28,16 @@ def read(code: Code) -> list[Pipeline]:
     calls = Calls(code.sites, flows, tasks)
     schedules = _schedules(code, flows, calls)
     in_file = [site.path for site in flows]
-    found = [
-        _of_flow(site, calls, code, schedules.get(site.function.node, []), in_file.count(site.path) == 1)
-        for site in flows
-    ]
-    return found + [_of_first(site, tasks, code) for site in own if site.last == "Flow" and not site.through]
+    found = []
+    for site in flows:
+        with code.reading(site.path, site.line):
+            given = schedules.get(site.function.node, [])
+            found.append(_of_flow(site, calls, code, given, in_file.count(site.path) == 1))
+    for site in own:
+        if site.last == "Flow" and not site.through:
+            with code.reading(site.path, site.line):
+                found.append(_of_first(site, tasks, code))
+    return found
 
 
 def _of_flow(site: Site, calls: Calls, code: Code, schedules: list[tuple[Fact, Fact | None]], alone: bool) -> Pipeline:

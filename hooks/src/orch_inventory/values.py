@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import string
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -53,12 +54,41 @@ def _text(node: ast.expr, scope: Scope, callers: Callers, depth: int) -> Iterato
         yield from _joined(parts, scope, callers, depth)
     elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         yield from _joined([node.left, node.right], scope, callers, depth)
+    elif parts := _formatted(node):
+        yield from _joined(parts, scope, callers, depth)
     elif any(isinstance(each, ast.Name) and each.id == "__file__" for each in ast.walk(node)):
         yield Fact(PurePosixPath(scope.module.path).stem, GUESSED)
     elif (value := constant(node, scope)) is not None and isinstance(value, str | int | float):
         yield Fact(str(value), RESOLVED)
     else:
         yield _unclear(node)
+
+
+def _formatted(node: ast.expr) -> list[ast.expr]:
+    """The parts of ``"load_{}".format(table)`` and ``"load_%s" % table``, none for any other form."""
+    plain = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format"
+    if plain and isinstance(node.func.value, ast.Constant) and isinstance(node.func.value.value, str):
+        given: dict[str, ast.expr] = {str(number): each for number, each in enumerate(node.args)}
+        given |= {each.arg: each.value for each in node.keywords if each.arg}
+        try:
+            pieces = list(string.Formatter().parse(node.func.value.value))
+        except ValueError:
+            return []
+        counter = itertools.count()
+        parts = []
+        for text, name, *_ in pieces:
+            parts.append(ast.copy_location(ast.Constant(text), node))
+            if name is not None:
+                parts.append(given.get(name or str(next(counter)), node))
+        return [] if node in parts else parts
+    percent = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod) and isinstance(node.left, ast.Constant)
+    if percent and isinstance(node.left.value, str):
+        pieces = node.left.value.split("%s")
+        values = node.right.elts if isinstance(node.right, ast.Tuple) else [node.right]
+        if len(pieces) == len(values) + 1 and "%" not in "".join(pieces):
+            texts = [ast.copy_location(ast.Constant(each), node) for each in pieces]
+            return [texts[0], *(part for pair in zip(values, texts[1:], strict=True) for part in pair)]
+    return []
 
 
 def _unclear(node: ast.expr) -> Fact:
