@@ -44,8 +44,8 @@ class Deployed:
     files: set[str] = field(default_factory=set)
 
     def holds(self, site: Site) -> bool:
-        stands_for = any(stands_for(site, *entrypoint) for entrypoint in self.entrypoints)
-        return site.function.node in self.functions or site.path in self.files or stands_for
+        named = any(stands_for(site, *entrypoint) for entrypoint in self.entrypoints)
+        return site.function.node in self.functions or site.path in self.files or named
 
 
 def check(sites: Sites, flows: list[Site], calls: Calls) -> Iterator[Report]:
