@@ -411,7 +411,6 @@ def _of_asset(site: Site, code: Code) -> Pipeline:
 
 def _without_dag(module: Module, tasks: list[Task], code: Code, mapped: set[ast.AST]) -> Pipeline:
     """Tasks of a file whose DAG cannot be told, so that none is lost."""
-    pipeline = Pipeline(Fact(f"{{{module.path}}}", GUESSED), "airflow", WITHOUT_DAG, module.path, 1)
-    pipeline.repeated = "their DAG is made elsewhere, or by code that cannot be followed"
+    pipeline = Pipeline(Fact(f"{{{module.path}}}", GUESSED), "airflow", WITHOUT_DAG, module.path, tasks[0].site.line)
     pipeline.steps = [_step(pipeline, task, code, mapped, None) for task in tasks]
     return pipeline

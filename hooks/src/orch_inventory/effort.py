@@ -206,7 +206,7 @@ def _ordered(moves: list[Move]) -> list[Move]:
             ready = sorted(_circle(left))
             for name in ready:
                 by_id[name].because.append("moves together with what it waits for in a circle")
-        for name in sorted(ready, key=lambda each: (by_id[each].days, each)):
+        for name in sorted(ready, key=lambda each: (not by_id[each].pipeline.is_whole, by_id[each].days, each)):
             by_id[name].wave = wave
             others = sorted(waiting[name])
             if others and not by_id[name].because:
