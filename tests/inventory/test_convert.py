@@ -108,18 +108,18 @@ CLASSIC = '''
     '''
 
 
-def convert(tmp_path: Path, text: str, *options: str) -> int:
+def convert(tmp_path: Path, text: str, *options: str, to: str = "prefect") -> int:
     file = tmp_path / "dag.py"
     file.write_text(textwrap.dedent(text).replace("OUT", str(tmp_path)))
-    return cli.main([str(file), "--to", "prefect", "--output", str(tmp_path), *options])
+    return cli.main([str(file), "--to", to, "--output", str(tmp_path), *options])
 
 
 @pytest.fixture
 def report(tmp_path, capsys):
     """The constructs of the report by what they are about: ``report(TASKFLOW)["schedule"]``."""
 
-    def run(text: str) -> dict[str, dict]:
-        assert convert(tmp_path, text, "--format", "json") == 0
+    def run(text: str, to: str = "prefect") -> dict[str, dict]:
+        assert convert(tmp_path, text, "--format", "json", to=to) == 0
         found = json.loads(capsys.readouterr().out)
         return {each["what"]: each for each in found["constructs"]}
 
@@ -249,18 +249,44 @@ def test_a_draft_that_is_there_is_not_touched(tmp_path, capsys):
     assert not (tmp_path / "sales_daily_steps.py").exists()
 
 
+def test_the_draft_for_dagster_proposes_assets_and_checks(report, tmp_path):
+    rows = report(TASKFLOW, to="dagster")
+    text = (tmp_path / "sales_daily_assets.py").read_text()
+    assert "retry_policy=dg.RetryPolicy(max_retries=2, delay=1)" in text
+    assert "cron_schedule='15 2 * * *', timezone='Europe/Berlin'" in text
+    assert "def publish(context: dg.AssetExecutionContext, config: Params, check):" in text
+    assert "raise NotImplementedError('report has the trigger rule all_done" in text
+    assert "@asset_check of extract" in rows["check as an asset"]["becomes"]
+    assert rows["expand of extract"]["disposition"] == "redesign"
+    assert rows["pool of extract"]["becomes"].startswith("pool= of the asset")
+    report(CLASSIC, to="dagster")
+    assert "@dg.asset(partitions_def=days, deps=['day_task', 'write'])" in (tmp_path / "classic_assets.py").read_text()
+
+
+RUNS = {
+    "prefect": """
+        import sales_daily_flow as f
+        print(f.sales_daily("2026-01-05", return_state=True).type.value)
+        """,
+    "dagster": """
+        import dagster as dg, sales_daily_assets as a
+        a.defs.get_repository_def()
+        tables = [a.extract, a.check, a.publish]
+        print("COMPLETED" if dg.materialize(tables, partition_key="2026-01-05").success else "FAILED")
+        """,
+}
+
+
 @pytest.mark.deep
-def test_the_flow_runs_and_gives_the_same_result(tmp_path):
-    assert convert(tmp_path, TASKFLOW) == 0
+@pytest.mark.parametrize("to", RUNS)
+def test_the_draft_runs_and_gives_the_same_result(tmp_path, to):
+    assert convert(tmp_path, TASKFLOW, to=to) == 0
     python = tmp_path / "env" / "bin" / "python"
     uv = [str(Path(sys.executable).parent / "uv")]
     subprocess.run([*uv, "venv", "--quiet", str(tmp_path / "env")], check=True)
-    constraints = ROOT / "template" / "[[prefect]]" / "constraints.txt"
-    install = ["pip", "install", "--quiet", "--python", str(python), "--constraint", str(constraints), "prefect"]
+    constraints = ROOT / "template" / f"[[{to}]]" / "constraints.txt"
+    install = ["pip", "install", "--quiet", "--python", str(python), "--constraint", str(constraints), to]
     subprocess.run([*uv, *install], check=True)
-    run = (
-        "import sales_daily_flow as f; state = f.sales_daily('2026-01-05', return_state=True); print(state.type.value)"
-    )
     environment = {
         "PATH": "/usr/bin:/bin",
         "HOME": str(tmp_path),
@@ -268,12 +294,12 @@ def test_the_flow_runs_and_gives_the_same_result(tmp_path):
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     }
-    done = subprocess.run(
-        [str(python), "-c", run], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert done.stdout.strip().splitlines()[-1] == "COMPLETED", done.stderr
+    command = [str(python), "-c", textwrap.dedent(RUNS[to])]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    assert "COMPLETED" in done.stdout.splitlines(), done.stderr
     # What the functions of the DAG give when they are called one after the other.
     steps = loaded(tmp_path / "sales_daily_steps.py")
     rows = steps.check([steps.extract(each, ds="2026-01-05", params={"limit": 3}) for each in steps.REGIONS])
     assert json.loads((tmp_path / "sales.json").read_text()) == rows
-    assert (tmp_path / "report").read_text() == f"{steps.total(rows)}\n"
+    if to == "prefect":
+        assert (tmp_path / "report").read_text() == f"{steps.total(rows)}\n"

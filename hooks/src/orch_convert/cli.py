@@ -8,8 +8,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from . import dagster, prefect
 from .graph import Graph, RefusalError
-from .prefect import Construct, drafted
+from .writer import Construct
+
+TARGETS = {"prefect": prefect.drafted, "dagster": dagster.drafted}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not options.output.is_dir():
         return _wrong(f"{options.output} is no folder: make it first")
     try:
-        draft = drafted(Graph(options.file), options.file.stem)
+        draft = TARGETS[options.to](Graph(options.file), options.file.stem)
     except RefusalError as refusal:
         return _refused(options, str(refusal))
     except (SyntaxError, RecursionError) as error:
@@ -42,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="orch-convert", description=__doc__.split(": ", 1)[1])
     parser.add_argument("file", type=Path, metavar="FILE", help="the Python file of one DAG")
-    parser.add_argument("--to", choices=("prefect",), required=True, help="what to write it for")
+    parser.add_argument("--to", choices=tuple(TARGETS), required=True, help="what to write it for")
     parser.add_argument("--output", type=Path, default=Path(), metavar="FOLDER", help="where to (the current folder)")
     parser.add_argument("--format", choices=("table", "json"), default="table", help="of the report (%(default)s)")
     return parser.parse_args(argv)
