@@ -22,7 +22,7 @@ TASKFLOW = '''
     from datetime import timedelta
 
     import pendulum
-    from airflow.sdk import Asset, dag, task
+    from airflow.sdk import Asset, Param, dag, task
 
     REGIONS = ["eu", "us"]
     SALES = Asset("duckdb://warehouse/sales")
@@ -38,7 +38,7 @@ TASKFLOW = '''
         max_active_runs=1,
         dagrun_timeout=timedelta(hours=1),
         default_args={"retries": 2, "retry_delay": timedelta(seconds=1)},
-        params={"limit": 3},
+        params={"limit": Param(3, type="integer")},
     )
     def sales_daily():
         # One region.
@@ -143,6 +143,11 @@ def test_bodies_become_business_functions_with_their_comments(report, tmp_path):
     steps = loaded(tmp_path / "sales_daily_steps.py")
     assert steps.extract("eu", ds="2026-01-05", params={"limit": 2})[1]["amount"] == 2
     assert steps.total([{"amount": 3}]) == 3
+
+
+def test_parameters_keep_their_defaults(report, tmp_path):
+    report(TASKFLOW)
+    assert "params = {'limit': 3} | (params or {})" in (tmp_path / "sales_daily_flow.py").read_text()
 
 
 def test_each_construct_has_a_disposition(report):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -260,8 +261,8 @@ class Writer:
             return "{}"
         if isinstance(value, Unknown):
             raise RefusalError(f"line {self.graph.dag.line}: its params are not known before a run")
-        self.note(value.node.lineno, "params", "mechanical", "params of the flow, with the same defaults")
-        return self._code(ast.unparse(value.node), value.node.lineno)
+        self.note(value.node.lineno, "params", "mechanical", "params, with the same defaults")
+        return self._code(ast.unparse(_Plain(self).visit(copy.deepcopy(value.node))), value.node.lineno)
 
     def _options(self, values: dict[str, Any], kind: str, line: int, what: str) -> dict[str, str]:
         """Options of a flow or task, from those of a DAG or task."""
@@ -488,6 +489,20 @@ class Writer:
             return node
         self.note(line, "a template", "mechanical", "an f-string")
         return ast.JoinedStr([*parts, ast.Constant(node.value[end:])])
+
+
+class _Plain(ast.NodeTransformer):
+    """Makes of each ``Param(5, type="integer")`` of Airflow its default."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        found = meaning(node.func, self.writer.module.scope)
+        if isinstance(found, External) and found.package == "airflow" and found.last == "Param":
+            default = next((each.value for each in node.keywords if each.arg == "default"), ast.Constant(None))
+            return node.args[0] if node.args else default
+        return node
 
 
 def _names_bound(node: ast.stmt) -> set[str]:
