@@ -14,9 +14,10 @@ import pytest
 import yaml
 from combinations import files_in
 from projects import RUN_SECONDS, SET_UP_SECONDS, TEST_SECONDS, UV, Project
+from servers import receiver
 from test_rendering import expected_files
 
-ENGINES = {"airflow": "dags", "dagster": "src/flight_marts/defs", "prefect": "flows"}
+ENGINES = {"airflow": "dags", "dagster": "src/flight_marts/defs", "prefect": "flows", "temporal": "workflows"}
 DAY = "2013-01-02"
 DBT = "src/flight_marts/pipelines/flights_daily/dbt"
 SHAPE = {"pipeline_shape": "data_products", "accept_exclusion": "yes"}
@@ -102,6 +103,8 @@ def project(request, render, tmp_path_factory) -> Project:
     """A project of this shape on each orchestrator, installed; a copy, as the rendered one is shared."""
     rendered = render(orchestrator=request.param, **SHAPE)
     folder = shutil.copytree(rendered, tmp_path_factory.mktemp("installed") / "project")
+    file = folder / "pyproject.toml"
+    file.write_text(file.read_text().replace('default-groups = ["dev"]', 'default-groups = ["dev", "telemetry"]'))
     made = Project(Path(folder), (request.param,))
     done = made.make("setup", timeout=SET_UP_SECONDS)
     assert done.returncode == 0, done.stderr
@@ -120,11 +123,35 @@ CARRIERS = """
 """
 
 
+def check_events_of_a_run(events: list[dict], engine: str) -> None:
+    """What a catalogue of lineage hears of a run that has published."""
+    assert [event["eventType"] for event in events] == ["START", "RUNNING", "COMPLETE"]
+    assert len({event["run"]["runId"] for event in events}) == 1
+    last = events[-1]
+    assert last["job"]["facets"]["jobType"]["integration"] == engine.upper()
+    landed = {each["name"].rsplit("/", 1)[1]: each["facets"] for each in last["inputs"]}
+    assert set(landed) == {"flights", "weather", "planes", "airlines", "airports"}
+    assert "arr_delay" in [field["name"] for field in landed["flights"]["schema"]["fields"]]
+    table = next(each for each in last["outputs"] if each["name"].endswith(".carrier_daily_v2"))
+    assert table["outputFacets"]["outputStatistics"]["rowCount"] > 10
+    assert "on_time" in [field["name"] for field in table["facets"]["schema"]["fields"]]
+    made_of = table["facets"]["columnLineage"]["fields"]["on_time"]["inputFields"]
+    assert ("flights", "arr_delay") in [(each["name"].rsplit("/", 1)[1], each["field"]) for each in made_of]
+
+
+def check_events_of_a_failed_run(events: list[dict]) -> None:
+    assert {event["eventType"] for event in events} == {"START", "FAIL"}
+    assert len({event["run"]["runId"] for event in events}) == 1
+    assert "tests fail" in events[-1]["run"]["facets"]["errorMessage"]["message"]
+
+
 @pytest.mark.project
 @pytest.mark.deep
 def test_each_orchestrator_publishes_what_the_files_say_and_stops_at_a_failing_test(project):
-    done = project.make("run", f"DATE={DAY}", timeout=RUN_OF_DBT)
-    assert done.returncode == 0, done.stdout + done.stderr
+    with receiver() as (address, events):
+        done = project.make("run", f"DATE={DAY}", timeout=RUN_OF_DBT, APP_LINEAGE__OPENLINEAGE=address)
+        assert done.returncode == 0, done.stdout + done.stderr
+        of_the_run = list(events)
     assert not done.stderr.strip(), done.stderr
     file = project.folder / "data" / "landing" / "flights_daily" / DAY / "flights.csv"
     figures = (
@@ -134,11 +161,15 @@ def test_each_orchestrator_publishes_what_the_files_say_and_stops_at_a_failing_t
     assert [row[:5] for row in got] == [row[:5] for row in want]
     assert [row[5] for row in got] == pytest.approx([row[5] for row in want])
     assert published(project, "SELECT count(*) FROM fct_flights") == [(943,)]
+    check_events_of_a_run(of_the_run, project.orchestrators[0])
 
     good = file.read_text()
     file.write_text(good.replace(",B6,", ",ZZ,"))  # a carrier that airlines.csv does not list
-    done = project.make("run", f"DATE={DAY}", timeout=RUN_OF_DBT)
+    with receiver() as (address, events):
+        done = project.make("run", f"DATE={DAY}", timeout=RUN_OF_DBT, APP_LINEAGE__OPENLINEAGE=address)
+        failed = list(events)
     file.write_text(good)
+    check_events_of_a_failed_run(failed)
     assert "Error 65" in done.stderr, done.stderr  # the exit code for bad rows
     assert "1 of 33 tests fail: relationships_fct_flights_carrier" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr

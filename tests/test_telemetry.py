@@ -1,4 +1,4 @@
-"""What a rendered project sends to an OpenTelemetry collector, seen by one on this machine."""
+"""What a rendered project sends to an OpenTelemetry collector and to a catalogue of lineage, seen on this machine."""
 
 from __future__ import annotations
 
@@ -87,18 +87,18 @@ def collector():
     server.server_close()
 
 
-def run(project: Path, code: str, endpoint: str = "", **more) -> subprocess.CompletedProcess:
+def run(project: Path, code: str, endpoint: str = "", given: str = "", **variables) -> subprocess.CompletedProcess:
     kept = {name: os.environ[name] for name in ("PATH", "HOME")}
-    environment = {**kept, "APP_ROOT": str(project), "APP_TELEMETRY__OTLP_ENDPOINT": endpoint}
+    environment = {**kept, "APP_ROOT": str(project), "APP_TELEMETRY__OTLP_ENDPOINT": endpoint, **variables}
     command = [project / ".venv" / "bin" / "python", "-c", code]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, **more)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, input=given or None)
 
 
 def test_steps_are_spans_of_their_runs_trace_and_lines_go_with_them(project, collector):
     done = run(project, RUN, f"http://127.0.0.1:{collector.server_port}")
     assert done.returncode == 0, done.stderr
     sent = [json.dumps([path, body.hex()]) for path, body in collector.requests]
-    decoded = json.loads(run(project, READ, input="\n".join(sent)).stdout)
+    decoded = json.loads(run(project, READ, given="\n".join(sent)).stdout)
     assert "hunter2" not in json.dumps(decoded)
     spans = [
         span
@@ -136,6 +136,45 @@ def test_a_collector_that_answers_a_byte_at_a_time_keeps_no_run(project, collect
 
 
 def test_nothing_is_loaded_or_sent_without_an_address(project):
-    code = RUN + "import sys\nassert not [name for name in sys.modules if name.startswith('opentelemetry')]"
+    code = RUN + "import sys\nassert not [n for n in sys.modules if n.startswith(('opentelemetry', 'openlineage'))]"
     done = run(project, code)
     assert done.returncode == 0, done.stderr
+
+
+def events_of(requests: list[tuple[str, bytes]]) -> list[dict]:
+    assert {path for path, _ in requests} <= {"/api/v1/lineage"}
+    return [json.loads(body) for _, body in requests]
+
+
+def test_a_run_is_a_run_of_one_job_for_a_catalogue_of_lineage(project, collector):
+    """The second step fails, at its second attempt, and would be tried again; a permanent error is the end."""
+    ends = RUN.replace("ValueError(", "errors.ContractError(").replace("suppress(ValueError)", "suppress(Exception)")
+    code = ends.replace("import logging,", "import errors, logging,").replace("attempt=2", "attempt=1")
+    done = run(project, code, APP_LINEAGE__OPENLINEAGE=f"http://127.0.0.1:{collector.server_port}")
+    assert done.returncode == 0, done.stderr
+    start, fail = events_of(collector.requests)
+    assert (start["eventType"], fail["eventType"]) == ("START", "FAIL")
+    assert start["run"]["runId"] == fail["run"]["runId"]
+    assert (fail["job"]["namespace"], fail["job"]["name"]) == ("flight_marts/dev", "orders")
+    assert fail["run"]["facets"]["errorMessage"]["message"] == "refused ***"
+    collector.requests.clear()
+    tried_again = run(project, RUN, APP_LINEAGE__OPENLINEAGE=f"http://127.0.0.1:{collector.server_port}")
+    assert tried_again.returncode == 0, tried_again.stderr
+    assert not collector.requests
+
+
+@pytest.mark.parametrize("wrong", ["localhost:5000", "https://ann:hunter2@lineage.example.com"])
+def test_an_address_for_lineage_that_is_none_is_refused_in_a_sentence(project, wrong):
+    done = run(project, "from flight_marts.platform import config; config.load()", APP_LINEAGE__OPENLINEAGE=wrong)
+    assert 'ConfigError: lineage.openlineage: write "file", or the address of a server' in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+def test_a_catalogue_that_does_not_answer_keeps_no_run_and_no_secret_is_sent(project, collector):
+    collector.silent.set()
+    where = f"http://127.0.0.1:{collector.server_port}"
+    code = RUN.replace("attempt=2", "attempt=1")
+    done = run(project, code, APP_LINEAGE__OPENLINEAGE=where)
+    assert done.returncode == 0, done.stderr
+    assert "lineage event not delivered" in done.stderr
+    assert "hunter2" not in str(collector.requests)

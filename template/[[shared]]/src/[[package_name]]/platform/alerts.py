@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Literal
 
-from . import claims, config, logging, masking, outgoing, secrets
+from . import claims, config, logging, masking, openlineage, outgoing, secrets
 from .runs import Run, current_run
 
 SEND_SECONDS = 20  # for one delivery as a whole, the start of its process included
@@ -55,6 +55,8 @@ def report(incident: Incident) -> bool:
         run = incident.run if incident.run.id else current_run()
         title, body = _text(settings, incident, run)
         key = f"{settings.env} {incident.pipeline} {incident.partition} {run.id} {incident.kind}" if run.id else ""
+        if incident.kind == "failed":
+            openlineage.failed(incident.pipeline, incident.partition, run, incident.reason)
         references = settings.for_pipeline(incident.pipeline).alerts.urls
         delivered = [_send_once(settings, reference, key, title, body) for reference in references]
     except Exception as problem:  # a secret, the receiver's library

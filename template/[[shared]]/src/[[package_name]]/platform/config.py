@@ -153,6 +153,21 @@ class Telemetry(Section):
     otlp_endpoint: str = ""
 
 
+class Lineage(Section):
+    """openlineage: where events of runs go: ``file``, or the address of a server; empty for nowhere."""
+
+    openlineage: str = ""
+    api_key: Reference = ""
+
+    @field_validator("openlineage")
+    @classmethod
+    def _address(cls, wanted: str) -> str:
+        parts = urlsplit(wanted)
+        if wanted in ("", "file") or (parts.scheme in ("http", "https") and parts.hostname and not parts.username):
+            return wanted
+        raise ValueError('write "file", or the address of a server such as http://localhost:5000, without a login')
+
+
 class Logging(Section):
     format: Literal["console", "json"]
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -221,6 +236,7 @@ class Settings(BaseSettings):
     alerts: Alerts = Alerts()
     metrics: Metrics = Metrics()
     telemetry: Telemetry = Telemetry()
+    lineage: Lineage = Lineage()
     logging: Logging
     retention: Retention = Retention()
     secrets: Secrets

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from . import config, dbt, lineage, logging, publications, steps, warehouse
+from . import config, dbt, lineage, logging, openlineage, publications, steps, warehouse
 from .batch_etl import BatchEtl
 from .errors import ContractError, PermanentError
 from .partitions import Grain, Partition
@@ -114,6 +114,7 @@ class DataProducts:
             self._enforce(report.rows)
             self._note(partition, built=True)
             lineage.record(self.pipeline)
+            openlineage.built(self.pipeline, partition)
             warned = [node.name for node in nodes if node.status == "warn"]
             if warned:
                 logging.get_logger().warning("tests warn", tests=warned)
