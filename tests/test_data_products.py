@@ -29,15 +29,19 @@ def test_the_shape_that_is_answered_is_rendered(render, engine):
     folder = render(orchestrator=engine, **SHAPE)
     assert yaml.safe_load((folder / ".copier-answers.yml").read_text())["sample_shape"] == "data_products"
     assert files_in(folder) == expected_files((engine,), ["staging", "prod"], "github", "data_products")
-    assert (
-        "steps.build" in (file := folder / ENGINES[engine] / "flights_daily.py").read_text()
-        or "models.build" in file.read_text()
-    )
+    file = folder / ENGINES[engine] / "flights_daily.py"
+    assert re.search(r'(steps|models)\.build\(|run_step\(PIPELINE, "build"', file.read_text())
     assert not (folder / "src/flight_marts/pipelines/flights_daily/transform.py").exists()
     assert ("dagster-dbt" in (folder / "pyproject.toml").read_text().split("[build-system]")[0]) == (
         engine == "dagster"
     )
     published = re.search(r"tables=\((.*?)\)", (folder / DBT).with_name("__init__.py").read_text()).group(1)
+    component, *apis = yaml.safe_load_all((folder / "catalog-info.yaml").read_text())
+    assert component["spec"]["providesApis"] == [api["metadata"]["name"] for api in apis]
+    assert {api["spec"]["definition"]["$text"] for api in apis} == {
+        f"./contracts/flights_daily/{file.name}" for file in (folder / "contracts/flights_daily").iterdir()
+    }
+    assert {each["spec"]["owner"] for each in (component, *apis)} == {"group:data-team"}
     for table in re.findall(r'"(\w+)"', published):
         assert f"`{table}`" in (folder / "README.md").read_text()
         assert list((folder / DBT).glob(f"models/marts/{table}.sql")), table
@@ -48,6 +52,7 @@ def test_other_projects_have_the_means_but_not_the_sample(render):
     assert yaml.safe_load((folder / ".copier-answers.yml").read_text())["sample_shape"] == "batch_etl"
     assert not (folder / DBT).exists()
     assert not (folder / "contracts").exists()
+    assert len(list(yaml.safe_load_all((folder / "catalog-info.yaml").read_text()))) == 1
     assert not (folder / "data/landing/flights_daily/reference").exists()
     assert (folder / "environments/dbt/pyproject.toml").is_file()
 

@@ -32,6 +32,18 @@ for name in orders.steps:
             raise ValueError("refused hunter2-and-more")
 logging.get_logger().info("after the last step")
 """
+# All steps of a run of the project's own pipeline, without their work; the last one fails.
+FLIGHTS = """
+from contextlib import suppress
+from flight_marts.platform import errors, masking, pipelines, steps
+from flight_marts.platform.runs import Run, run_context
+masking.add("hunter2-and-more")
+flights = pipelines.get("flights_daily")
+for name in flights.steps:
+    with suppress(Exception), run_context(Run("run-1")), steps.step(flights, name, flights.partition("2013-01-02")):
+        if name == "publish":
+            raise ValueError("refused hunter2-and-more")
+"""
 # The spans that were sent, as JSON lines of name, trace, parent, status and attributes.
 READ = """
 import json, sys
@@ -147,20 +159,20 @@ def events_of(requests: list[tuple[str, bytes]]) -> list[dict]:
 
 
 def test_a_run_is_a_run_of_one_job_for_a_catalogue_of_lineage(project, collector):
-    """The second step fails, at its second attempt, and would be tried again; a permanent error is the end."""
-    ends = RUN.replace("ValueError(", "errors.ContractError(").replace("suppress(ValueError)", "suppress(Exception)")
-    code = ends.replace("import logging,", "import errors, logging,").replace("attempt=2", "attempt=1")
-    done = run(project, code, APP_LINEAGE__OPENLINEAGE=f"http://127.0.0.1:{collector.server_port}")
+    """The last step fails for good, then only until it is tried again."""
+    where = {"APP_LINEAGE__OPENLINEAGE": f"http://127.0.0.1:{collector.server_port}"}
+    done = run(project, FLIGHTS.replace("ValueError", "errors.ContractError"), **where)
     assert done.returncode == 0, done.stderr
     start, fail = events_of(collector.requests)
     assert (start["eventType"], fail["eventType"]) == ("START", "FAIL")
     assert start["run"]["runId"] == fail["run"]["runId"]
-    assert (fail["job"]["namespace"], fail["job"]["name"]) == ("flight_marts/dev", "orders")
+    assert (fail["job"]["namespace"], fail["job"]["name"]) == ("flight_marts/dev", "flights_daily")
+    assert [each["name"] for each in start["inputs"]] == [f"{project}/data/landing/flights_daily"]
     assert fail["run"]["facets"]["errorMessage"]["message"] == "refused ***"
     collector.requests.clear()
-    tried_again = run(project, RUN, APP_LINEAGE__OPENLINEAGE=f"http://127.0.0.1:{collector.server_port}")
-    assert tried_again.returncode == 0, tried_again.stderr
-    assert not collector.requests
+    done = run(project, FLIGHTS, **where)
+    assert done.returncode == 0, done.stderr
+    assert [each["eventType"] for each in events_of(collector.requests)] == ["START"]
 
 
 @pytest.mark.parametrize("wrong", ["localhost:5000", "https://ann:hunter2@lineage.example.com"])
@@ -173,8 +185,7 @@ def test_an_address_for_lineage_that_is_none_is_refused_in_a_sentence(project, w
 def test_a_catalogue_that_does_not_answer_keeps_no_run_and_no_secret_is_sent(project, collector):
     collector.silent.set()
     where = f"http://127.0.0.1:{collector.server_port}"
-    code = RUN.replace("attempt=2", "attempt=1")
-    done = run(project, code, APP_LINEAGE__OPENLINEAGE=where)
+    done = run(project, FLIGHTS, APP_LINEAGE__OPENLINEAGE=where)
     assert done.returncode == 0, done.stderr
     assert "lineage event not delivered" in done.stderr
     assert "hunter2" not in str(collector.requests)

@@ -14,11 +14,12 @@ from .runs import Run, current_run
 
 SEND_SECONDS = 20  # for one delivery as a whole, the start of its process included
 
-Kind = Literal["failed", "late", "approval", "reminder", "expired"]
+Kind = Literal["failed", "late", "provider", "approval", "reminder", "expired"]
 # Words of the title, and the section of docs/runbook.md.
 KINDS: dict[str, tuple[str, str]] = {
     "failed": ("failed", "a-failed-run"),
     "late": ("is late", "a-missed-sla"),
+    "provider": ("has a provider that does not deliver", "a-late-input"),
     "approval": ("waits for a decision", "a-decision"),
     "reminder": ("still waits for a decision", "a-decision"),
     "expired": ("was not decided in time", "a-decision"),

@@ -44,7 +44,7 @@ def _reference(value: str) -> str:
 
 def _without_password(url: str) -> str:
     if urlsplit(url).password:
-        raise ValueError(f"it holds a password; take it out and refer to it in warehouse.password as {REFERENCE}NAME")
+        raise ValueError(f"it holds a password; take it out and refer to it in password as {REFERENCE}NAME")
     return url
 
 
@@ -194,12 +194,25 @@ class Step(Section):
     retries: Retries
 
 
+class Provider(Section):
+    """A table that another project publishes. warehouse: where. pipeline: which publishes it there. contract: the
+    version of the table's contract that is relied on."""
+
+    project: str
+    warehouse: Annotated[str, AfterValidator(_without_password)]
+    password: Reference = ""
+    pipeline: str
+    table: str
+    contract: str
+
+
 class Pipeline(Section):
     """What holds for one pipeline, and the steps of it that differ. orchestrator: the one that schedules it."""
 
     orchestrator: str
     landing: Landing = Landing()
     approval: Approval = Approval()
+    providers: dict[str, Provider] = {}
     schedule: Schedule
     input_wait: InputWait
     retries: Retries
@@ -211,7 +224,7 @@ class Pipeline(Section):
 
 
 # What a pipeline takes from the settings of all unless it says otherwise.
-INHERITED = tuple(name for name in Pipeline.model_fields if name not in ("steps", "landing", "approval"))
+INHERITED = tuple(name for name in Pipeline.model_fields if name not in ("steps", "landing", "approval", "providers"))
 
 
 class Settings(BaseSettings):

@@ -7,16 +7,14 @@ Requests are paced, and repeated after what may pass (no answer, 429 with its Re
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import config, logging, secrets, sources, warehouse
+from . import config, logging, secrets, sources
 from .errors import ConfigError, InputError, SourceUnavailable
 
 if TYPE_CHECKING:
@@ -59,21 +57,8 @@ class HttpPages:
         return f"the end of {partition}" if marker else self._address(partition)
 
     def load(self, con: Connection, pipeline: Pipeline, partition: Partition, raw: str, broken: str) -> tuple[int, int]:
-        with tempfile.TemporaryDirectory(prefix="pages-") as folder:
-            file = Path(folder) / "rows.ndjson"
-            with file.open("w", encoding="utf-8") as lines:
-                for row in self._rows(partition):
-                    lines.write(json.dumps([_text(row.get(name)) for name in self.columns]) + "\n")
-            listed = ", ".join(
-                f"v[{number}] AS {sources.name(each)}" for number, each in enumerate(self.columns, start=1)
-            )
-            options = "format = 'newline_delimited', records = false, columns = {'v': 'VARCHAR[]'}"
-            scan = f"read_json({sources.text(str(file))}, {options})"
-            with warehouse.file_reader(con) as reader:
-                selected = f"SELECT {sources.row(partition, 'row_number() OVER ()')}, {listed} FROM {scan}"
-                count = warehouse.stage_query(con, raw, reader, selected)
-                warehouse.stage_query(con, broken, reader, sources.nothing(partition))
-        return count, 0
+        rows = ([_text(row.get(name)) for name in self.columns] for row in self._rows(partition))
+        return sources.stage_rows(con, partition, self.columns, rows, raw, broken), 0
 
     def _rows(self, partition: Partition) -> Iterator[Mapping[str, Any]]:
         import httpx

@@ -133,11 +133,18 @@ def _datasets(pipeline: Pipeline, rows: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _inputs(pipeline: Pipeline) -> list[InputDataset]:
-    """What lands: a dataset for each landed table of a pipeline with models, else one for the folder."""
+    """What lands: a dataset for each landed table of a pipeline with models, else one for the folder.
+
+    A table of another project goes by the name under which that project publishes it.
+    """
     from openlineage.client.event_v2 import InputDataset
 
+    from . import providers
+
     if not pipeline.settings.landing.url:
-        return []
+        given = [source.settings(pipeline) for source in providers.of(pipeline)]
+        named = [(*_warehouse(each.warehouse), each.table) for each in given]
+        return [InputDataset(namespace, f"{prefix}.{table}") for namespace, prefix, table in named]
     namespace, place = _landing(pipeline)
     tables = _landed(pipeline)
     if not tables:
@@ -154,7 +161,7 @@ def _outputs(pipeline: Pipeline, rows: Mapping[str, int]) -> Iterator[OutputData
 
     known = _known_lineage(pipeline)
     columns = _columns(pipeline)
-    namespace, prefix = _warehouse()
+    namespace, prefix = _warehouse(config.load().warehouse.url)
     for table in pipeline.tables:
         facets: dict[str, Any] = {}
         if columns.get(table):
@@ -225,11 +232,10 @@ def _landing(pipeline: Pipeline) -> tuple[str, str]:
     return "file", str(settings.root / url)
 
 
-def _warehouse() -> tuple[str, str]:
-    """Namespace of the warehouse, and what the names of its tables begin with, as OpenLineage's own client for dbt."""
-    settings = config.load()
-    parts = urlsplit(settings.warehouse.url)
+def _warehouse(url: str) -> tuple[str, str]:
+    """Namespace of a warehouse, and what the names of its tables begin with, as OpenLineage's own client for dbt."""
+    parts = urlsplit(url)
     if parts.scheme == "duckdb":
-        path = warehouse.duckdb_path(settings)
+        path = config.load().root / url.removeprefix("duckdb://")
         return f"duckdb://{path}", f"{path.stem}.main"
     return f"postgres://{parts.hostname or 'localhost'}:{parts.port or 5432}", f"{parts.path.lstrip('/')}.public"
