@@ -1,4 +1,4 @@
-"""Servers for tests, on free loopback ports: PostgreSQL, from a package and ended by its process id, and a receiver."""
+"""Servers for tests, on free loopback ports: PostgreSQL, ended by its process id, a receiver, and a proxy."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import socket
+import socketserver
 import subprocess
 import tempfile
 import threading
@@ -42,6 +43,27 @@ def receiver() -> Iterator[tuple[str, list[dict]]]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}", received
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@contextlib.contextmanager
+def watched_network() -> Iterator[tuple[dict[str, str], list[str]]]:
+    """Variables that send whatever leaves this machine to a proxy, and what was asked of it. It lets nothing out."""
+    asked: list[str] = []
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self):
+            asked.append(self.rfile.readline().decode(errors="replace").strip())
+
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    proxy, here = f"http://127.0.0.1:{server.server_address[1]}", "127.0.0.1,localhost,::1"
+    names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+    variables = {name: proxy for upper in names for name in (upper, upper.lower())}
+    yield variables | {"NO_PROXY": here, "no_proxy": here}, asked
     server.shutdown()
     thread.join()
     server.server_close()

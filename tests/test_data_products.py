@@ -13,8 +13,8 @@ import duckdb
 import pytest
 import yaml
 from combinations import files_in
-from projects import RUN_SECONDS, SET_UP_SECONDS, TEST_SECONDS, UV, Project
-from servers import receiver
+from projects import RUN_SECONDS, SET_UP_SECONDS, STOP_SECONDS, TEST_SECONDS, UV, Project
+from servers import free_port, receiver, watched_network
 from test_rendering import expected_files
 
 ENGINES = {"airflow": "dags", "dagster": "src/flight_marts/defs", "prefect": "flows", "temporal": "workflows"}
@@ -187,6 +187,23 @@ def test_each_orchestrator_publishes_what_the_files_say_and_stops_at_a_failing_t
     assert days == [("2013-01-01", 842), ("2013-01-02", 943), ("2013-01-03", 914)]
     done = project.make("impact", "TABLE=flights", "COLUMN=arr_delay", timeout=RUN_SECONDS)
     assert "carrier_daily_v2 (arrived, mean_arr_delay_min, on_time)" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.project
+@pytest.mark.deep
+def test_no_tool_sends_anything_from_this_machine(project):
+    """Neither a run with dbt nor the services: what leaves would come to the proxy."""
+    [engine] = project.orchestrators
+    port = {f"{engine.upper()}_PORT": str(free_port())}
+    with watched_network() as (variables, asked):
+        done = project.make("run", f"DATE={DAY}", timeout=RUN_OF_DBT, **variables)
+        assert done.returncode == 0, done.stdout + done.stderr
+        try:
+            done = project.make("up", timeout=RUN_SECONDS, **variables, **port)
+            assert done.returncode == 0, done.stdout + done.stderr
+        finally:
+            project.make("down", timeout=STOP_SECONDS, **variables, **port)
+    assert not asked
 
 
 @pytest.mark.project

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import threading
+import tomllib
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from combinations import VARIANTS, answers_for_variant
 
 UV = Path(sys.executable).with_name("uv")
 # Two steps of a run; the second fails. What it shows must hold no secret.
@@ -189,3 +192,46 @@ def test_a_catalogue_that_does_not_answer_keeps_no_run_and_no_secret_is_sent(pro
     assert done.returncode == 0, done.stderr
     assert "lineage event not delivered" in done.stderr
     assert "hunter2" not in str(collector.requests)
+
+
+# What turns off the usage statistics that a package sends by default, as an environment must set it.
+SENDERS = {
+    "astronomer-cosmos": {"AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False"},
+    "dagster": {"DAGSTER_DISABLE_TELEMETRY": "true"},
+    "dbt-core": {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
+    "dlt": {"RUNTIME__DLTHUB_TELEMETRY": "false"},
+    "mlflow": {"MLFLOW_DISABLE_TELEMETRY": "true"},
+    "mlflow-skinny": {"MLFLOW_DISABLE_TELEMETRY": "true"},
+    "prefect": {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"},
+}
+
+
+def pinned(project_file: Path) -> set[str]:
+    """Names of the packages that an environment may have."""
+    pins = tomllib.loads(project_file.read_text())["tool"]["uv"]["constraint-dependencies"]
+    return {pin.split("==")[0] for pin in pins}
+
+
+IN_IMAGES = {row["orchestrator"]: name for name, row in VARIANTS.items() if "image" in row["places"]}
+
+
+@pytest.mark.parametrize("variant", IN_IMAGES.values())
+def test_usage_statistics_are_off_on_laptops_and_in_images(render, variant):
+    project = render(**answers_for_variant(variant), accept_exclusion="yes")
+    places = [f"deploy/local/{VARIANTS[variant]['orchestrator']}.env", "Dockerfile"]
+    for package in pinned(project / "pyproject.toml") & set(SENDERS):
+        for name, value in SENDERS[package].items():
+            for place in places:
+                assert re.search(rf"\b{name}={value}\b", (project / place).read_text()), (package, place)
+
+
+def test_usage_statistics_are_off_in_each_environment_of_a_tool_of_its_own(render):
+    """The module of the platform that starts the tool sets its variables."""
+    project = render(orchestrator="airflow")
+    environments = sorted((project / "environments").glob("*/pyproject.toml"))
+    senders = {file.parent.name: pinned(file) & set(SENDERS) for file in environments}
+    assert senders["dbt"] == {"dbt-core"}
+    for tool, packages in senders.items():
+        started_by = (project / "src/flight_marts/platform" / f"{tool}.py").read_text()
+        for name, value in [each for package in packages for each in SENDERS[package].items()]:
+            assert f'"{name}": "{value}"' in started_by, (tool, name)
