@@ -189,6 +189,41 @@ def test_each_orchestrator_publishes_what_the_files_say_and_stops_at_a_failing_t
     assert "carrier_daily_v2 (arrived, mean_arr_delay_min, on_time)" in done.stdout, done.stdout + done.stderr
 
 
+def says_what_is_wrong(done: subprocess.CompletedProcess[str], words: str) -> None:
+    """One sentence, before what make adds."""
+    assert done.returncode != 0
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("make")]
+    assert len(lines) == 1, done.stderr
+    assert words in lines[0]
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.project
+@pytest.mark.deep
+def test_models_that_cannot_be_built_end_in_a_sentence_and_publish_nothing(project):
+    marts = project.folder / DBT / "models" / "marts"
+    model, day = marts / "airport_daily.sql", f"DATE={DAY}"
+    assert project.make("run", day, timeout=RUN_OF_DBT).returncode == 0
+    versions = published(project, "SELECT partition, version FROM platform.published ORDER BY ALL")
+    done = project.make("run", day, timeout=RUN_OF_DBT, DBT_EXECUTABLE="/no/such/dbt")
+    says_what_is_wrong(done, "DBT_EXECUTABLE=/no/such/dbt is no program: give the path of dbt, or unset it")
+    good = model.read_text()
+    for bad, words in (
+        (good + "{{ ref('no_such_model') }}", "depends on a node named 'no_such_model' which was not found"),
+        (good.replace("select", "select no_such_column,", 1), "no_such_column"),
+    ):
+        model.write_text(bad)
+        done = project.make("run", day, timeout=RUN_OF_DBT)
+        model.write_text(good)
+        says_what_is_wrong(done, words)
+    assert project.make("contracts", timeout=RUN_SECONDS).returncode == 0
+    manifest = project.folder / "var/dev/dbt/flights_daily/parsed/manifest.json"
+    manifest.write_text(manifest.read_text().replace("manifest/v12", "manifest/v20"))
+    says_what_is_wrong(project.make("contracts", timeout=RUN_SECONDS), "and this project reads v12")
+    manifest.unlink()
+    assert published(project, "SELECT partition, version FROM platform.published ORDER BY ALL") == versions
+
+
 @pytest.mark.project
 @pytest.mark.deep
 def test_no_tool_sends_anything_from_this_machine(project):
