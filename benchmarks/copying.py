@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from projects import COPIER, environment, options, released, scratch, template
+from projects import COPIER, answers, environment, options, released, scratch, template
 from report import Figure, Usage, conclude, median_ratio, progress, spent
 
 AT_MOST = 2.0
@@ -42,7 +42,7 @@ def where_it_goes(found: list[dict[str, float]]) -> list[Figure]:
 
 def measure(folder: Path, source: Path, orchestrator: str, repetitions: int) -> dict:
     folder.mkdir()
-    copies = copier(folder, source, f"orchestrator={orchestrator}")
+    copies = copier(folder, source, *answers(orchestrator))
     progress(f"{orchestrator}: the first copy, whose files become the static template")
     copies()
     static = folder / "static"
@@ -81,13 +81,12 @@ def measure(folder: Path, source: Path, orchestrator: str, repetitions: int) -> 
     }
 
 
-def copier(folder: Path, source: Path, *data: str) -> Callable[[], Usage]:
+def copier(folder: Path, source: Path, *options: str) -> Callable[[], Usage]:
     """A command that copies into an empty folder, and says what it used."""
-    arguments = [part for answer in data for part in ("--data", answer)]
 
     def copy() -> Usage:
         shutil.rmtree(folder / "target", ignore_errors=True)
-        command = [COPIER, "copy", "--defaults", *arguments, source, folder / "target"]
+        command = [COPIER, "copy", "--defaults", *options, source, folder / "target"]
         return spent(command, environment=environment())
 
     return copy

@@ -19,6 +19,10 @@ IMPORTS = {
     "airflow": ("from airflow.sdk import dag, task", "import runpy; runpy.run_path('dags/flights_daily.py')"),
     "dagster": ("import dagster", f"from {PACKAGE}.definitions import defs; defs()"),
     "prefect": ("from prefect import flow, task", "import runpy; runpy.run_path('flows/flights_daily.py')"),
+    "temporal": (
+        "from temporalio import activity, client, workflow",
+        "import runpy; runpy.run_path('workflows/flights_daily.py')",
+    ),
 }
 # What definitions have no need of: these belong to the steps, which load them when they run.
 HEAVY = ("duckdb", "ibis", "numpy", "pandas", "polars", "pyarrow", "sqlglot")

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
-from projects import BIN, COPIER, UV, environment, options, scratch, template
-from report import ROOT, Figure, conclude, progress, spent
+from projects import BIN, COPIER, UV, answers, environment, options, scratch, template
+from report import ROOT, Figure, conclude, earlier, progress, spent
 
 DAY = "2013-01-02"
 CREATE_DAGSTER = "create-dagster@1.13.27"  # of the Dagster that the template asks for at least
@@ -60,6 +60,42 @@ minimal()
 """
 
 
+WORKFLOW = """
+import asyncio
+import shutil
+import time
+from datetime import timedelta
+
+from temporalio import activity, workflow
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+
+@activity.defn
+async def one() -> int:
+    return 1
+
+
+@workflow.defn
+class Minimal:
+    @workflow.run
+    async def run(self) -> int:
+        return await workflow.execute_activity(one, start_to_close_timeout=timedelta(seconds=10))
+
+
+async def main() -> None:
+    server = shutil.which("temporal")
+    async with await WorkflowEnvironment.start_local(dev_server_existing_path=server) as environment:
+        async with Worker(environment.client, task_queue="minimal", workflows=[Minimal], activities=[one]):
+            await environment.client.execute_workflow(Minimal.run, id="minimal", task_queue="minimal")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
+    time.sleep(0.3)  # a thread of the SDK that meets the end of the interpreter crashes the process
+"""
+
+
 @dataclass
 class Peer:
     """The least way to run something on an orchestrator: commands to make, to set up and to run it, and its files."""
@@ -85,12 +121,15 @@ PEERS = {
         files={"src/peer/defs/one.py": ASSET},
     ),
     "prefect": Peer("a minimal flow run", run=["uv run --quiet python minimal.py"], files={"minimal.py": FLOW}),
+    "temporal": Peer(
+        "a minimal workflow run", run=["uv run --quiet python minimal.py"], files={"minimal.py": WORKFLOW}
+    ),
 }
 
 
 def main() -> None:
     asked = options(__doc__, repetitions=1)
-    figures, measured = [], {}
+    measured = {}
     with scratch() as folder:
         source = template(folder)
         for name in asked.orchestrators:
@@ -103,8 +142,10 @@ def main() -> None:
                     done, beside = first_day(ours, source, name), minimal(peer, name)
                 pairs.append((done, beside))
                 shutil.rmtree(folder / name)
-            figures += told(name, pairs)
             measured[name] = {"peer": PEERS[name].name, "pairs": pairs}
+    measured = earlier("first_day") | measured  # an orchestrator that was not asked for keeps its figures
+    asked.orchestrators = sorted(measured)
+    figures = [figure for name in asked.orchestrators for figure in told(name, measured[name]["pairs"])]
     conclude("first_day", figures, asked, measured)
 
 
@@ -130,7 +171,7 @@ def first_day(folder: Path, source: Path, orchestrator: str) -> dict[str, float]
     """Seconds of copier copy, make setup and make run, with a uv cache of its own; size of the environment in MB."""
     project = folder / "project"
     variables = own_environment(folder)
-    copy = [COPIER, "copy", "--quiet", "--defaults", "--data", f"orchestrator={orchestrator}", source, project]
+    copy = [COPIER, "copy", "--quiet", "--defaults", *answers(orchestrator), source, project]
     make = ["make", "--no-print-directory", f"UV={UV}"]
     parts = {
         "render": spent(copy, environment=variables).wall,
@@ -175,7 +216,7 @@ def pyproject(orchestrator: str) -> str:
     manifest = yaml.safe_load((ROOT / "template" / f"[[{orchestrator}]]" / "manifest.yml").read_text())
     return (
         '[project]\nname = "peer"\nversion = "0.1.0"\nrequires-python = ">=3.11,<3.14"\n'
-        f"dependencies = {manifest['dependencies'][:1]}\n"
+        f"dependencies = {manifest['dependencies'][:1] + manifest.get('dev_dependencies', [])[:1]}\n"
         f"[tool.uv]\noverride-dependencies = {manifest.get('override_dependencies', [])}\n"
     )
 

@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from report import ROOT, progress, spent
 
 PACKAGE = "flight_marts"  # what default answers call it
-ORCHESTRATORS = ("airflow", "dagster", "prefect")
+ORCHESTRATORS = ("airflow", "dagster", "prefect", "temporal")
 BIN = Path(sys.executable).parent
 COPIER, UV = BIN / "copier", BIN / "uv"
 
@@ -69,15 +69,20 @@ def template(folder: Path) -> Path:
     return released(target)
 
 
+def answers(orchestrator: str) -> list[str]:
+    """Options of Copier for a project on it, also where the rules exclude it, as Temporal for plain scheduled ETL."""
+    return ["--data", f"orchestrator={orchestrator}", "--data", "accept_exclusion=yes"]
+
+
 def render(source: Path, target: Path, orchestrator: str) -> Path:
     progress(f"rendering a project on {orchestrator}")
-    spent([COPIER, "copy", "--quiet", "--defaults", "--data", f"orchestrator={orchestrator}", source, target])
+    spent([COPIER, "copy", "--quiet", "--defaults", *answers(orchestrator), source, target])
     return target
 
 
 def environment(**variables: str) -> dict[str, str]:
     """The environment of a fresh login: without settings of this project, of uv or of an orchestrator."""
-    ours = ("APP_", "AIRFLOW", "DAGSTER", "PREFECT", "VIRTUAL_ENV", "PYTHON", "COPIER")
+    ours = ("APP_", "AIRFLOW", "DAGSTER", "PREFECT", "TEMPORAL", "VIRTUAL_ENV", "PYTHON", "COPIER")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | variables
 
 

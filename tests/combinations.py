@@ -14,23 +14,25 @@ MANIFESTS = {
 }
 ORCHESTRATORS = tuple(sorted(name for name, manifest in MANIFESTS.items() if "shapes" in manifest))
 SHAPES = sorted({shape for name in ORCHESTRATORS for shape in MANIFESTS[name]["shapes"]})
-# Hosting variants with files of their own: their orchestrator, and the places whose files they take.
+DECIDED = {
+    variant["id"]: variant
+    for name in ORCHESTRATORS
+    for variant in yaml.safe_load((ROOT / f"decision/systems/{name}.yml").read_text())["variants"]
+}
+# Hosting variants with files of their own: their orchestrator, who hosts them, and the places whose files they take.
 VARIANTS = {
-    variant: {**row, "orchestrator": name}
+    variant: {**row, "orchestrator": name, "hosting": DECIDED[variant]["hosting"]}
     for name in ORCHESTRATORS
     for variant, row in MANIFESTS[name].get("variants", {}).items()
 }
+# Of those, the one that default answers, which leave the hosting to a vendor, have.
+DEFAULT_VARIANT = {row["orchestrator"]: name for name, row in VARIANTS.items() if row["hosting"] == "managed"}
 PLACES = sorted({place for row in VARIANTS.values() for place in row["places"]})
 QUICK = "dagster"  # the one that the short run of the tests installs; the others are for the deep one
 # Each alone, some beside another one, and all of them.
 SETS = [*((name,) for name in ORCHESTRATORS), *itertools.pairwise(ORCHESTRATORS), ORCHESTRATORS]
 ENVIRONMENTS = [list(names) for size in (0, 1, 2) for names in itertools.combinations(("staging", "prod"), size)]
-CLOUD_OF = {
-    variant["id"]: variant["only_on"]
-    for name in ORCHESTRATORS
-    for variant in yaml.safe_load((ROOT / f"decision/systems/{name}.yml").read_text())["variants"]
-    if "only_on" in variant
-}
+CLOUD_OF = {name: variant["only_on"] for name, variant in DECIDED.items() if "only_on" in variant}
 CI_PROVIDERS = list(QUESTIONS["ci_provider"]["choices"].values())
 # What decides which files there are, besides the name of the package: every pair of values.
 FILE_COMBINATIONS = [tuple(row) for row in AllPairs([SETS, ENVIRONMENTS, CI_PROVIDERS])]
@@ -44,8 +46,14 @@ def answers_for(names: tuple[str, ...]) -> dict:
 
 def answers_for_variant(variant: str) -> dict:
     """Answers of a project that is hosted so."""
-    answers = {"orchestrator": VARIANTS[variant]["orchestrator"], "hosting_variant": variant, "hosting": "self_host"}
-    return answers | {"cloud": CLOUD_OF.get(variant, "aws")}
+    row = VARIANTS[variant]
+    answers = {"orchestrator": row["orchestrator"], "hosting_variant": variant, "hosting": row["hosting"]}
+    return answers | {"cloud": CLOUD_OF.get(variant, "aws"), "accept_exclusion": "yes"}
+
+
+def places_of(variant: str) -> list[str]:
+    """The folders of the template that a hosting variant takes, its own among them."""
+    return [*VARIANTS[variant]["places"], variant] if variant in VARIANTS else []
 
 
 def files_in(folder: Path) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import copier
 import jinja2
 import pytest
 from copier import _main as copier_main
+from copier import _template as copier_template
 from repository import QUESTIONS, ROOT, git
 from servers import postgresql_server
 
@@ -71,6 +73,25 @@ def compiled_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jinja2.Environment, "compile", cached)
         patch.setattr(copier_main.Worker, "_sync_git_index_executable_bit", lambda *_: None, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cloned_once(tmp_path_factory) -> Iterator[None]:
+    """Renders of this process clone the released template once; each then links the files of that clone."""
+    clones: dict[tuple[str, str, str], Path] = {}
+    clone = copier_template.clone
+
+    def linked(url: str, ref: str = "HEAD", location: str | None = None) -> str:
+        if ref != RELEASE or location is None:
+            return clone(url, ref, location)
+        key = (url, ref, git("rev-parse", f"{ref}^{{commit}}", cwd=url))
+        if key not in clones:
+            clones[key] = Path(clone(url, ref, str(tmp_path_factory.mktemp("clone"))))
+        return str(shutil.copytree(clones[key], location, copy_function=os.link, dirs_exist_ok=True, symlinks=True))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(copier_template, "clone", linked)
         yield
 
 

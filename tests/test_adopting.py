@@ -74,6 +74,7 @@ def test_without_a_terminal_it_stops_at_the_first_file_that_exists(releases, rep
     assert own_files(repository) == OWN
 
 
+@pytest.mark.deep
 def test_at_a_terminal_it_asks_for_each_file(releases, repository):
     command = [*COPIER[1:], "--defaults", *ANSWERS, str(releases.folder), "."]
     asked = []
@@ -97,6 +98,7 @@ def test_files_of_the_team_stay_even_when_all_is_to_be_overwritten(releases, rep
     assert now["README.md"] != OWN["README.md"]
 
 
+@pytest.mark.deep
 def test_an_adopted_repository_is_updated_and_skips_what_it_keeps_for_itself(releases, repository):
     assert copy(releases, repository, "--skip", "*").returncode == 0
     commit(repository)

@@ -108,6 +108,7 @@ def test_the_scheduled_job_proposes_a_clean_update_once(cloned):
     assert "pr create" in asked
 
 
+@pytest.mark.deep
 def test_proposing_leaves_the_branch_and_the_files_that_are_there(cloned):
     """On a developer's machine: with work that is not committed, and hooks that would refuse the commit."""
     (cloned / "config" / "dev.toml").write_text("# half-done\n")
@@ -128,6 +129,7 @@ def test_proposing_leaves_the_branch_and_the_files_that_are_there(cloned):
     assert "from the next release" in git("show", "template-update:config/dev.toml", cwd=cloned.parent / "remote.git")
 
 
+@pytest.mark.deep
 def test_the_scheduled_job_has_nothing_to_propose_when_the_project_is_current(cloned):
     github_job(cloned)
     git("pull", "--quiet", "--ff-only", "origin", "template-update", cwd=cloned)
@@ -137,6 +139,7 @@ def test_the_scheduled_job_has_nothing_to_propose_when_the_project_is_current(cl
     assert asked.count("pr create") == 1
 
 
+@pytest.mark.deep
 def test_the_scheduled_job_proposes_no_conflict_markers(cloned):
     (cloned / "config" / "dev.toml").write_text((cloned / "config" / "dev.toml").read_text() + "\n# ours\n")
     commit(cloned)
@@ -201,6 +204,7 @@ def test_the_documented_workflow_checks_what_the_projects_own_checks(render):
     ]
 
 
+@pytest.mark.deep
 def test_the_documented_job_updates_a_project_below_the_root(cloned):
     """The same project in a folder, with nothing of CI but the documented file at the root."""
     whole = cloned.parent / "whole"
@@ -218,6 +222,7 @@ def test_the_documented_job_updates_a_project_below_the_root(cloned):
     assert "from the next release" in changed
 
 
+@pytest.mark.deep
 def test_a_clone_that_changes_line_ends_works(cloned):
     """As git for Windows does: scripts run, and an update touches what the release changed."""
     there = cloned.parent / "windows"

@@ -8,7 +8,6 @@ import sys
 
 import pytest
 import releases as r
-from combinations import ORCHESTRATORS, QUICK
 from projects import RUN_SECONDS, SET_UP_SECONDS, Project
 from repository import ROOT
 
@@ -17,9 +16,8 @@ pytestmark = pytest.mark.project
 OWN = {"airflow": "dags/", "dagster": "src/*/defs/", "prefect": "flows/"}
 
 
-@pytest.mark.parametrize(
-    "project", [QUICK, *(pytest.param(name, marks=pytest.mark.deep) for name in ORCHESTRATORS if name != QUICK)]
-)
+@pytest.mark.deep
+@pytest.mark.parametrize("project", OWN)
 def test_a_project_of_0_1_runs_after_the_update(tmp_path, project):
     releases = r.clone_with_releases(tmp_path / "orch-starter")
     folder = releases.project(tmp_path / "project", "v0.1.0", orchestrator=project)

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ def fits(row: list[Any]) -> bool:
     only_on = CLOUD_OF.get(given["hosting_variant"])
     if only_on and given.get("cloud", only_on) != only_on:
         return False
+    if given.get("vpc") == "isolated" and VARIANTS[given["hosting_variant"]]["hosting"] == "managed":
+        return False
     return not (given.get("vpc") == "isolated" and given.get("alert_channel") == "slack")
 
 
@@ -54,8 +57,9 @@ def short(rows: list[dict]) -> list[dict]:
 
 
 def answers(row: dict) -> dict:
-    own = {} if row["vpc"] == "isolated" else {"hosting": "self_host"}
-    return {"orchestrator": VARIANTS[row["hosting_variant"]]["orchestrator"], "accept_exclusion": "yes", **own, **row}
+    variant = VARIANTS[row["hosting_variant"]]
+    own = {} if row["vpc"] == "isolated" else {"hosting": variant["hosting"]}
+    return {"orchestrator": variant["orchestrator"], "accept_exclusion": "yes", **own, **row}
 
 
 Rendered = list[tuple[dict, Path]]
@@ -121,13 +125,21 @@ def values(project: Path) -> dict[str, Any]:
     }
 
 
+def own_manifests(project: Path) -> list[dict]:
+    """Manifests of Kubernetes that no chart has."""
+    folder = project / "deploy" / "kubernetes"
+    names = {name for row in VARIANTS.values() for name in row.get("deployments", [])}
+    files = [folder / f"{name}.yml" for name in names if (folder / f"{name}.yml").exists()]
+    return [each for file in files for each in yaml.safe_load_all(file.read_text())]
+
+
 def test_values_fit_the_charts(projects):
     seen = set()
     for row, project in projects:
         for chart, given in values(project).items():
             seen.add(chart)
             assert not chart_values.problems(given, chart_values.facts(chart)), (row, chart)
-    assert seen == {"airflow", "dagster", "prefect-server", "prefect-worker"}
+    assert seen == {"airflow", "dagster", "prefect-server", "prefect-worker", "temporal"}
 
 
 def test_what_the_deployment_sets_is_a_key_of_the_chart():
@@ -159,12 +171,14 @@ def containers(node: Any) -> Iterable[dict]:
 
 def test_containers_may_do_nothing_that_they_need_not(projects):
     for row, project in projects:
-        given = list(values(project).values())
+        by_chart = values(project)
+        by_chart.get("temporal", {}).pop("web", None)  # its entry point writes beside the program
+        given = [*by_chart.values(), *own_manifests(project)]
         for each in (context for one in given for context in containers(one)):
             assert each["readOnlyRootFilesystem"], row
             assert each["capabilities"] == {"drop": ["ALL"]}, row
             assert each["allowPrivilegeEscalation"] is False, row
-        stack = yaml.safe_load((project / "deploy/stack/compose.yml").read_text()) if given else {"services": {}}
+        stack = yaml.safe_load((project / "deploy/stack/compose.yml").read_text()) if by_chart else {"services": {}}
         for name, service in stack["services"].items():
             for port in service.get("ports", []):
                 assert port.startswith("127.0.0.1:"), (row, name)
@@ -429,6 +443,28 @@ def test_rollback_and_history_are_helms(deployable):
     assert "rollback prefect-worker 3" in log
     assert "rollback prefect-server" not in log
     assert "history prefect-server" in log
+
+
+@pytest.mark.parametrize(("variant", "is_cloud"), [("temporal_cloud", True), ("temporal_server", False)])
+def test_the_worker_reaches_its_server_and_nothing_more(render, variant, is_cloud):
+    project = render(**answers({"hosting_variant": variant, "vpc": "data_plane", "cloud": "aws"}))
+    worker, *more = yaml.safe_load_all((project / "deploy/kubernetes/pipeline-worker.yml").read_text())
+    assert [each["spec"]["egress"][0]["ports"] for each in more] == ([[{"port": 7233}]] if is_cloud else [])
+    assert worker["spec"]["strategy"] == {"type": "Recreate"}, "two at once would double the limits"
+    settings = tomllib.loads((project / "config/prod.toml").read_text())["orchestrators"]["temporal"]
+    assert settings["encryption_key"] == "secret:prod-temporal-encryption-key"
+    assert settings.get("api_key") == ("secret:prod-temporal-api-key" if is_cloud else None)
+    assert settings["address"] == ("" if is_cloud else "temporal-frontend:7233")
+    chart = project / "deploy/kubernetes/temporal.yml"
+    assert chart.exists() != is_cloud
+
+
+def test_rolling_back_takes_what_no_chart_has_back_too(deployable):
+    assert make(deployable, "rollback", "ENV=prod", "YES=1").returncode == 0
+    assert make(deployable, "deployments", "ENV=prod").returncode == 0
+    log = deployable[1].read_text()
+    assert "rollout undo deployment/operations" in log
+    assert "rollout history deployment/operations" in log
 
 
 def unit(render, folder: Path, vpc: str = "open") -> Path:

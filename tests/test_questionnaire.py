@@ -61,6 +61,7 @@ def test_enter_at_every_question_gives_the_project_of_the_defaults(at_terminal, 
         assert line in screen
 
 
+@pytest.mark.deep
 def test_a_system_without_template_is_shown_but_cannot_be_chosen(at_terminal):
     answers, screen = at_terminal(skipped="mental_model", pipeline_shape=DOWN * 4 + ENTER)
     assert answers["pipeline_shape"] == "service_glue"
@@ -77,6 +78,7 @@ def test_an_isolated_network_is_not_asked_for_hosting(at_terminal):
     assert QUESTIONS["hosting"]["help"].splitlines()[0] not in screen
 
 
+@pytest.mark.deep
 def test_the_short_way_asks_five_questions_of_the_decision(at_terminal):
     answers, screen = at_terminal(quick=True, team_size=DOWN + ENTER)
     assert (answers["depth"], answers["team_size"]) == ("quick", "more_than_15")

@@ -91,7 +91,7 @@ def test_without_a_terminal_it_says_what_to_write():
 
 SAME = [
     ({}, {}, "", ""),
-    (
+    pytest.param(
         {"pipeline_shape": "ml_dynamic", "vpc": "data_plane", "cloud": "gcp", "needs": ["dbt"]},
         {
             "pipeline_shape": DOWN * 2 + ENTER,
@@ -101,6 +101,7 @@ SAME = [
         },
         "",
         "",
+        marks=pytest.mark.deep,
     ),
     pytest.param(
         {"vpc": "isolated", "team_size": "more_than_15"},

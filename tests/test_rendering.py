@@ -16,6 +16,7 @@ import pytest
 import yaml
 from allpairspy import AllPairs
 from combinations import (
+    DEFAULT_VARIANT,
     ENVIRONMENTS,
     FILE_COMBINATIONS,
     MANIFESTS,
@@ -26,6 +27,7 @@ from combinations import (
     answers_for,
     answers_for_variant,
     files_in,
+    places_of,
 )
 from repository import QUESTIONS, ROOT
 
@@ -66,8 +68,10 @@ def expected_files(
     environments: list[str],
     ci_provider: str,
     shape: str = "batch_etl",
-    places: Iterable[str] = (),
+    places: Iterable[str] | None = None,
 ) -> set[str]:
+    """Without places, they are those of the variant that default answers have."""
+    places = places_of(DEFAULT_VARIANT.get(names[0], "")) if places is None else places
     folders = ["[[shared]]", *(f"[[{name}]]" for name in names)]
     folders += [f"[[{ci_provider}]]"] if ci_provider != "none" else []
     found = set().union(*(template_files(folder, shape, places) for folder in folders))
@@ -97,8 +101,9 @@ def test_the_shape_that_is_asked_for_is_rendered(render, name, shape):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_hosting_variant_has_the_files_of_its_places(render, variant):
     project = render(**answers_for_variant(variant))
-    folders = [*VARIANTS[variant]["places"], variant]
-    expected = expected_files((VARIANTS[variant]["orchestrator"],), ["staging", "prod"], "github", places=folders)
+    expected = expected_files(
+        (VARIANTS[variant]["orchestrator"],), ["staging", "prod"], "github", places=places_of(variant)
+    )
     assert files_in(project) == expected
 
 

@@ -156,6 +156,7 @@ def test_a_second_plain_update_from_0_1_changes_nothing(releases, tmp_path, besi
     assert not git("status", "--porcelain", cwd=project)
 
 
+@pytest.mark.deep
 def test_copier_alone_names_what_it_deleted_and_the_command_that_brings_it_back(releases, tmp_path):
     project = releases.project(tmp_path / "project", CURRENT, orchestrator="prefect")
     edited = project / r.REMOVED_IN_NEXT
@@ -198,6 +199,7 @@ def test_a_relative_template_is_recorded_by_its_whole_path(releases, tmp_path):
     assert not git("diff", "HEAD", "-G_src_path", "--", r.ANSWERS, cwd=project)
 
 
+@pytest.mark.deep
 def test_answers_that_stay_are_those_of_the_table_and_copier_refuses_them_too(releases, tmp_path):
     fixed = {name for name, question in QUESTIONS.items() if "fixed_problem" in question.get("validator", "")}
     rows = re.findall(r"^\| `(\w+)` \|", GUIDE.partition("## Answers that stay")[2].partition("\n## ")[0], re.MULTILINE)
@@ -287,6 +289,7 @@ def test_a_new_question_takes_its_default_and_recorded_answers_stay(releases, tm
     }
 
 
+@pytest.mark.deep
 def test_a_file_that_becomes_the_teams_is_left_as_it_is(own_releases, tmp_path):
     project = own_releases.project(tmp_path / "project", CURRENT, orchestrator="dagster")
     dev = project / "config" / "dev.toml"
@@ -343,6 +346,7 @@ def test_conflicts_are_marked_listed_and_fail_the_command(releases, tmp_path):
     assert "not committed" in again.stderr
 
 
+@pytest.mark.deep
 def test_a_file_of_the_team_where_the_template_puts_a_new_one_is_a_conflict(releases, tmp_path):
     project = releases.project(tmp_path / "project", CURRENT, orchestrator="prefect")
     ours = project / r.ADDED_IN_NEXT[0]

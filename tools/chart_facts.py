@@ -1,7 +1,8 @@
 """Write tests/charts/<chart>.yml: which keys a chart takes and of which type, from its values.schema.json.
 
-Only names and types are kept, no text of the schema.
-Usage: chart_facts.py CHART VERSION SCHEMA.json [SUBCHART=SCHEMA.json ...]
+Only names and types are kept, no text of the schema. Of a chart without a schema, its values.yaml takes the place: the
+keys are those, and the types those of the defaults.
+Usage: chart_facts.py CHART VERSION SCHEMA.json|VALUES.yaml [SUBCHART=SCHEMA.json ...]
 
 A tree of keys: a mapping stands for an object that takes these keys, a text for a type or several, `any` for
 everything, `[x]` for a list of x. The key `<>` stands for every other key, where a chart takes names of the user's own.
@@ -54,9 +55,18 @@ class Facts:
         return " ".join(kinds)
 
 
+def of_defaults(node: Any) -> Any:
+    """The facts of a default value; an empty one says nothing, and a security context is Kubernetes' own."""
+    if isinstance(node, dict) and node:
+        is_own = {name: name.lower().endswith("securitycontext") for name in node}
+        return {name: "any" if is_own[name] else of_defaults(child) for name, child in sorted(node.items())}
+    kinds = {bool: "boolean", int: "integer", str: "string"}
+    return kinds.get(type(node), "any")
+
+
 def main(chart: str, version: str, schema: str, *subcharts: str) -> None:
-    whole = json.loads(Path(schema).read_text(encoding="utf-8"))
-    facts = Facts(whole).of(whole)
+    whole = yaml.safe_load(Path(schema).read_text(encoding="utf-8"))
+    facts = Facts(whole).of(whole) if schema.endswith(".json") else of_defaults(whole)
     for each in subcharts:
         name, _, path = each.partition("=")
         inner = json.loads(Path(path).read_text(encoding="utf-8"))

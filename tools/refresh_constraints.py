@@ -2,7 +2,8 @@
 
 One resolution over a project with all of them, each as a conflicting group of its own, so that they share versions
 where they can, and with the packages of all systems in decision/integrations.yml, so that those install with the
-project. connections.txt has what only these bring. Lines are requirement pins with markers, without any index or hash.
+project. connections.txt has what only these bring; where they bring nothing, there is none. Lines are requirement pins
+with markers, without any index or hash.
 """
 
 from __future__ import annotations
@@ -36,12 +37,15 @@ def main() -> None:
         subprocess.run([UV, "lock", "--quiet"], cwd=project, check=True)
         for name in ids:
             packages = {system[name]["package"] for system in touched.values() if "package" in system.get(name, {})}
+            packages -= {re.split(r"[^\w.-]", each)[0] for each in _of_shapes(name)}
             others = [other for other in ids if other != name]
             everything, base = _export(project, others), _export(project, others, packages)
             pins = {"constraints": base, "connections": [pin for pin in everything if pin not in base]}
             for file, lines in pins.items():
-                text = HEAD + "".join(f"{line}\n" for line in lines)
-                (ROOT / "template" / f"[[{name}]]" / f"{file}.txt").write_text(text)
+                path = ROOT / "template" / f"[[{name}]]" / f"{file}.txt"
+                path.write_text(HEAD + "".join(f"{line}\n" for line in lines))
+                if not lines:
+                    path.unlink()
             print(f"  {name}: {len(base)} packages, {len(everything)} with those of all systems")
     for environment in sorted((ROOT / "template" / "[[shared]]" / "environments").glob("*/pyproject.toml")):
         _refresh(environment)
@@ -52,17 +56,32 @@ def _project_with_every_client(ids: list[str], touched: list[str], folder: Path)
     dependencies: set[str] = set()
     for client in CLIENTS:
         answers = {"orchestrator": ids[0], "also_orchestrators": ids, "connects_to": touched, "secrets_backend": client}
-        answers |= {"pipeline_shape": "data_products", "accept_exclusion": "yes"}  # the shape that needs most
+        answers |= {"accept_exclusion": "yes"}
         project = folder / client
         copier.run_copy(str(ROOT), project, data=answers, defaults=True, quiet=True, vcs_ref="HEAD")
         text = (project / "pyproject.toml").read_text()
         dependencies |= set(tomllib.loads(text)["project"]["dependencies"])
-    for key, value in {"constraint-dependencies": AVOIDED, "dependencies": sorted(dependencies)}.items():
+    lists = {"constraint-dependencies": AVOIDED, "dependencies": sorted(dependencies)}
+    groups = tomllib.loads(text)["dependency-groups"]
+    tools = {tool for manifest in manifests().values() for tool in manifest.get("dev_dependencies", [])}
+    lists["dev"] = [requirement for requirement in groups["dev"] if requirement not in tools]
+    for name, manifest in manifests().items():  # with its own tools, and what all shapes need on it
+        lists[name] = groups[name] + manifest.get("dev_dependencies", []) + _of_shapes(name)
+    for key, value in lists.items():
         text = re.sub(
-            rf"^{key} = \[.*?\n\]", f"{key} = {json.dumps(value)}", text, count=1, flags=re.DOTALL | re.MULTILINE
+            rf"^{key} = \[.*?\]$",
+            lambda _, k=key, v=value: f"{k} = {json.dumps(v)}",
+            text,
+            count=1,
+            flags=re.DOTALL | re.MULTILINE,
         )
     (project / "pyproject.toml").write_text(text)
     return project
+
+
+def _of_shapes(name: str) -> list[str]:
+    """What pipelines of any shape need on an orchestrator."""
+    return [each for shape in manifests()[name].get("shape_dependencies", {}).values() for each in shape]
 
 
 def _refresh(environment: Path) -> None:

@@ -82,7 +82,7 @@ def main(source: str, target: str, orchestrator: str) -> None:
     phases.seconds["import Copier"] = used() - START
     for owner, name, phase in FUNCTIONS:
         phases.watch(owner, name, phase)
-    data = {"orchestrator": orchestrator} if orchestrator else {}
+    data = {"orchestrator": orchestrator, "accept_exclusion": "yes"} if orchestrator else {}
     with contextlib.redirect_stderr(io.StringIO()):
         copier.run_copy(source, target, data=data, defaults=True)
     with phases.inside("the rest"):

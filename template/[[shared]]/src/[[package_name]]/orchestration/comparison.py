@@ -1,11 +1,12 @@
 """`make compare`: compares what the project's orchestrators publish for one partition.
 
 Each runs the partition in a folder of its own under var/compare/, into a DuckDB file of its own; the project's tables
-stay as they are.
+stay as they are. A pipeline that waits for a decision publishes nothing before: what its runs ask is compared.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .. import orchestration
-from ..platform import config
+from ..platform import config, decisions
 from ..platform.errors import OK, PERMANENT, ConfigError, PermanentError
 from ..platform.partitions import Partition
 from ..platform.pipelines import Pipeline
@@ -46,6 +47,8 @@ def compare(pipeline: Pipeline, partition: Partition) -> int:
     with duckdb.connect() as con:
         for name in names:
             con.execute(f"ATTACH '{compared / name / WAREHOUSE}' AS \"{name}\" (READ_ONLY)")
+        if pipeline.held_step:
+            return _show_requests(con, pipeline, partition, names)
         return _show(con, pipeline, partition, names)
 
 
@@ -57,6 +60,8 @@ def _run(name: str, folder: Path, pipeline: Pipeline, partition: Partition) -> b
         if entry.name not in ("var", ".git"):
             (folder / entry.name).symlink_to(entry)
     own = {"APP_ENV": "dev", "ENV": "dev", "APP_ROOT": str(folder), "APP_WAREHOUSE__URL": f"duckdb://{WAREHOUSE}"}
+    if pipeline.held_step:  # nobody shall decide what is only compared
+        own |= {"APP_ALERTS__URL": "", f"APP_PIPELINES__{pipeline.name.upper()}__ALERTS__URL": ""}
     inherited = {key: value for key, value in os.environ.items() if key not in OF_THE_CALLER}
     command = ["make", "--no-print-directory", "-C", str(folder), "run", f"ORCHESTRATOR={name}"]
     command += [f"PIPELINE={pipeline.name}", f"DATE={partition}", f"UV={os.environ.get('UV', 'uv')}"]
@@ -89,6 +94,29 @@ def _show(con: duckdb.DuckDBPyConnection, pipeline: Pipeline, partition: Partiti
         print(f"error: the orchestrators publish different rows. {'; '.join(problems)}", file=sys.stderr)
         return PERMANENT
     print(f"{', '.join(others)} and {first} publish identical rows")
+    return OK
+
+
+def _show_requests(con: duckdb.DuckDBPyConnection, pipeline: Pipeline, partition: Partition, names: list[str]) -> int:
+    """Show the evidence on which each asks for a decision, with a digest of the candidate. Returns the exit code."""
+    asked = 'SELECT evidence FROM "{}".platform.approvals WHERE pipeline = ? AND partition = ? ORDER BY requested_at'
+    evidence = {}
+    for name in names:
+        requests = con.execute(asked.format(name), [pipeline.name, partition.key]).fetchall()
+        evidence[name] = json.loads(requests[-1][0])
+    table = Table("evidence", box=None, pad_edge=False)
+    for name in names:
+        table.add_column(name, justify="right")
+    every = list(dict.fromkeys(key for each in evidence.values() for key in each))
+    for key in every:
+        table.add_row(key, *(decisions.number(each.get(key, "-")) for each in evidence.values()))
+    Console(highlight=False).print(f"\nevidence of {pipeline.name} {partition}", table, sep="\n")
+    first, *others = names
+    differing = [key for key in every if any(evidence[name].get(key) != evidence[first].get(key) for name in others)]
+    if differing:
+        print(f"error: the orchestrators ask on different evidence: {', '.join(differing)}", file=sys.stderr)
+        return PERMANENT
+    print(f"{', '.join(others)} and {first} ask on identical evidence; nothing is published before a person decides")
     return OK
 
 

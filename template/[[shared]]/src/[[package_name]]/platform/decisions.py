@@ -77,6 +77,12 @@ class Request:
         """Whether it can still be decided."""
         return self.is_pending and self.expires_at > _now()
 
+    @property
+    def seconds_left(self) -> float:
+        """Until something is due if nobody decides: the reminder, or else the end."""
+        due = self.expires_at if self.reminded_at else min(self.remind_at, self.expires_at)
+        return max((due - _now()).total_seconds(), 0)
+
     def __str__(self) -> str:
         """What has become of it, in words."""
         if self.is_pending:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 from structlog.contextvars import bound_contextvars
 
@@ -17,7 +19,7 @@ class Run:
     """engine: the orchestrator's id. attempt: of this step, from 1. url: where the engine shows the run.
 
     root: the first run, where an engine repeats a run under another id. one_process: whether a single process runs all
-    steps of the run.
+    steps of the run. progress: what an earlier attempt of this step noted last, where the engine keeps it, else None.
     """
 
     id: str = ""
@@ -26,6 +28,7 @@ class Run:
     engine: str = ""
     root: str = ""
     one_process: bool = False
+    progress: Any = None
 
     @property
     def owner(self) -> tuple[str, str]:
@@ -38,6 +41,7 @@ class Run:
 
 
 _current: ContextVar[Run | None] = ContextVar("run", default=None)
+_keep: ContextVar[Callable[[Any], None] | None] = ContextVar("keep", default=None)
 
 
 @contextmanager
@@ -53,3 +57,24 @@ def run_context(run: Run) -> Iterator[Run]:
 
 def current_run() -> Run:
     return _current.get() or Run()
+
+
+def note_progress(value: Any) -> None:
+    """Note how far the current step is: its next attempt finds the value in ``current_run().progress``.
+
+    value: what JSON can hold, small. An engine that keeps it may lose the last seconds, and others keep nothing, so a
+    step must be able to begin from the start. Raises TypeError for a value that JSON cannot hold.
+    """
+    noted = json.loads(json.dumps(value))
+    if keep := _keep.get():
+        keep(noted)
+
+
+@contextmanager
+def progress_kept(keep: Callable[[Any], None]) -> Iterator[None]:
+    """Engines that keep the progress of a step wrap its call in this. keep: takes each value, and returns at once."""
+    token = _keep.set(keep)
+    try:
+        yield
+    finally:
+        _keep.reset(token)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from temporalio import activity, workflow
 from temporalio.exceptions import ApplicationError
@@ -90,9 +90,7 @@ def _look(pipeline: Pipeline, key: str, run: Run) -> Seen:
         request = decisions.of_run(pipeline, pipeline.partition(key), run)
         if not request.is_pending:
             decisions.told(request)
-    next_moment = request.expires_at if request.reminded_at else min(request.remind_at, request.expires_at)
-    left = (next_moment - datetime.now(UTC)).total_seconds()
-    return Seen(request.state, request.waits, max(left, 0) + SHORTEST_SECONDS)
+    return Seen(request.state, request.waits, request.seconds_left + SHORTEST_SECONDS)
 
 
 @activity.defn(name="note_answer")

@@ -27,7 +27,7 @@ from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 from ...platform import alerts, config, pipelines
 from ...platform.pipelines import Pipeline
-from ...platform.runs import Run
+from ...platform.runs import Run, progress_kept
 from . import connection, processes
 from .processes import Failure, Work
 
@@ -100,8 +100,10 @@ def _waiting(pipeline: Pipeline) -> dict[str, Any]:
     }
 
 
-async def run_step(pipeline: Pipeline, step: str, key: str, **options: bool) -> dict[str, int]:
-    """Run a step of a partition as the current activity. Returns its rows by kind. options: of the step's function.
+async def run_step(pipeline: Pipeline, step: str, key: str, **options: Any) -> dict[str, int]:
+    """Run a step of a partition as the current activity. Returns its rows by kind.
+
+    options: of the step's function, such as the part of a partition that one of many activities works on.
 
     Raises ApplicationError, which says whether another attempt may succeed, and after which pause.
     """
@@ -147,14 +149,17 @@ async def _work(pipeline: Pipeline, work: Work, seconds: float) -> dict[str, int
 
 async def _in_thread(work: Work, seconds: float) -> dict[str, int] | None:
     """As `make run` does it, which shows the steps as they end. No thread can be ended, so a time-out is final."""
-    task = asyncio.create_task(asyncio.to_thread(work))
+    noted = [work.run.progress]
+    with progress_kept(noted.append):
+        task = asyncio.create_task(asyncio.to_thread(work))
     try:
         while not task.done():
-            activity.heartbeat()
+            activity.heartbeat(noted[-1])
             seconds -= processes.BEAT_SECONDS
             if seconds < -processes.BEAT_SECONDS:
                 raise Failure("TimeoutError", f"{work.step} takes longer than its time-out", False)
             await asyncio.wait([task], timeout=min(processes.BEAT_SECONDS, max(seconds, SHORTEST_SECONDS)))
+        activity.heartbeat(noted[-1])
         return task.result()
     except Failure:
         raise
@@ -179,12 +184,14 @@ def _application_error(pipeline: Pipeline, work: Work, failure: Failure) -> Appl
 def _run() -> Run:
     """The run of the current activity."""
     info = activity.info()
+    [progress] = list(info.heartbeat_details)[:1] or [None]
     return Run(
         info.workflow_run_id or "",
         attempt=info.attempt,
         url=connection.run_url(info.workflow_id or "", info.workflow_run_id or ""),
         engine="temporal",
         one_process=STARTED_ALONE in os.environ,
+        progress=progress,
     )
 
 

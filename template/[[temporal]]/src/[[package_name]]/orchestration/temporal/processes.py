@@ -22,7 +22,7 @@ from typing import Any
 from ...platform import errors, landing, masking, pipelines, steps
 from ...platform import logging as platform_logging
 from ...platform.errors import InputNotReady
-from ...platform.runs import Run, run_context
+from ...platform.runs import Run, progress_kept, run_context
 
 BEAT_SECONDS = 3
 END_SECONDS = 5  # between a request to end and the end
@@ -42,7 +42,7 @@ class Work:
     run: Run
     looks: bool = False
     last: bool = False
-    options: dict[str, bool] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self) -> dict[str, int] | None:
         """Do it in this process. Returns the step's rows, None when the input is not there yet."""
@@ -56,6 +56,13 @@ class Work:
                     place = landing.of(pipeline).shown(partition) if pipeline.settings.landing.url else partition
                     raise InputNotReady(f"no input: {place} is not complete")
             return dict(pipeline.step(self.step)(partition, **self.options) or {})
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a step has noted of how far it is."""
+
+    value: Any
 
 
 @dataclass(eq=False)
@@ -79,26 +86,28 @@ def warm_up() -> None:
     forkserver.ensure_running()
 
 
-async def run(work: Work, seconds: float, beat: Callable[[], Any]) -> dict[str, int] | None:
+async def run(work: Work, seconds: float, beat: Callable[[Any], Any]) -> dict[str, int] | None:
     """Do the work in a process of its own, which is ended after so many seconds, or when this is cancelled.
 
-    beat: is called every few seconds meanwhile. Raises Failure.
+    beat: is called every few seconds meanwhile, and whenever the step notes progress, with the newest. Raises Failure.
     """
     ours, theirs = _context.Pipe()
     process = _context.Process(target=_main, args=(theirs, work))
     await asyncio.to_thread(process.start)
     theirs.close()
-    loop, answered = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(ours.fileno(), answered.set)
-    patience = 0
+    loop, arrived = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(ours.fileno(), arrived.set)
+    patience, outcome = 0, Progress(work.run.progress)
     try:
         async with asyncio.timeout(seconds):
-            while not answered.is_set():
-                beat()
+            while isinstance(outcome, Progress):
+                beat(outcome.value)  # each time, as a beat without it would have the server forget it
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(answered.wait(), BEAT_SECONDS)
+                    await asyncio.wait_for(arrived.wait(), BEAT_SECONDS)
+                arrived.clear()
+                if ours.poll():
+                    outcome = ours.recv()
         patience = END_SECONDS
-        outcome = ours.recv()
     except TimeoutError:
         raise Failure("TimeoutError", f"{work.step} took longer than {seconds:,.0f} s and was ended", True) from None
     except (EOFError, ConnectionError):
@@ -137,7 +146,8 @@ def _main(channel: Connection, work: Work) -> None:
     threading.Thread(target=_end_with_worker, args=(channel,), daemon=True).start()
     logging.config.dictConfig(platform_logging.dict_config())
     try:
-        outcome: Any = work()
+        with progress_kept(lambda value: channel.send(Progress(value))):
+            outcome: Any = work()
     except Exception as error:  # noqa: BLE001  the worker decides what becomes of it
         outcome = Failure.of(error)
     channel.send(outcome)

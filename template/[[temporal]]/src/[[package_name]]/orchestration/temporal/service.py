@@ -1,4 +1,7 @@
-"""The services of `make up`: server, setup, worker. deploy/local/temporal.conf calls this."""
+"""The services of `make up`: server, setup, worker. deploy/local/temporal.conf calls this.
+
+Where the server is elsewhere, each deployment calls `deploy` once, and runs `worker`.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ import psutil
 
 from ...platform import config, retention
 from ...platform import logging as platform_logging
+from ...platform.errors import PERMANENT, ConfigError
 from . import ENGINE, connection, server, setup
 
 
@@ -50,7 +54,8 @@ def relay() -> int:
 
 def worker() -> int:
     """Runs workflows and steps, and removes what is old of the platform's own files."""
-    setup.SET_UP.wait(psutil.Process().parent())
+    if "SUPERVISOR_ENABLED" in os.environ:  # elsewhere `deploy` has set up the server before
+        setup.SET_UP.wait(psutil.Process().parent())
     from . import worker
 
     threading.Thread(target=_remove_old_files, daemon=True).start()
@@ -66,14 +71,18 @@ def _remove_old_files() -> None:
 
 
 def main() -> int:
-    services = {"server": serve, "relay": relay, "setup": setup.run, "worker": worker}
+    services = {"server": serve, "relay": relay, "setup": setup.run, "deploy": setup.deploy, "worker": worker}
     logging.config.dictConfig(platform_logging.dict_config())
     platform_logging.configure()
-    if sys.argv[1] in ("setup", "worker"):
+    if sys.argv[1] in ("setup", "deploy", "worker"):
         from . import telemetry
 
         telemetry.configure()
-    return services[sys.argv[1]]()
+    try:
+        return services[sys.argv[1]]()
+    except ConfigError as error:
+        platform_logging.get_logger().error("service cannot start", service=sys.argv[1], reason=str(error))
+        return PERMANENT
 
 
 if __name__ == "__main__":

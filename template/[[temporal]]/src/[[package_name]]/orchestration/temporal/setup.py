@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from ...platform import config
+from ...platform import config, logging
 from ..setup import SetUp
 
 if TYPE_CHECKING:
@@ -23,6 +23,13 @@ SET_UP = SetUp("Temporal", "TEMPORAL_HOME", "makes the schedules")
 def run() -> int:
     """Set up, and note the outcome for the other services. Returns the exit code."""
     return SET_UP.run(lambda: asyncio.run(_set_up()))
+
+
+def deploy() -> int:
+    """Set up a server elsewhere; a pipeline that cannot run is logged, and the others run. Returns the exit code."""
+    for problem in asyncio.run(_set_up()):
+        logging.get_logger().error(problem)
+    return 0
 
 
 async def _set_up() -> list[str]:
@@ -52,7 +59,6 @@ async def _register_search_attributes(client: Client) -> None:
     from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
     from temporalio.service import RPCError
 
-    from ...platform import logging
     from . import policies
 
     wanted = {key.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD for key in policies.SEARCH_ATTRIBUTES}
