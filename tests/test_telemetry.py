@@ -217,7 +217,7 @@ IN_IMAGES = {row["orchestrator"]: name for name, row in VARIANTS.items() if "ima
 
 @pytest.mark.parametrize("variant", IN_IMAGES.values())
 def test_usage_statistics_are_off_on_laptops_and_in_images(render, variant):
-    project = render(**answers_for_variant(variant), accept_exclusion="yes")
+    project = render(**answers_for_variant(variant))
     places = [f"deploy/local/{VARIANTS[variant]['orchestrator']}.env", "Dockerfile"]
     for package in pinned(project / "pyproject.toml") & set(SENDERS):
         for name, value in SENDERS[package].items():
