@@ -9,7 +9,7 @@ PARALLEL ?= --numprocesses 2 --dist loadgroup
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines test-deploy test-fast conformance conformance-quick conformance-page lint decision-page integrations benchmarks constraints standards-page recommend
+.PHONY: help demo test test-engines test-deploy test-site test-fast conformance conformance-quick conformance-page lint decision-page integrations benchmarks constraints standards-page recommend docs docs-serve
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 16
@@ -29,6 +29,26 @@ demo: .venv/.installed ## make a project with default answers and run its pipeli
 recommend: .venv/.installed ## ask the questions and print the recommendation; ANSWERS=answers.yml gives the answers, FORMAT=json prints JSON
 	@$(BIN)/python tools/recommend.py $(if $(ANSWERS),--answers '$(ANSWERS)') $(if $(FORMAT),--format '$(FORMAT)')
 
+build/site-env/.installed: pyproject.toml | .venv/.installed
+	@echo "installing the site's generator into build/site-env"
+	@$(BIN)/uv venv --quiet --allow-existing build/site-env
+	@$(BIN)/uv pip install --quiet --python build/site-env/bin/python --group docs
+	@touch $@
+
+# Pyodide runs the rules in the browser; Playwright drives a browser in tests.
+build/npm/.installed: tools/site/package.json tools/site/package-lock.json
+	@command -v npm >/dev/null || { echo "error: the decision page needs npm to fetch Pyodide; install Node.js 20 or newer with npm"; exit 1; }
+	@echo "fetching Pyodide into build/npm"
+	@mkdir -p build/npm && cp tools/site/package.json tools/site/package-lock.json build/npm
+	@npm ci --prefix build/npm --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+docs: .venv/.installed build/site-env/.installed build/npm/.installed ## build the documentation site and the decision page in build/site
+	@$(BIN)/python tools/build_site.py
+
+docs-serve: docs ## build the site and show it at http://127.0.0.1:8000
+	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory build/site 8000
+
 test: .venv/.installed ## test every part of the template, with one orchestrator installed and run: about 14 minutes
 	@$(BIN)/python -m pytest $(PARALLEL)
 
@@ -37,6 +57,9 @@ test-engines: .venv/.installed ## test projects on each orchestrator and on all 
 
 test-deploy: .venv/.installed ## test the files for images, networks, hosting and CI over all pairs of answers, and build an image where Docker is
 	@$(BIN)/python -m pytest -m "deep or not deep" tests/test_places.py -n 0
+
+test-site: .venv/.installed ## test the site, the decision page in Chromium, and the tutorials as they are typed
+	@$(BIN)/python -m pytest -m "deep or not deep" tests/test_site.py tests/test_tutorials.py -n 0
 
 test-fast: .venv/.installed ## run the tests that install no project
 	@$(BIN)/python -m pytest -m "not project and not conformance and not deep" $(PARALLEL)
