@@ -145,7 +145,7 @@ def check_events_of_a_run(events: list[dict], engine: str) -> None:
 
 
 def check_events_of_a_failed_run(events: list[dict]) -> None:
-    assert {event["eventType"] for event in events} == {"START", "FAIL"}
+    assert [event["eventType"] for event in events] == ["START", "FAIL"]
     assert len({event["run"]["runId"] for event in events}) == 1
     assert "tests fail" in events[-1]["run"]["facets"]["errorMessage"]["message"]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from . import config, logging, masking, outgoing, secrets, warehouse
+from . import claims, config, logging, masking, outgoing, secrets, warehouse
 from .errors import ConfigError
 from .runs import Run, current_run
 
@@ -59,8 +59,12 @@ def completed(pipeline: Pipeline, partition: Partition, rows: Mapping[str, int])
 
 
 def failed(pipeline: str, partition: str, run: Run, reason: str) -> None:
-    """The run has failed for good. Whoever notices it says so; a receiver knows the run by its id."""
-    _send("FAIL", pipeline, partition, run, dict, reason)
+    """The run has failed for good. Whoever notices it first says so: its step knows the reason best."""
+    if not _is_on():
+        return
+    settings = config.load()
+    with claims.hold(settings, f"openlineage {run_id(settings, pipeline, partition, run)}") as claim:
+        claim.done = claim.done or _send("FAIL", pipeline, partition, run, dict, reason)
 
 
 def run_id(settings: config.Settings, pipeline: str, partition: str, run: Run) -> UUID:
@@ -74,9 +78,10 @@ def _is_on() -> bool:
 
 def _send(
     state: str, pipeline: str, partition: str, run: Run, datasets: Callable[[], dict[str, Any]], reason: str = ""
-) -> None:
+) -> bool:
+    """Whether the event was delivered."""
     if not _is_on():
-        return
+        return False
     settings = config.load()
 
     def send() -> None:
@@ -104,6 +109,8 @@ def _send(
     except Exception as error:  # noqa: BLE001  a run must not fail for what a catalogue does not hear
         log, words = logging.get_logger(), masking.mask(f"{type(error).__name__}: {error}")
         log.warning("lineage event not delivered", state=state, reason=words)
+        return False
+    return True
 
 
 def _deliver(settings: config.Settings, event: Any) -> None:
