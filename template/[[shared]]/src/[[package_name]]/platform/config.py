@@ -48,6 +48,14 @@ def _without_password(url: str) -> str:
     return url
 
 
+def _page_address(url: str) -> str:
+    try:
+        url.format(start="", end="", key="")
+    except (ValueError, LookupError):
+        raise ValueError("in braces it takes {start}, {end} and {key} only, which are of the partition") from None
+    return url
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Limit = Annotated[int, Field(ge=1)]
@@ -82,6 +90,25 @@ class Landing(Section):
 
     url: str = ""
     marker: str = "_SUCCESS"
+
+
+class Api(Section):
+    """The API that a pipeline's input comes from; with no url nothing is asked, and what has landed counts.
+
+    url: of the first page; ``{start}``, ``{end}`` and ``{key}`` are the partition's. token: sent as a bearer token.
+    per_second: requests. most_pages: of one partition.
+    """
+
+    url: Annotated[str, AfterValidator(_page_address)] = ""
+    token: Reference = ""
+    per_second: float = Field(default=5, gt=0)
+    most_pages: Limit = 10_000
+
+
+class Delivery(Section):
+    """Where a pipeline's files for others go: a place such as that of `Landing`, with a folder for each partition."""
+
+    url: str = ""
 
 
 class Paths(Section):
@@ -135,14 +162,24 @@ class Approval(Section):
     poll_seconds: Seconds = 30
 
 
-class Alerts(Section):
+class Receivers(Section):
     url: Reference | list[Reference] = ""
-    runbook_url: str = "docs/runbook.md"
 
     @property
     def urls(self) -> list[str]:
         """References to the addresses to report to."""
         return [url for url in ([self.url] if isinstance(self.url, str) else self.url) if url]
+
+
+class Alerts(Receivers):
+    runbook_url: str = "docs/runbook.md"
+    report_url: str = ""
+
+
+class Notify(Receivers):
+    """Who gets a notice that a partition is published. republished: also when another run publishes it again."""
+
+    republished: bool = False
 
 
 class Metrics(Section):
@@ -211,6 +248,8 @@ class Pipeline(Section):
 
     orchestrator: str
     landing: Landing = Landing()
+    api: Api = Api()
+    delivery: Delivery = Delivery()
     approval: Approval = Approval()
     providers: dict[str, Provider] = {}
     schedule: Schedule
@@ -220,11 +259,18 @@ class Pipeline(Section):
     sla_seconds: Seconds
     quality: Quality
     alerts: Alerts
+    notify: Notify = Notify()
     steps: dict[str, Step] = {}
 
+    @property
+    def is_landed(self) -> bool:
+        """Whether others put the input into the landing place, whenever they have it."""
+        return bool(self.landing.url) and not self.api.url
 
-# What a pipeline takes from the settings of all unless it says otherwise.
-INHERITED = tuple(name for name in Pipeline.model_fields if name not in ("steps", "landing", "approval", "providers"))
+
+# What each pipeline says itself; it takes the rest from the settings of all unless it says otherwise.
+OWN = ("steps", "landing", "api", "delivery", "approval", "providers")
+INHERITED = tuple(name for name in Pipeline.model_fields if name not in OWN)
 
 
 class Settings(BaseSettings):
@@ -247,6 +293,7 @@ class Settings(BaseSettings):
     concurrency: dict[str, Limit]
     quality: Quality
     alerts: Alerts = Alerts()
+    notify: Notify = Notify()
     metrics: Metrics = Metrics()
     telemetry: Telemetry = Telemetry()
     lineage: Lineage = Lineage()

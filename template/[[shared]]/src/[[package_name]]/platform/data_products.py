@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 STEPS = ("wait_for_input", "load", "build", "publish")
 REFERENCE = Partition("reference", Grain.NONE)  # its folder in landing
 ROW = {"partition_key": "text", "source_row": "bigint", "loaded_at": "timestamp"}  # columns before those of the file
-BROKEN, BUILT = "broken_lines", "built_partitions"
+BUILT = "built_partitions"
 
 
 class DataProducts:
@@ -77,6 +77,7 @@ class DataProducts:
             warehouse.connect() as con,
             publications.held(con, self.pipeline, partition, "load", first=True),
         ):
+            publications.note_input(con, self.pipeline, partition)
             read = broken = 0
             for name, source in {**self.landed, **self.reference}.items():
                 place = partition if name in self.landed else REFERENCE
@@ -163,7 +164,7 @@ class DataProducts:
     ) -> None:
         """Replace the partition's rows in a landed table with those of a file."""
         schema = dbt.landed_schema(self.pipeline)
-        table, lines = f'{schema}."{name}"', f'{schema}."{BROKEN}"'
+        table, lines = f'{schema}."{name}"', f'{schema}."{dbt.BROKEN}"'
         wanted = {**ROW, **dict.fromkeys(columns, "text")}
         named = ", ".join(quoted(each) for each in columns)
         with warehouse.transaction(con, lock=schema):

@@ -69,7 +69,7 @@ class Csv(LandingFile):
 
     def load(self, con: Connection, pipeline: Pipeline, partition: Partition, raw: str, broken: str) -> tuple[int, int]:
         place = landing.of(pipeline)
-        with place.file(partition, self.file) as path, _reading(place.shown(partition, self.file)):
+        with place.file(partition, self.file) as path, reading(place.shown(partition, self.file)):
             self._check_header(path, place.shown(partition, self.file))
             columns = ", ".join(f"{text(each)}: 'VARCHAR'" for each in self.columns)
             options = f"delim = {text(self.delimiter)}, quote = {text(self.quote)}, escape = {text(self.quote)}"
@@ -117,7 +117,7 @@ class Parquet(LandingFile):
 
     def load(self, con: Connection, pipeline: Pipeline, partition: Partition, raw: str, broken: str) -> tuple[int, int]:
         place = landing.of(pipeline)
-        with place.file(partition, self.file) as path, _reading(place.shown(partition, self.file)):
+        with place.file(partition, self.file) as path, reading(place.shown(partition, self.file)):
             scan = f"{self.reader}({text(str(path))})"
             with warehouse.file_reader(con) as reader:
                 reader.execute("SET TimeZone = 'UTC'")  # of instants as text
@@ -138,7 +138,8 @@ class Json(Parquet):
 
 
 @contextmanager
-def _reading(shown: str) -> Iterator[None]:
+def reading(shown: str) -> Iterator[None]:
+    """The body reads an input of this name; what cannot be read ends in InputError."""
     import duckdb
 
     try:

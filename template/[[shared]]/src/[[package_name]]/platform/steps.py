@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING
 
 from structlog.contextvars import bound_contextvars
 
-from . import config, logging, masking, metrics, openlineage, publications, secrets, telemetry, warehouse
+from . import (
+    config,
+    history,
+    logging,
+    masking,
+    metrics,
+    notices,
+    openlineage,
+    publications,
+    secrets,
+    telemetry,
+    warehouse,
+)
 from .errors import InputNotReady, PartitionBusy, PermanentError, SecretsUnavailable, SourceUnavailable
 from .runs import current_run
 
@@ -96,6 +108,9 @@ def step(pipeline: Pipeline, name: str, partition: Partition) -> Iterator[StepRe
             report.seconds = time.perf_counter() - start
             seen.update({f"rows.{kind}": rows for kind, rows in report.rows.items()})
             metrics.record(report, settings)
+            history.record_step(report, settings)
+            if report.publishes and not report.failed:
+                notices.send(report, settings)
             for watch in watchers:
                 watch(report)
 
