@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -212,6 +213,11 @@ def test_a_wrong_answer_ends_in_one_sentence_and_writes_nothing(project, make_pi
 
 def test_a_shape_that_the_orchestrator_has_no_cell_for_is_refused(render, tmp_path, sample):
     folder = shutil.copytree(render(orchestrator="temporal", accept_exclusion="yes"), tmp_path / "project")
+    file = folder / "pyproject.toml"
+    rows = re.compile(r"^\[tool\.orch-starter\.shapes\.data_products\]\n(?:.+\n)*", re.MULTILINE)
+    text, removed = rows.subn("", file.read_text())
+    assert removed == 1
+    file.write_text(text)
     command = [sys.executable, "scripts/pipeline.py", "--name", "tides", "--shape", "data_products"]
     done = subprocess.run([*command, "--sample", str(sample)], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode != 0

@@ -423,6 +423,29 @@ def contracts(
 
 
 @app.command()
+def providers() -> None:
+    """Show whether the projects whose tables are read deliver, and report those that do not."""
+    from .platform import pipelines
+    from .platform import providers as others
+
+    known = [source.status(each) for each in pipelines.all() for source in others.of(each)]
+    if not known:
+        print("no pipeline reads a table of another project")
+        return
+    rows = []
+    for each in known:
+        given = each.provider
+        row = (each.pipeline.name, given.project, given.table, given.contract, each.newest or "-", each.state)
+        rows.append(row)
+    _show(("pipeline", "provider", "table", "contract", "newest", ""), rows)
+    wrong = [each for each in known if each.reason]
+    for each in wrong:
+        print(f"error: {masking.mask(each.reason)}", file=sys.stderr)
+        others.report(each)
+    sys.exit(errors.TRANSIENT if wrong else errors.OK)
+
+
+@app.command()
 def check() -> None:
     """Check that every pipeline's declaration, steps, configuration and schedule fit together."""
     from . import orchestration

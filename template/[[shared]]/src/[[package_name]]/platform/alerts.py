@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Literal
 
-from . import claims, config, history, logging, masking, outgoing, secrets
+from . import claims, config, history, logging, masking, openlineage, outgoing, secrets
 from .runs import Run, current_run
 
 SEND_SECONDS = 20  # for one delivery as a whole, the start of its process included
 
-Kind = Literal["failed", "late", "approval", "reminder", "expired"]
+Kind = Literal["failed", "late", "provider", "approval", "reminder", "expired"]
 # Words of the title, and the section of docs/runbook.md.
 KINDS: dict[str, tuple[str, str]] = {
     "failed": ("failed", "a-failed-run"),
     "late": ("is late", "a-missed-sla"),
+    "provider": ("has a provider that does not deliver", "a-late-input"),
     "approval": ("waits for a decision", "a-decision"),
     "reminder": ("still waits for a decision", "a-decision"),
     "expired": ("was not decided in time", "a-decision"),
@@ -60,6 +61,8 @@ def report(incident: Incident) -> bool:
             _record(settings, incident, run)
         title, body = _text(settings, incident, run)
         key = f"{settings.env} {incident.pipeline} {incident.partition} {run.id} {incident.kind}" if run.id else ""
+        if incident.kind == "failed":
+            openlineage.failed(incident.pipeline, incident.partition, run, incident.reason)
         references = settings.for_pipeline(incident.pipeline).alerts.urls
         delivered = [send_once(settings, reference, key, title, body) for reference in references]
         if incident.kind in RECORDED:

@@ -44,7 +44,7 @@ def _reference(value: str) -> str:
 
 def _without_password(url: str) -> str:
     if urlsplit(url).password:
-        raise ValueError(f"it holds a password; take it out and refer to it in warehouse.password as {REFERENCE}NAME")
+        raise ValueError(f"it holds a password; take it out and refer to it in password as {REFERENCE}NAME")
     return url
 
 
@@ -190,6 +190,21 @@ class Telemetry(Section):
     otlp_endpoint: str = ""
 
 
+class Lineage(Section):
+    """openlineage: where events of runs go: ``file``, or the address of a server; empty for nowhere."""
+
+    openlineage: str = ""
+    api_key: Reference = ""
+
+    @field_validator("openlineage")
+    @classmethod
+    def _address(cls, wanted: str) -> str:
+        parts = urlsplit(wanted)
+        if wanted in ("", "file") or (parts.scheme in ("http", "https") and parts.hostname and not parts.username):
+            return wanted
+        raise ValueError('write "file", or the address of a server such as http://localhost:5000, without a login')
+
+
 class Logging(Section):
     format: Literal["console", "json"]
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -216,6 +231,18 @@ class Step(Section):
     retries: Retries
 
 
+class Provider(Section):
+    """A table that another project publishes. warehouse: where. pipeline: which publishes it there. contract: the
+    version of the table's contract that is relied on."""
+
+    project: str
+    warehouse: Annotated[str, AfterValidator(_without_password)]
+    password: Reference = ""
+    pipeline: str
+    table: str
+    contract: str
+
+
 class Pipeline(Section):
     """What holds for one pipeline, and the steps of it that differ. orchestrator: the one that schedules it."""
 
@@ -224,6 +251,7 @@ class Pipeline(Section):
     api: Api = Api()
     delivery: Delivery = Delivery()
     approval: Approval = Approval()
+    providers: dict[str, Provider] = {}
     schedule: Schedule
     input_wait: InputWait
     retries: Retries
@@ -241,7 +269,7 @@ class Pipeline(Section):
 
 
 # What each pipeline says itself; it takes the rest from the settings of all unless it says otherwise.
-OWN = ("steps", "landing", "api", "delivery", "approval")
+OWN = ("steps", "landing", "api", "delivery", "approval", "providers")
 INHERITED = tuple(name for name in Pipeline.model_fields if name not in OWN)
 
 
@@ -268,6 +296,7 @@ class Settings(BaseSettings):
     notify: Notify = Notify()
     metrics: Metrics = Metrics()
     telemetry: Telemetry = Telemetry()
+    lineage: Lineage = Lineage()
     logging: Logging
     retention: Retention = Retention()
     secrets: Secrets

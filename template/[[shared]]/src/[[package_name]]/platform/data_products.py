@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from . import config, dbt, lineage, logging, publications, steps, warehouse
+from . import config, data_contracts, dbt, lineage, logging, openlineage, publications, steps, warehouse
 from .batch_etl import BatchEtl
 from .errors import ContractError, PermanentError
 from .partitions import Grain, Partition
@@ -115,6 +115,7 @@ class DataProducts:
             self._enforce(report.rows)
             self._note(partition, built=True)
             lineage.record(self.pipeline)
+            openlineage.built(self.pipeline, partition)
             warned = [node.name for node in nodes if node.status == "warn"]
             if warned:
                 logging.get_logger().warning("tests warn", tests=warned)
@@ -132,6 +133,7 @@ class DataProducts:
                 written = {name: self._replace(con, partition, name) for name in tables}
                 report.rows = {name: written[name] for name in self.pipeline.tables}
                 publications.record(con, self.pipeline, partition, current_run(), report.rows)
+                data_contracts.publish(con, self.pipeline)
         return report.rows
 
     def variables(self, partition: Partition) -> dict[str, str]:

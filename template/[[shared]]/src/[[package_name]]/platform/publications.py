@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from . import config, landing, warehouse
-from .errors import PartitionBusy, PartitionTaken, is_transient
+from .errors import PartitionBusy, PartitionTaken
 from .runs import current_run
 
 if TYPE_CHECKING:
@@ -171,9 +171,8 @@ def held(con: Connection, pipeline: Pipeline, partition: Partition, step: str, *
             if not run.one_process:  # its process holds the claim, as long as the step might have taken
                 pause(con, pipeline, partition, run, 0)
     except BaseException as error:
-        last = run.attempt > settings.retries.attempts or not is_transient(error)
         with suppress(Exception):  # a warehouse that is gone; the claim then ends by its time
-            if last:
+            if run.is_last(error, settings.retries.attempts):
                 release(con, pipeline, partition, run)
             else:
                 pause(con, pipeline, partition, run, settings.retries.max_delay_seconds)
@@ -192,9 +191,8 @@ def held_apart(pipeline: Pipeline, partition: Partition, step: str) -> Iterator[
     try:
         yield
     except BaseException as error:
-        last = run.attempt > settings.retries.attempts or not is_transient(error)
         with suppress(Exception), warehouse.connect() as con:  # as above
-            if last:
+            if run.is_last(error, settings.retries.attempts):
                 release(con, pipeline, partition, run)
             else:
                 pause(con, pipeline, partition, run, settings.retries.max_delay_seconds)

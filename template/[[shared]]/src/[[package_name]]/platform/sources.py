@@ -6,18 +6,19 @@ fields.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from . import landing, warehouse
 from .errors import InputError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from .partitions import Partition
     from .pipelines import Pipeline
     from .warehouse import Connection
@@ -166,6 +167,30 @@ def row(partition: Partition, number: str) -> str:
         f"DATE '{partition.first_date}' AS partition_date, TIMESTAMP '{start:%Y-%m-%d %H:%M:%S}' AS partition_start, "
         f"{number} AS source_row"
     )
+
+
+def stage_rows(
+    con: Connection,
+    partition: Partition,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str | None]],
+    raw: str,
+    broken: str,
+) -> int:
+    """Stage rows of text under these two names, the second one empty; see `Source.load`. Returns their number."""
+    with tempfile.TemporaryDirectory(prefix="rows-") as folder:
+        file = Path(folder) / "rows.ndjson"
+        with file.open("w", encoding="utf-8") as lines:
+            for each in rows:
+                lines.write(json.dumps(list(each)) + "\n")
+        listed = ", ".join(f"v[{number}] AS {name(each)}" for number, each in enumerate(columns, start=1))
+        options = "format = 'newline_delimited', records = false, columns = {'v': 'VARCHAR[]'}"
+        scan = f"read_json({text(str(file))}, {options})"
+        with warehouse.file_reader(con) as reader:
+            selected = f"SELECT {row(partition, 'row_number() OVER ()')}, {listed} FROM {scan}"
+            count = warehouse.stage_query(con, raw, reader, selected)
+            warehouse.stage_query(con, broken, reader, nothing(partition))
+    return count
 
 
 def nothing(partition: Partition) -> str:
