@@ -172,7 +172,7 @@ class UniqueKeys(yaml.SafeLoader):
 
 
 def parse_yaml(text: str) -> None:
-    list(yaml.load_all(text, Loader=UniqueKeys))  # noqa: S506  a safe loader
+    list(yaml.load_all(text, Loader=UniqueKeys))
 
 
 PARSERS = {
