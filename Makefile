@@ -18,7 +18,7 @@ help: ## list these targets
 	@echo "installing Copier and the test tools into .venv"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group dev --editable "hooks[fleet]"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group dev --editable "hooks[fleet,inventory]"
 	@touch $@
 
 demo: .venv/.installed ## make a project with default answers and run its pipeline on real data

@@ -13,10 +13,11 @@ import duckdb
 import pytest
 import yaml
 from combinations import files_in
-from projects import RUN_SECONDS, SET_UP_SECONDS, TEST_SECONDS, UV, Project
+from projects import RUN_SECONDS, SET_UP_SECONDS, STOP_SECONDS, TEST_SECONDS, UV, Project
+from servers import free_port, receiver, watched_network
 from test_rendering import expected_files
 
-ENGINES = {"airflow": "dags", "dagster": "src/flight_marts/defs", "prefect": "flows"}
+ENGINES = {"airflow": "dags", "dagster": "src/flight_marts/defs", "prefect": "flows", "temporal": "workflows"}
 DAY = "2013-01-02"
 DBT = "src/flight_marts/pipelines/flights_daily/dbt"
 SHAPE = {"pipeline_shape": "data_products", "accept_exclusion": "yes"}
@@ -28,15 +29,19 @@ def test_the_shape_that_is_answered_is_rendered(render, engine):
     folder = render(orchestrator=engine, **SHAPE)
     assert yaml.safe_load((folder / ".copier-answers.yml").read_text())["sample_shape"] == "data_products"
     assert files_in(folder) == expected_files((engine,), ["staging", "prod"], "github", "data_products")
-    assert (
-        "steps.build" in (file := folder / ENGINES[engine] / "flights_daily.py").read_text()
-        or "models.build" in file.read_text()
-    )
+    file = folder / ENGINES[engine] / "flights_daily.py"
+    assert re.search(r'(steps|models)\.build\(|run_step\(PIPELINE, "build"', file.read_text())
     assert not (folder / "src/flight_marts/pipelines/flights_daily/transform.py").exists()
     assert ("dagster-dbt" in (folder / "pyproject.toml").read_text().split("[build-system]")[0]) == (
         engine == "dagster"
     )
     published = re.search(r"tables=\((.*?)\)", (folder / DBT).with_name("__init__.py").read_text()).group(1)
+    component, *apis = yaml.safe_load_all((folder / "catalog-info.yaml").read_text())
+    assert component["spec"]["providesApis"] == [api["metadata"]["name"] for api in apis]
+    assert {api["spec"]["definition"]["$text"] for api in apis} == {
+        f"./contracts/flights_daily/{file.name}" for file in (folder / "contracts/flights_daily").iterdir()
+    }
+    assert {each["spec"]["owner"] for each in (component, *apis)} == {"group:data-team"}
     for table in re.findall(r'"(\w+)"', published):
         assert f"`{table}`" in (folder / "README.md").read_text()
         assert list((folder / DBT).glob(f"models/marts/{table}.sql")), table
@@ -47,6 +52,7 @@ def test_other_projects_have_the_means_but_not_the_sample(render):
     assert yaml.safe_load((folder / ".copier-answers.yml").read_text())["sample_shape"] == "batch_etl"
     assert not (folder / DBT).exists()
     assert not (folder / "contracts").exists()
+    assert len(list(yaml.safe_load_all((folder / "catalog-info.yaml").read_text()))) == 1
     assert not (folder / "data/landing/flights_daily/reference").exists()
     assert (folder / "environments/dbt/pyproject.toml").is_file()
 
@@ -102,6 +108,8 @@ def project(request, render, tmp_path_factory) -> Project:
     """A project of this shape on each orchestrator, installed; a copy, as the rendered one is shared."""
     rendered = render(orchestrator=request.param, **SHAPE)
     folder = shutil.copytree(rendered, tmp_path_factory.mktemp("installed") / "project")
+    file = folder / "pyproject.toml"
+    file.write_text(file.read_text().replace('default-groups = ["dev"]', 'default-groups = ["dev", "telemetry"]'))
     made = Project(Path(folder), (request.param,))
     done = made.make("setup", timeout=SET_UP_SECONDS)
     assert done.returncode == 0, done.stderr
@@ -120,11 +128,35 @@ CARRIERS = """
 """
 
 
+def check_events_of_a_run(events: list[dict], engine: str) -> None:
+    """What a catalogue of lineage hears of a run that has published."""
+    assert [event["eventType"] for event in events] == ["START", "RUNNING", "COMPLETE"]
+    assert len({event["run"]["runId"] for event in events}) == 1
+    last = events[-1]
+    assert last["job"]["facets"]["jobType"]["integration"] == engine.upper()
+    landed = {each["name"].rsplit("/", 1)[1]: each["facets"] for each in last["inputs"]}
+    assert set(landed) == {"flights", "weather", "planes", "airlines", "airports"}
+    assert "arr_delay" in [field["name"] for field in landed["flights"]["schema"]["fields"]]
+    table = next(each for each in last["outputs"] if each["name"].endswith(".carrier_daily_v2"))
+    assert table["outputFacets"]["outputStatistics"]["rowCount"] > 10
+    assert "on_time" in [field["name"] for field in table["facets"]["schema"]["fields"]]
+    made_of = table["facets"]["columnLineage"]["fields"]["on_time"]["inputFields"]
+    assert ("flights", "arr_delay") in [(each["name"].rsplit("/", 1)[1], each["field"]) for each in made_of]
+
+
+def check_events_of_a_failed_run(events: list[dict]) -> None:
+    assert [event["eventType"] for event in events] == ["START", "FAIL"]
+    assert len({event["run"]["runId"] for event in events}) == 1
+    assert "tests fail" in events[-1]["run"]["facets"]["errorMessage"]["message"]
+
+
 @pytest.mark.project
 @pytest.mark.deep
 def test_each_orchestrator_publishes_what_the_files_say_and_stops_at_a_failing_test(project):
-    done = project.make("run", f"DATE={DAY}", timeout=RUN_OF_DBT)
-    assert done.returncode == 0, done.stdout + done.stderr
+    with receiver() as (address, events):
+        done = project.make("run", f"DATE={DAY}", timeout=RUN_OF_DBT, APP_LINEAGE__OPENLINEAGE=address)
+        assert done.returncode == 0, done.stdout + done.stderr
+        of_the_run = list(events)
     assert not done.stderr.strip(), done.stderr
     file = project.folder / "data" / "landing" / "flights_daily" / DAY / "flights.csv"
     figures = (
@@ -134,11 +166,15 @@ def test_each_orchestrator_publishes_what_the_files_say_and_stops_at_a_failing_t
     assert [row[:5] for row in got] == [row[:5] for row in want]
     assert [row[5] for row in got] == pytest.approx([row[5] for row in want])
     assert published(project, "SELECT count(*) FROM fct_flights") == [(943,)]
+    check_events_of_a_run(of_the_run, project.orchestrators[0])
 
     good = file.read_text()
     file.write_text(good.replace(",B6,", ",ZZ,"))  # a carrier that airlines.csv does not list
-    done = project.make("run", f"DATE={DAY}", timeout=RUN_OF_DBT)
+    with receiver() as (address, events):
+        done = project.make("run", f"DATE={DAY}", timeout=RUN_OF_DBT, APP_LINEAGE__OPENLINEAGE=address)
+        failed = list(events)
     file.write_text(good)
+    check_events_of_a_failed_run(failed)
     assert "Error 65" in done.stderr, done.stderr  # the exit code for bad rows
     assert "1 of 33 tests fail: relationships_fct_flights_carrier" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
@@ -151,6 +187,58 @@ def test_each_orchestrator_publishes_what_the_files_say_and_stops_at_a_failing_t
     assert days == [("2013-01-01", 842), ("2013-01-02", 943), ("2013-01-03", 914)]
     done = project.make("impact", "TABLE=flights", "COLUMN=arr_delay", timeout=RUN_SECONDS)
     assert "carrier_daily_v2 (arrived, mean_arr_delay_min, on_time)" in done.stdout, done.stdout + done.stderr
+
+
+def says_what_is_wrong(done: subprocess.CompletedProcess[str], words: str) -> None:
+    """One sentence, before what make adds."""
+    assert done.returncode != 0
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("make")]
+    assert len(lines) == 1, done.stderr
+    assert words in lines[0]
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.project
+@pytest.mark.deep
+def test_models_that_cannot_be_built_end_in_a_sentence_and_publish_nothing(project):
+    marts = project.folder / DBT / "models" / "marts"
+    model, day = marts / "airport_daily.sql", f"DATE={DAY}"
+    assert project.make("run", day, timeout=RUN_OF_DBT).returncode == 0
+    versions = published(project, "SELECT partition, version FROM platform.published ORDER BY ALL")
+    done = project.make("run", day, timeout=RUN_OF_DBT, DBT_EXECUTABLE="/no/such/dbt")
+    says_what_is_wrong(done, "DBT_EXECUTABLE=/no/such/dbt is no program: give the path of dbt, or unset it")
+    good = model.read_text()
+    for bad, words in (
+        (good + "{{ ref('no_such_model') }}", "depends on a node named 'no_such_model' which was not found"),
+        (good.replace("select", "select no_such_column,", 1), "no_such_column"),
+    ):
+        model.write_text(bad)
+        done = project.make("run", day, timeout=RUN_OF_DBT)
+        model.write_text(good)
+        says_what_is_wrong(done, words)
+    assert project.make("contracts", timeout=RUN_SECONDS).returncode == 0
+    manifest = project.folder / "var/dev/dbt/flights_daily/parsed/manifest.json"
+    manifest.write_text(manifest.read_text().replace("manifest/v12", "manifest/v20"))
+    says_what_is_wrong(project.make("contracts", timeout=RUN_SECONDS), "and this project reads v12")
+    manifest.unlink()
+    assert published(project, "SELECT partition, version FROM platform.published ORDER BY ALL") == versions
+
+
+@pytest.mark.project
+@pytest.mark.deep
+def test_no_tool_sends_anything_from_this_machine(project):
+    """Neither a run with dbt nor the services: what leaves would come to the proxy."""
+    [engine] = project.orchestrators
+    port = {f"{engine.upper()}_PORT": str(free_port())}
+    with watched_network() as (variables, asked):
+        done = project.make("run", f"DATE={DAY}", timeout=RUN_OF_DBT, **variables)
+        assert done.returncode == 0, done.stdout + done.stderr
+        try:
+            done = project.make("up", timeout=RUN_SECONDS, **variables, **port)
+            assert done.returncode == 0, done.stdout + done.stderr
+        finally:
+            project.make("down", timeout=STOP_SECONDS, **variables, **port)
+    assert not asked
 
 
 @pytest.mark.project

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -161,6 +162,30 @@ def test_a_pipeline_that_waits_for_a_decision_needs_no_sample(project):
             assert "delay_model" not in (project / file).read_text()
 
 
+def test_a_pipeline_that_asks_an_api_comes_with_a_recorded_day(project):
+    done = subprocess.run(
+        [sys.executable, "scripts/pipeline.py", "--name", "latest", "--shape", "service_glue"],
+        cwd=project,
+        env={**os.environ, "UV": UV},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert added(project) == {
+        *(f"src/flight_marts/pipelines/latest/{part}.py" for part in ("__init__", "steps", "transform", "contract")),
+        "dags/latest.py",
+        "config/pipelines/latest.toml",
+        "config/pipelines/latest.answers.yml",
+        "tests/unit/test_latest.py",
+        *(f"data/landing/latest/2013-01-02/{file}" for file in ("rows.ndjson", "_SUCCESS")),
+    }
+    for file in added(project):
+        if file.endswith(".py"):
+            ast.parse((project / file).read_text())
+        assert "top_hundred" not in (project / file).read_text()
+
+
 REFUSED = {
     "a sample for a shape that has its own": (("weather", "--shape", "approval"), "takes the template's own sample"),
     "a name with capitals": (("Weather",), "cannot be the name of a pipeline"),
@@ -188,10 +213,15 @@ def test_a_wrong_answer_ends_in_one_sentence_and_writes_nothing(project, make_pi
 
 def test_a_shape_that_the_orchestrator_has_no_cell_for_is_refused(render, tmp_path, sample):
     folder = shutil.copytree(render(orchestrator="temporal", accept_exclusion="yes"), tmp_path / "project")
+    file = folder / "pyproject.toml"
+    rows = re.compile(r"^\[tool\.orch-starter\.shapes\.data_products\]\n(?:.+\n)*", re.MULTILINE)
+    text, removed = rows.subn("", file.read_text())
+    assert removed == 1
+    file.write_text(text)
     command = [sys.executable, "scripts/pipeline.py", "--name", "tides", "--shape", "data_products"]
     done = subprocess.run([*command, "--sample", str(sample)], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode != 0
-    assert done.stderr == "error: SHAPE=data_products is not one of batch_etl, approval, ml_dynamic\n"
+    assert done.stderr == "error: SHAPE=data_products is not one of batch_etl, approval, service_glue, ml_dynamic\n"
     assert not (folder / "src" / "flight_marts" / "pipelines" / "tides").exists()
 
 

@@ -548,6 +548,22 @@ def test_places_have_a_folder():
     assert {"image", "kubernetes", "vm"} <= set(PLACES)
 
 
+@pytest.mark.parametrize(("shape", "has_dbt"), [("batch_etl", False), ("data_products", True)])
+def test_images_and_releases_have_dbt_when_a_pipeline_has_models(render, tmp_path, shape, has_dbt):
+    row = {"hosting_variant": "dagster_docker", "vpc": "open", "cloud": "aws", "secrets_backend": "environment"}
+    project = Path(shutil.copytree(render(**answers(row), pipeline_shape=shape), tmp_path / "project"))
+    dockerfile = (project / "Dockerfile").read_text().replace("\\\n", " ")
+    [line] = [line for line in dockerfile.splitlines() if line.startswith("RUN") and "environments/dbt" in line]
+    line = re.sub(r"^RUN( --mount=\S+)*", "", line).replace("/uv/bin/uv", "echo")
+    done = subprocess.run(["sh", "-c", line], cwd=project, capture_output=True, text=True, check=True)
+    assert ("sync --quiet --locked --project environments/dbt" in done.stdout) == has_dbt
+    assert (project / ".venv-dbt").is_dir()
+    assert "COPY --from=build /app/.venv-dbt ./.venv-dbt" in (project / "Dockerfile").read_text()
+    assert "!environments" in (project / ".dockerignore").read_text().splitlines()
+    planned = subprocess.run(["make", f"UV={UV}", "-n", "image"], cwd=project, capture_output=True, text=True)
+    assert ("lock --quiet --project environments/dbt" in planned.stdout) == has_dbt, planned.stderr
+
+
 BASE = "python:3.11-slim-bookworm"
 
 

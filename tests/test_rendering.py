@@ -162,11 +162,24 @@ def test_no_delimiter_is_left(sample):
         assert not LEFTOVER.search(path.as_posix()), path
 
 
+class UniqueKeys(yaml.SafeLoader):
+    """YAML whose mappings have no key twice, of which PyYAML keeps the last."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        assert len(set(keys)) == len(keys), f"a key twice: {keys}, {node.start_mark}"
+        return super().construct_mapping(node, deep)
+
+
+def parse_yaml(text: str) -> None:
+    list(yaml.load_all(text, Loader=UniqueKeys))
+
+
 PARSERS = {
     ".py": ast.parse,
     ".toml": tomllib.loads,
-    ".yml": lambda text: list(yaml.safe_load_all(text)),
-    ".yaml": lambda text: list(yaml.safe_load_all(text)),
+    ".yml": parse_yaml,
+    ".yaml": parse_yaml,
     ".json": json.loads,
 }
 

@@ -1,18 +1,21 @@
-"""What a rendered project sends to an OpenTelemetry collector, seen by one on this machine."""
+"""What a rendered project sends to an OpenTelemetry collector and to a catalogue of lineage, seen on this machine."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import threading
+import tomllib
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from combinations import VARIANTS, answers_for_variant
 
 UV = Path(sys.executable).with_name("uv")
 # Two steps of a run; the second fails. What it shows must hold no secret.
@@ -31,6 +34,18 @@ for name in orders.steps:
         if name == "publish":
             raise ValueError("refused hunter2-and-more")
 logging.get_logger().info("after the last step")
+"""
+# All steps of a run of the project's own pipeline, without their work; the last one fails.
+FLIGHTS = """
+from contextlib import suppress
+from flight_marts.platform import errors, masking, pipelines, steps
+from flight_marts.platform.runs import Run, run_context
+masking.add("hunter2-and-more")
+flights = pipelines.get("flights_daily")
+for name in flights.steps:
+    with suppress(Exception), run_context(Run("run-1")), steps.step(flights, name, flights.partition("2013-01-02")):
+        if name == "publish":
+            raise ValueError("refused hunter2-and-more")
 """
 # The spans that were sent, as JSON lines of name, trace, parent, status and attributes.
 READ = """
@@ -87,18 +102,18 @@ def collector():
     server.server_close()
 
 
-def run(project: Path, code: str, endpoint: str = "", **more) -> subprocess.CompletedProcess:
+def run(project: Path, code: str, endpoint: str = "", given: str = "", **variables) -> subprocess.CompletedProcess:
     kept = {name: os.environ[name] for name in ("PATH", "HOME")}
-    environment = {**kept, "APP_ROOT": str(project), "APP_TELEMETRY__OTLP_ENDPOINT": endpoint}
+    environment = {**kept, "APP_ROOT": str(project), "APP_TELEMETRY__OTLP_ENDPOINT": endpoint, **variables}
     command = [project / ".venv" / "bin" / "python", "-c", code]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, **more)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, input=given or None)
 
 
 def test_steps_are_spans_of_their_runs_trace_and_lines_go_with_them(project, collector):
     done = run(project, RUN, f"http://127.0.0.1:{collector.server_port}")
     assert done.returncode == 0, done.stderr
     sent = [json.dumps([path, body.hex()]) for path, body in collector.requests]
-    decoded = json.loads(run(project, READ, input="\n".join(sent)).stdout)
+    decoded = json.loads(run(project, READ, given="\n".join(sent)).stdout)
     assert "hunter2" not in json.dumps(decoded)
     spans = [
         span
@@ -136,6 +151,87 @@ def test_a_collector_that_answers_a_byte_at_a_time_keeps_no_run(project, collect
 
 
 def test_nothing_is_loaded_or_sent_without_an_address(project):
-    code = RUN + "import sys\nassert not [name for name in sys.modules if name.startswith('opentelemetry')]"
+    code = RUN + "import sys\nassert not [n for n in sys.modules if n.startswith(('opentelemetry', 'openlineage'))]"
     done = run(project, code)
     assert done.returncode == 0, done.stderr
+
+
+def events_of(requests: list[tuple[str, bytes]]) -> list[dict]:
+    assert {path for path, _ in requests} <= {"/api/v1/lineage"}
+    return [json.loads(body) for _, body in requests]
+
+
+def test_a_run_is_a_run_of_one_job_for_a_catalogue_of_lineage(project, collector):
+    """The last step fails for good, then only until it is tried again."""
+    where = {"APP_LINEAGE__OPENLINEAGE": f"http://127.0.0.1:{collector.server_port}"}
+    done = run(project, FLIGHTS.replace("ValueError", "errors.ContractError"), **where)
+    assert done.returncode == 0, done.stderr
+    start, fail = events_of(collector.requests)
+    assert (start["eventType"], fail["eventType"]) == ("START", "FAIL")
+    assert start["run"]["runId"] == fail["run"]["runId"]
+    assert (fail["job"]["namespace"], fail["job"]["name"]) == ("flight_marts/dev", "flights_daily")
+    assert [each["name"] for each in start["inputs"]] == [f"{project}/data/landing/flights_daily"]
+    assert fail["run"]["facets"]["errorMessage"]["message"] == "refused ***"
+    collector.requests.clear()
+    done = run(project, FLIGHTS, **where)
+    assert done.returncode == 0, done.stderr
+    assert [each["eventType"] for each in events_of(collector.requests)] == ["START"]
+
+
+@pytest.mark.parametrize("wrong", ["localhost:5000", "https://ann:hunter2@lineage.example.com"])
+def test_an_address_for_lineage_that_is_none_is_refused_in_a_sentence(project, wrong):
+    done = run(project, "from flight_marts.platform import config; config.load()", APP_LINEAGE__OPENLINEAGE=wrong)
+    assert 'ConfigError: lineage.openlineage: write "file", or the address of a server' in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+def test_a_catalogue_that_does_not_answer_keeps_no_run_and_no_secret_is_sent(project, collector):
+    collector.silent.set()
+    where = f"http://127.0.0.1:{collector.server_port}"
+    done = run(project, FLIGHTS, APP_LINEAGE__OPENLINEAGE=where)
+    assert done.returncode == 0, done.stderr
+    assert "lineage event not delivered" in done.stderr
+    assert "hunter2" not in str(collector.requests)
+
+
+# What turns off the usage statistics that a package sends by default, as an environment must set it.
+SENDERS = {
+    "astronomer-cosmos": {"AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False"},
+    "dagster": {"DAGSTER_DISABLE_TELEMETRY": "true"},
+    "dbt-core": {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
+    "dlt": {"RUNTIME__DLTHUB_TELEMETRY": "false"},
+    "mlflow": {"MLFLOW_DISABLE_TELEMETRY": "true"},
+    "mlflow-skinny": {"MLFLOW_DISABLE_TELEMETRY": "true"},
+    "prefect": {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"},
+}
+
+
+def pinned(project_file: Path) -> set[str]:
+    """Names of the packages that an environment may have."""
+    pins = tomllib.loads(project_file.read_text())["tool"]["uv"]["constraint-dependencies"]
+    return {pin.split("==")[0] for pin in pins}
+
+
+IN_IMAGES = {row["orchestrator"]: name for name, row in VARIANTS.items() if "image" in row["places"]}
+
+
+@pytest.mark.parametrize("variant", IN_IMAGES.values())
+def test_usage_statistics_are_off_on_laptops_and_in_images(render, variant):
+    project = render(**answers_for_variant(variant))
+    places = [f"deploy/local/{VARIANTS[variant]['orchestrator']}.env", "Dockerfile"]
+    for package in pinned(project / "pyproject.toml") & set(SENDERS):
+        for name, value in SENDERS[package].items():
+            for place in places:
+                assert re.search(rf"\b{name}={value}\b", (project / place).read_text()), (package, place)
+
+
+def test_usage_statistics_are_off_in_each_environment_of_a_tool_of_its_own(render):
+    """The module of the platform that starts the tool sets its variables."""
+    project = render(orchestrator="airflow")
+    environments = sorted((project / "environments").glob("*/pyproject.toml"))
+    senders = {file.parent.name: pinned(file) & set(SENDERS) for file in environments}
+    assert senders["dbt"] == {"dbt-core"}
+    for tool, packages in senders.items():
+        started_by = (project / "src/flight_marts/platform" / f"{tool}.py").read_text()
+        for name, value in [each for package in packages for each in SENDERS[package].items()]:
+            assert f'"{name}": "{value}"' in started_by, (tool, name)

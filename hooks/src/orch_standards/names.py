@@ -13,7 +13,7 @@ from typing import Protocol
 
 ENGINES = ("airflow", "dagster", "prefect", "temporalio")
 # Never modules of a project, though it may have a tests/airflow/ or a logging.py.
-NOT_OWN = frozenset((*ENGINES, *sys.stdlib_module_names))
+NOT_OWN = frozenset((*ENGINES, "luigi", *sys.stdlib_module_names))
 DEEPEST = 12  # steps through aliases and imports; real code needs three
 WITHOUT_PARTS = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
 CHANGES = ("update", "setdefault", "pop", "clear")  # methods that change a dictionary

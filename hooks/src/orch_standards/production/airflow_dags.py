@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..names import DEEPEST, FUNCTIONS, UNKNOWN, Definition, Module, Parameter, Unknown, Value, meaning
@@ -91,17 +91,20 @@ def kind(site: Site) -> str:
     return ""
 
 
-def dags_and_tasks(sites: Sites) -> tuple[list[Dag], list[Task]]:
-    """All of a project, each task joined to the DAG it is in."""
-    own = [(site, kind(site)) for site in sites.of("airflow")]
+def dags_and_tasks(
+    sites: Sites, kinds: tuple[str, ...] = ("task", "sensor"), more: Sequence[tuple[Site, str]] = ()
+) -> tuple[list[Dag], list[Task]]:
+    """All of a project, each task joined to the DAG it is in.
+
+    kinds: of tasks to take; "none" are those that do no work. more: tasks that only their names give away, by kind.
+    """
+    own = [*((site, kind(site)) for site in sites.of("airflow")), *more]
     dags = {site.node: Dag(site) for site, what in own if what == "dag" and _is_made(site)}
     groups = {site.node: site for site, what in own if what == "group"}
     installation = _installation(sites)
     callers = _Callers(dags, sites.modules_of("airflow"))
     tasks = [
-        _task(site, what, dags, groups, callers, installation)
-        for site, what in own
-        if what in ("task", "sensor") and _is_task(site)
+        _task(site, what, dags, groups, callers, installation) for site, what in own if what in kinds and _is_task(site)
     ]
     for site, what in own:
         if what == "dag" and site.foreign:  # the tasks inside of it, as one

@@ -32,8 +32,7 @@ def check(sites: Sites) -> Iterator[Report]:
     instance, locations = settings_of(sites.engines), Locations(sites)
     every = [site for site in sites.of("dagster") if site.last in ASSETS and (site.function or site.through)]
     definers = [site for site in every if not is_stand_in(site)]
-    jobs = [site for site in own if (site.last in JOBS and "()" not in site.dotted) or _is_to_job(site)]
-    jobs += _jobs_of_graphs(sites)
+    jobs = jobs_of(sites)
     assets = [asset for site in every for asset in assets_of(site)]
     definitions = [site for site in own if site.last == "Definitions"]
     covers = _Covers(jobs, definitions, Graph.of(assets), locations)
@@ -46,6 +45,12 @@ def check(sites: Sites) -> Iterator[Report]:
             yield site.report("dagster-no-partitions", site.name("name"))
         yield from _io(site)
     yield from _of_leaves(assets, checked_in(sites, locations), watched_in(sites, locations))
+
+
+def jobs_of(sites: Sites) -> list[Site]:
+    """All jobs: decorated, defined over assets, and made of a graph."""
+    jobs = [site for site in sites.of("dagster") if (site.last in JOBS and "()" not in site.dotted) or _is_to_job(site)]
+    return jobs + _jobs_of_graphs(sites)
 
 
 def _is_to_job(site: Site) -> bool:

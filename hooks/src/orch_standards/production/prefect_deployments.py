@@ -44,27 +44,27 @@ class Deployed:
     files: set[str] = field(default_factory=set)
 
     def holds(self, site: Site) -> bool:
-        stands_for = any(_stands_for(site, *entrypoint) for entrypoint in self.entrypoints)
-        return site.function.node in self.functions or site.path in self.files or stands_for
+        named = any(stands_for(site, *entrypoint) for entrypoint in self.entrypoints)
+        return site.function.node in self.functions or site.path in self.files or named
 
 
 def check(sites: Sites, flows: list[Site], calls: Calls) -> Iterator[Report]:
     deployed = Deployed(entrypoints=_written(sites.project))
     limited_pools = _limited_pools(sites)
     pool = sites.engines.sets("prefect", "work_pool") or _pool_on_the_command_line(sites.project)
-    for path, line, each in _in_files(sites.project):
+    for path, line, each in in_files(sites.project):
         entrypoint = str(each.get("entrypoint") or "")
         name = str(each.get("name") or entrypoint)
-        deployed.entrypoints.add(_parted(entrypoint))
+        deployed.entrypoints.add(parted(entrypoint))
         if not (each.get("work_pool") or {}).get("name") and not pool:
             yield Report("prefect-no-work-pool", path, line, name)
-        flow = next((site for site in flows if _stands_for(site, *_parted(entrypoint))), None)
+        flow = next((site for site in flows if stands_for(site, *parted(entrypoint))), None)
         bounded = each.get("concurrency_limit") or (each.get("work_pool") or {}).get("name") in limited_pools
         if not bounded and not (flow and calls.takes_turns(flow)):
             yield Report("prefect-unbounded-concurrency", path, line, name)
     for module in sites.modules:
         for call in module.calls:
-            method, flow = _deploys(call, module, calls)
+            method, flow = deploys(call, module, calls)
             if method:
                 _note(call, module, flow, sites, calls, deployed)
                 yield from _in_code(call, module, method, flow, calls, pool, limited_pools)
@@ -78,7 +78,7 @@ def check(sites: Sites, flows: list[Site], calls: Calls) -> Iterator[Report]:
 # In files
 
 
-def _in_files(project: Project) -> Iterator[tuple[str, int, dict[str, Any]]]:
+def in_files(project: Project) -> Iterator[tuple[str, int, dict[str, Any]]]:
     """Each deployment of a prefect.yaml, with its line."""
     for path in project.matching("prefect.y*ml", "*/prefect.y*ml", "prefect-*.y*ml", "*/prefect-*.y*ml"):
         content, node = project.yaml(path), project.yaml_node(path)
@@ -125,7 +125,7 @@ def _limited_pools(sites: Sites) -> set[str]:
 # In code
 
 
-def _deploys(call: ast.Call, module: Module, calls: Calls) -> tuple[str, Site | None]:
+def deploys(call: ast.Call, module: Module, calls: Calls) -> tuple[str, Site | None]:
     """How a call deploys, and the flow if it is one of this project; no method when it deploys nothing."""
     found, method = receiver(call, module)
     if method in METHODS:
@@ -161,9 +161,9 @@ def _note(call: ast.Call, module: Module, flow: Site | None, sites: Sites, calls
     if flow:
         deployed.functions.add(flow.function.node)
         return
-    deployed.entrypoints |= {_parted(text) for text in _texts(call) if ":" in text or "." in text}
+    deployed.entrypoints |= {parted(text) for text in _texts(call) if ":" in text or "." in text}
     # Entrypoints of a list that the script goes through stand elsewhere in it.
-    deployed.entrypoints |= {_parted(text) for text in _texts(module.tree) if ENTRYPOINT.fullmatch(text)}
+    deployed.entrypoints |= {parted(text) for text in _texts(module.tree) if ENTRYPOINT.fullmatch(text)}
     known = _functions_in(call, module)
     for function in (each for each in module.around(call) if isinstance(each, FUNCTIONS)):
         for caller, where in sites.callers.get(function, []):
@@ -235,7 +235,7 @@ def _in_code(
 # Which flow an entrypoint stands for
 
 
-def _parted(entrypoint: str) -> tuple[str, str]:
+def parted(entrypoint: str) -> tuple[str, str]:
     """File and name: of ``flows/prices.py:run``, and of ``flows.prices.run``."""
     place, colon, name = entrypoint.rpartition(":")
     if colon:
@@ -244,7 +244,7 @@ def _parted(entrypoint: str) -> tuple[str, str]:
     return (f"{module.replace('.', '/')}.py", name) if module else ("", "")
 
 
-def _stands_for(site: Site, place: str, name: str) -> bool:
+def stands_for(site: Site, place: str, name: str) -> bool:
     mine = {site.function.node.name, _variable(site)}
     return bool(place) and name in mine and f"/{site.path}".endswith("/" + re.sub(r"^(?:\.*/)+", "", place))
 

@@ -77,8 +77,6 @@ def backfill(
 ) -> None:
     """Run several partitions: on the services of `make up` if they are up, or else in this process."""
     from . import orchestration
-    from .orchestration import backfills
-    from .orchestration.services import Services
     from .platform import pipelines, publications
 
     chosen = pipelines.chosen(pipeline)
@@ -87,12 +85,74 @@ def backfill(
         left = publications.missing(chosen, partitions)
         print(f"{len(partitions) - len(left)} of {len(partitions)} partitions are published")
         partitions = left
-    if not partitions:
+    if partitions:
+        sys.exit(_run(orchestration.get(orchestrator), chosen, partitions))
+
+
+@app.command()
+def late(
+    pipeline: PipelineName = "",
+    republish: Annotated[bool, typer.Option("--republish", help="Run these partitions again.")] = False,
+    orchestrator: OrchestratorId = "",
+) -> None:
+    """List published partitions whose landed files have changed since they were read, or republish them."""
+    from . import orchestration
+    from .platform import late_input, pipelines
+
+    chosen = [pipelines.chosen(pipeline)] if pipeline or republish else pipelines.all()
+    listed = [(owner, each) for owner in chosen for each in late_input.of_pipeline(owner)]
+    if not listed:
+        print("no late input")
         return
-    engine = orchestration.get(orchestrator)
-    if Services(engine).are_up():
-        sys.exit(backfills.run(engine, chosen, partitions))
-    sys.exit(_run_in_process(engine, chosen, partitions))
+    rows = [(owner.name, each.partition.key, _when(each.published), _when(each.changed)) for owner, each in listed]
+    _show(("pipeline", "partition", "published (UTC)", "changed (UTC)"), rows)
+    if republish:
+        sys.exit(_run(orchestration.get(orchestrator), chosen[0], [each.partition for _, each in listed]))
+
+
+@app.command("deadletters")
+def dead_letters(
+    pipeline: PipelineName = "",
+    partition: Annotated[str, typer.Option(help="Only of the partition with this key.")] = "",
+    reason: Annotated[str, typer.Option(help="Only those whose reason contains this text.")] = "",
+    show: Annotated[int, typer.Option(help="How many rows of each reason to show as they came.", min=0)] = 0,
+    replay: Annotated[bool, typer.Option("--replay", help="Run the partitions that hold them again.")] = False,
+    orchestrator: OrchestratorId = "",
+) -> None:
+    """List rows that a contract has refused, by pipeline, partition and reason; or replay them after a correction."""
+    from . import orchestration
+    from .platform import dead_letters as letters
+    from .platform import pipelines
+
+    chosen = [pipelines.chosen(pipeline)] if pipeline or partition or replay else pipelines.all()
+    wanted = chosen[0].partition(partition) if partition else None
+    by_pipeline = {each: letters.of_pipeline(each, wanted, reason) for each in chosen}
+    listed = [each for waiting in by_pipeline.values() for each in waiting]
+    if not listed:
+        print("no dead letters")
+        return
+    _show(
+        ("pipeline", "partition", "reason", "rows"),
+        [(each.pipeline, each.partition.key, each.reason, f"{each.rows:,}") for each in listed],
+    )
+    for owner, waiting in by_pipeline.items():
+        for each in waiting if show else ():
+            for row in letters.records(each, owner, show):
+                print(f"{each.pipeline} {each.partition} " + " ".join(f"{k}={v}" for k, v in row.items()))
+    if not replay:
+        return
+    partitions = letters.partitions_of(listed)
+    there = [each for each in partitions if chosen[0].code.input_ready(each)]
+    gone = [each.key for each in partitions if each not in there]
+    code = _run(orchestration.get(orchestrator), chosen[0], there) if there else errors.OK
+    before = {key: sum(each.rows for each in listed if each.partition == key) for key in there}
+    left = {key: sum(each.rows for each in letters.of_pipeline(chosen[0], key, reason)) for key in there}
+    for key in there:
+        print(f"{chosen[0].name} {key}: {before[key]:,} dead letters before, {left[key]:,} now")
+    if gone:
+        waits = f"the input of {', '.join(gone)} is not there any more; their dead letters stay in the quarantine"
+        _end(f"{chosen[0].name}: {waits}", code or errors.NO_INPUT)
+    sys.exit(code)
 
 
 @app.command()
@@ -164,6 +224,23 @@ def list_pipelines() -> None:
     _show(("pipeline", "shape", "grain", "schedule", "engine", "newest", "published (UTC)", ""), rows)
 
 
+@app.command()
+def report(
+    pipeline: PipelineName = "",
+    deployments: Annotated[
+        typer.FileText | None, typer.Option(help="What `make deployments` says; - is standard input.")
+    ] = None,
+) -> None:
+    """Write the pages that show rows, quarantine, durations, failures and changes, of one pipeline or of all."""
+    from .platform import pipelines
+    from .platform import report as pages
+
+    settings = config.load()
+    chosen = [pipelines.get(pipeline)] if pipeline else pipelines.all()
+    for file in pages.write(settings, chosen, deployments.read() if deployments else ""):
+        print(file.relative_to(settings.root) if file.is_relative_to(settings.root) else file)
+
+
 @approvals.callback()
 def approvals_or_list(context: typer.Context) -> None:
     """What waits for a person's decision: list it, approve it, reject it."""
@@ -228,6 +305,27 @@ def up(orchestrator: OrchestratorId = "") -> None:
     check()
     Services(orchestration.get(orchestrator)).up()
     commands.tell_all()
+
+
+@app.command()
+def observe(
+    receiver: Annotated[str, typer.Option(help="A URL that gets every alert, as from Alertmanager's webhook.")] = "",
+    orchestrator: OrchestratorId = "",
+) -> None:
+    """Run Prometheus, Alertmanager and node_exporter on this machine with the project's rules, until Ctrl-C."""
+    from . import orchestration
+    from .orchestration import observing
+
+    observing.observe(orchestration.get(orchestrator), receiver)
+
+
+@app.command()
+def probe(orchestrator: OrchestratorId = "") -> None:
+    """Write once whether the orchestrator answers, and how many runs wait, to the metrics of this machine."""
+    from . import orchestration
+    from .orchestration import observing
+
+    observing.probe(orchestration.get(orchestrator), config.load())
 
 
 @app.command()
@@ -328,6 +426,29 @@ def contracts(
 
 
 @app.command()
+def providers() -> None:
+    """Show whether the projects whose tables are read deliver, and report those that do not."""
+    from .platform import pipelines
+    from .platform import providers as others
+
+    known = [source.status(each) for each in pipelines.all() for source in others.of(each)]
+    if not known:
+        print("no pipeline reads a table of another project")
+        return
+    rows = []
+    for each in known:
+        given = each.provider
+        row = (each.pipeline.name, given.project, given.table, given.contract, each.newest or "-", each.state)
+        rows.append(row)
+    _show(("pipeline", "provider", "table", "contract", "newest", ""), rows)
+    wrong = [each for each in known if each.reason]
+    for each in wrong:
+        print(f"error: {masking.mask(each.reason)}", file=sys.stderr)
+        others.report(each)
+    sys.exit(errors.TRANSIENT if wrong else errors.OK)
+
+
+@app.command()
 def check() -> None:
     """Check that every pipeline's declaration, steps, configuration and schedule fit together."""
     from . import orchestration
@@ -344,6 +465,16 @@ def check() -> None:
                 f"write {' or '.join(orchestration.names())}"
             )
         refuse_unfit(each)
+
+
+def _run(engine: Engine, pipeline: Pipeline, partitions: Sequence[Partition]) -> int:
+    """Run partitions on the services of `make up` if they are up, or else in this process. Returns the exit code."""
+    from .orchestration import backfills
+    from .orchestration.services import Services
+
+    if Services(engine).are_up():
+        return backfills.run(engine, pipeline, partitions)
+    return _run_in_process(engine, pipeline, partitions)
 
 
 def _run_in_process(engine: Engine, pipeline: Pipeline, partitions: Sequence[Partition]) -> int:

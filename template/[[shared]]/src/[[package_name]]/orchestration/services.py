@@ -50,7 +50,7 @@ class Services:
 
     def are_up(self) -> bool:
         """Whether the services have been started and the server answers."""
-        return self.supervisor is not None and _answers(self.url + self.engine.health)
+        return self.supervisor is not None and answers(self.url + self.engine.health)
 
     def up(self) -> None:
         """Start the services and return when the server answers. Raises ConfigError when they cannot be started."""
@@ -60,7 +60,7 @@ class Services:
             raise ConfigError(f"{name} cannot be started by deploy/local/{name}.conf, see above")
         start = time.monotonic()
         progress_at = start + PROGRESS_SECONDS
-        while not _answers(self.url + self.engine.health):
+        while not answers(self.url + self.engine.health):
             waited = time.monotonic() - start
             # supervisord writes the number of its process a moment after the call that starts it has returned.
             if waited > PID_SECONDS and not self.supervisor:
@@ -126,7 +126,8 @@ def port(engine: str, default: int) -> int:
     return int(os.environ.get(f"{engine.upper()}_PORT") or default)
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether something at this address of this machine answers 200."""
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310  a loopback address
             return answer.status == 200

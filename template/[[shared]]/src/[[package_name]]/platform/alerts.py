@@ -9,20 +9,22 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Literal
 
-from . import claims, config, logging, masking, outgoing, secrets
+from . import claims, config, history, logging, masking, openlineage, outgoing, secrets
 from .runs import Run, current_run
 
 SEND_SECONDS = 20  # for one delivery as a whole, the start of its process included
 
-Kind = Literal["failed", "late", "approval", "reminder", "expired"]
+Kind = Literal["failed", "late", "provider", "approval", "reminder", "expired"]
 # Words of the title, and the section of docs/runbook.md.
 KINDS: dict[str, tuple[str, str]] = {
     "failed": ("failed", "a-failed-run"),
     "late": ("is late", "a-missed-sla"),
+    "provider": ("has a provider that does not deliver", "a-late-input"),
     "approval": ("waits for a decision", "a-decision"),
     "reminder": ("still waits for a decision", "a-decision"),
     "expired": ("was not decided in time", "a-decision"),
 }
+RECORDED = ("failed", "late")  # kinds that the history keeps and the report shows
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,19 @@ def report(incident: Incident) -> bool:
     try:
         settings = config.load()
         logging.configure(settings)
+        from . import report as report_pages  # which reads the pipelines
+
         run = incident.run if incident.run.id else current_run()
+        if incident.kind in RECORDED:
+            _record(settings, incident, run)
         title, body = _text(settings, incident, run)
         key = f"{settings.env} {incident.pipeline} {incident.partition} {run.id} {incident.kind}" if run.id else ""
+        if incident.kind == "failed":
+            openlineage.failed(incident.pipeline, incident.partition, run, incident.reason)
         references = settings.for_pipeline(incident.pipeline).alerts.urls
-        delivered = [_send_once(settings, reference, key, title, body) for reference in references]
+        delivered = [send_once(settings, reference, key, title, body) for reference in references]
+        if incident.kind in RECORDED:
+            report_pages.refresh(settings, incident.pipeline)
     except Exception as problem:  # a secret, the receiver's library
         masking.scrub(problem)
         log = logging.get_logger()
@@ -65,8 +75,18 @@ def report(incident: Incident) -> bool:
     return bool(delivered) and all(delivered)
 
 
+def _record(settings: config.Settings, incident: Incident, run: Run) -> None:
+    reason = masking.mask(incident.reason)
+    fact = history.Fact(
+        incident.kind, incident.partition, incident.step, run.owner[1], error=incident.error, reason=reason
+    )
+    history.record(settings, incident.pipeline, fact)
+
+
 def _text(settings: config.Settings, incident: Incident, run: Run) -> tuple[str, str]:
     """Title and body. Only the reason is free text: masks would damage names, partitions and links."""
+    from . import report as report_pages
+
     words, section = KINDS[incident.kind]
     facts = {
         "pipeline": incident.pipeline,
@@ -76,6 +96,7 @@ def _text(settings: config.Settings, incident: Incident, run: Run) -> tuple[str,
         "reason": masking.mask(incident.reason),
         **incident.facts,
         "run": re.sub(r"(?<=://)[^/@\s]*@", "", run.url) or run.id,  # a link without its login
+        "report": report_pages.address(settings, incident.pipeline),
         "runbook": f"{settings.for_pipeline(incident.pipeline).alerts.runbook_url}#{section}",
     }
     body = "\n".join(f"{name}: {fact}" for name, fact in facts.items() if fact)
@@ -83,7 +104,11 @@ def _text(settings: config.Settings, incident: Incident, run: Run) -> tuple[str,
     return title, body
 
 
-def _send_once(settings: config.Settings, reference: str, key: str, title: str, body: str) -> bool:
+def send_once(settings: config.Settings, reference: str, key: str, title: str, body: str) -> bool:
+    """Send a message to an address, once for each key; without a key, always.
+
+    Returns whether it was delivered, now or before.
+    """
     url = secrets.resolve(reference, settings.secrets)
     if not key:
         return _send(url, title, body)

@@ -33,7 +33,7 @@ STEPS = ("wait_for_input", "extract", "transform", "check", "publish")
 STAGED = ("raw", "broken", "typed", "rejected")
 # Columns that platform code adds to the rows of a file, and takes away again before they are published.
 ROW = {"partition_date": "date", "partition_start": "timestamp", "source_row": "int64"}
-UNREADABLE = "unreadable"
+UNREADABLE, UNREADABLE_RULE = "unreadable", "every_value_was_readable"  # a column and a rule of `contracts.CheckedRow`
 
 
 class BatchEtl:
@@ -70,7 +70,11 @@ class BatchEtl:
         Returns rows by kind: read (lines of the file), quarantined. Raises InputError when the input is not what the
         source says.
         """
-        with steps.work(self.pipeline, "extract", partition, first=True) as (report, con):
+        return self._load(partition, "extract")
+
+    def _load(self, partition: Partition, step: str) -> dict[str, int]:
+        with steps.work(self.pipeline, step, partition, first=True) as (report, con):
+            publications.note_input(con, self.pipeline, partition)
             names = [self._staging(partition, part) for part in ("raw", "broken")]
             lines, broken = self.source.load(con, self.pipeline, partition, *names)
             report.rows = {"read": lines + broken, "quarantined": broken}
@@ -105,8 +109,7 @@ class BatchEtl:
         Returns the rows in each table's new partition. Another time changes nothing.
         """
         with steps.work(self.pipeline, "publish", partition) as (report, con):
-            self._name_staged(con, partition, *STAGED)
-            warehouse.run(con, f"CREATE OR REPLACE TEMP VIEW kept AS {self._kept(con)}")
+            self._name_checked(con, partition)
             tables = {name: self._tables[name] for name in (*self.pipeline.tables, self.quarantine)}
 
             def record(rows):
@@ -184,8 +187,13 @@ class BatchEtl:
 
     def _most_frequent_reason(self, con: Connection, partition: Partition) -> str:
         table = f'{warehouse.STAGING}."{self._staging(partition, "rejected")}"'
-        counted = f"SELECT reason FROM {table} GROUP BY reason ORDER BY count(*) DESC, reason LIMIT 1"
-        return "".join(f", most often: {reason}" for (reason,) in warehouse.rows(con, counted))
+        counted = "SELECT {0} FROM {1} WHERE {0} IS NOT NULL GROUP BY {0} ORDER BY count(*) DESC, {0} LIMIT 1"
+        [(reason,)] = warehouse.rows(con, counted.format("reason", table)) or [("",)]
+        if UNREADABLE_RULE in reason:  # say which columns, as a source that has changed the type of one needs mending
+            typed = f'{warehouse.STAGING}."{self._staging(partition, "typed")}"'
+            [(columns,)] = warehouse.rows(con, counted.format(UNREADABLE, typed))
+            reason = f"{reason} ({columns})"
+        return f", most often: {reason}" if reason else ""
 
     def _kept(self, con: Connection) -> str:
         """A query for the typed rows that were not rejected. On most days all are kept, which is cheaper to say."""
@@ -194,6 +202,11 @@ class BatchEtl:
         if warehouse.rows(con, "SELECT 1 FROM rejected LIMIT 1"):
             selected += " WHERE NOT EXISTS (SELECT 1 FROM rejected WHERE rejected.source_row = typed.source_row)"
         return selected
+
+    def _name_checked(self, con: Connection, partition: Partition) -> None:
+        """Let the expressions of the published tables read what is staged and checked."""
+        self._name_staged(con, partition, *STAGED)
+        warehouse.run(con, f"CREATE OR REPLACE TEMP VIEW kept AS {self._kept(con)}")
 
     def _name_staged(self, con: Connection, partition: Partition, *parts: str) -> None:
         warehouse.name_staged(con, **{part: self._staging(partition, part) for part in parts})

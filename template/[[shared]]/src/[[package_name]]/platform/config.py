@@ -44,7 +44,15 @@ def _reference(value: str) -> str:
 
 def _without_password(url: str) -> str:
     if urlsplit(url).password:
-        raise ValueError(f"it holds a password; take it out and refer to it in warehouse.password as {REFERENCE}NAME")
+        raise ValueError(f"it holds a password; take it out and refer to it in password as {REFERENCE}NAME")
+    return url
+
+
+def _page_address(url: str) -> str:
+    try:
+        url.format(start="", end="", key="")
+    except (ValueError, LookupError):
+        raise ValueError("in braces it takes {start}, {end} and {key} only, which are of the partition") from None
     return url
 
 
@@ -82,6 +90,25 @@ class Landing(Section):
 
     url: str = ""
     marker: str = "_SUCCESS"
+
+
+class Api(Section):
+    """The API that a pipeline's input comes from; with no url nothing is asked, and what has landed counts.
+
+    url: of the first page; ``{start}``, ``{end}`` and ``{key}`` are the partition's. token: sent as a bearer token.
+    per_second: requests. most_pages: of one partition.
+    """
+
+    url: Annotated[str, AfterValidator(_page_address)] = ""
+    token: Reference = ""
+    per_second: float = Field(default=5, gt=0)
+    most_pages: Limit = 10_000
+
+
+class Delivery(Section):
+    """Where a pipeline's files for others go: a place such as that of `Landing`, with a folder for each partition."""
+
+    url: str = ""
 
 
 class Paths(Section):
@@ -146,14 +173,24 @@ class Model(Section):
     registry_token: Reference = ""
 
 
-class Alerts(Section):
+class Receivers(Section):
     url: Reference | list[Reference] = ""
-    runbook_url: str = "docs/runbook.md"
 
     @property
     def urls(self) -> list[str]:
         """References to the addresses to report to."""
         return [url for url in ([self.url] if isinstance(self.url, str) else self.url) if url]
+
+
+class Alerts(Receivers):
+    runbook_url: str = "docs/runbook.md"
+    report_url: str = ""
+
+
+class Notify(Receivers):
+    """Who gets a notice that a partition is published. republished: also when another run publishes it again."""
+
+    republished: bool = False
 
 
 class Metrics(Section):
@@ -162,6 +199,21 @@ class Metrics(Section):
 
 class Telemetry(Section):
     otlp_endpoint: str = ""
+
+
+class Lineage(Section):
+    """openlineage: where events of runs go: ``file``, or the address of a server; empty for nowhere."""
+
+    openlineage: str = ""
+    api_key: Reference = ""
+
+    @field_validator("openlineage")
+    @classmethod
+    def _address(cls, wanted: str) -> str:
+        parts = urlsplit(wanted)
+        if wanted in ("", "file") or (parts.scheme in ("http", "https") and parts.hostname and not parts.username):
+            return wanted
+        raise ValueError('write "file", or the address of a server such as http://localhost:5000, without a login')
 
 
 class Logging(Section):
@@ -190,13 +242,28 @@ class Step(Section):
     retries: Retries
 
 
+class Provider(Section):
+    """A table that another project publishes. warehouse: where. pipeline: which publishes it there. contract: the
+    version of the table's contract that is relied on."""
+
+    project: str
+    warehouse: Annotated[str, AfterValidator(_without_password)]
+    password: Reference = ""
+    pipeline: str
+    table: str
+    contract: str
+
+
 class Pipeline(Section):
     """What holds for one pipeline, and the steps of it that differ. orchestrator: the one that schedules it."""
 
     orchestrator: str
     landing: Landing = Landing()
+    api: Api = Api()
+    delivery: Delivery = Delivery()
     approval: Approval = Approval()
     model: Model = Model()
+    providers: dict[str, Provider] = {}
     schedule: Schedule
     input_wait: InputWait
     retries: Retries
@@ -204,11 +271,18 @@ class Pipeline(Section):
     sla_seconds: Seconds
     quality: Quality
     alerts: Alerts
+    notify: Notify = Notify()
     steps: dict[str, Step] = {}
 
+    @property
+    def is_landed(self) -> bool:
+        """Whether others put the input into the landing place, whenever they have it."""
+        return bool(self.landing.url) and not self.api.url
 
-# What a pipeline takes from the settings of all unless it says otherwise.
-INHERITED = tuple(name for name in Pipeline.model_fields if name not in ("steps", "landing", "approval", "model"))
+
+# What each pipeline says itself; it takes the rest from the settings of all unless it says otherwise.
+OWN = ("steps", "landing", "api", "delivery", "approval", "model", "providers")
+INHERITED = tuple(name for name in Pipeline.model_fields if name not in OWN)
 
 
 class Settings(BaseSettings):
@@ -231,8 +305,10 @@ class Settings(BaseSettings):
     concurrency: dict[str, Limit]
     quality: Quality
     alerts: Alerts = Alerts()
+    notify: Notify = Notify()
     metrics: Metrics = Metrics()
     telemetry: Telemetry = Telemetry()
+    lineage: Lineage = Lineage()
     logging: Logging
     retention: Retention = Retention()
     secrets: Secrets

@@ -7,20 +7,23 @@ what was released.
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import config, dbt, lineage
+from . import config, dbt, lineage, warehouse
 from .errors import ConfigError, PermanentError
 from .partitions import Grain
 
 if TYPE_CHECKING:
     from .pipelines import Pipeline
+    from .warehouse import Connection
 
 FOLDER = "contracts"
+PUBLISHED = "platform.contracts"  # what is in force, for those who read the tables
 API = "v3.1.0"
 HEAD = "# Written by `make contracts` from the models of {pipeline}: change those, not this file.\n"
 LOGICAL = {
@@ -66,6 +69,33 @@ def write(pipeline: Pipeline, project: str) -> list[Path]:
     return files
 
 
+def publish(con: Connection, pipeline: Pipeline) -> None:
+    """Say in the warehouse which contracts the pipeline's tables are under, in the transaction of the caller."""
+    files = sorted((config.load().root / FOLDER / pipeline.name).glob("*.odcs.yaml"))
+    wanted = {
+        path.name.removesuffix(".odcs.yaml"): json.dumps(_read(path.read_text(encoding="utf-8")), default=str)
+        for path in files
+    }
+    if not warehouse.has(con, PUBLISHED):
+        if not wanted:
+            return
+        with warehouse.transaction(con, lock=PUBLISHED):
+            columns = "pipeline text, table_name text, contract text, PRIMARY KEY (pipeline, table_name)"
+            warehouse.run(con, f"CREATE TABLE IF NOT EXISTS {PUBLISHED} ({columns})")
+    selected = f"SELECT table_name, contract FROM {PUBLISHED} WHERE pipeline = ?"
+    if dict(warehouse.rows(con, selected, [pipeline.name])) == wanted:
+        return
+    warehouse.run(con, f"DELETE FROM {PUBLISHED} WHERE pipeline = ?", [pipeline.name])
+    for name, contract in wanted.items():
+        warehouse.run(con, f"INSERT INTO {PUBLISHED} VALUES (?, ?, ?)", [pipeline.name, name, contract])
+
+
+def end_of_life(contract: Contract) -> date | None:
+    """From when on the table is not published any more; None when no end is known."""
+    known = {each["property"]: each["value"] for each in contract.get("customProperties", [])}
+    return date.fromisoformat(known["endOfLife"]) if "endOfLife" in known else None
+
+
 def check(pipeline: Pipeline, project: str, base: str) -> Iterator[str]:
     """What is wrong with the contracts of a pipeline, a sentence each.
 
@@ -77,6 +107,7 @@ def check(pipeline: Pipeline, project: str, base: str) -> Iterator[str]:
     for name, contract in there.items():
         if contract != wanted.get(name):
             yield f"{FOLDER}/{pipeline.name}/{name}.odcs.yaml is not what the models say: make contracts"
+    yield from not_in_catalogue(root, files)
     yield from _invalid(files)
     consumers = dict(_consumers(pipeline))
     for name, released in _released(root, pipeline, base).items():
@@ -91,14 +122,8 @@ def check(pipeline: Pipeline, project: str, base: str) -> Iterator[str]:
 def breaking(released: Contract, wanted: Contract | None) -> list[str]:
     """What in a contract would break those who read the table, in words; none when it may be published."""
     if wanted is None:
-        ended = next(
-            (each["value"] for each in released.get("customProperties", []) if each["property"] == "endOfLife"), None
-        )
-        return (
-            []
-            if ended and date.fromisoformat(ended) <= datetime.now(UTC).date()
-            else ["the table has no contract any more"]
-        )
+        ends = end_of_life(released)
+        return [] if ends and ends <= datetime.now(UTC).date() else ["the table has no contract any more"]
     before, after = (
         {each["name"]: each for each in contract["schema"][0]["properties"]} for contract in (released, wanted)
     )
@@ -221,6 +246,16 @@ def _released(root: Path, pipeline: Pipeline, base: str) -> dict[str, Contract]:
         Path(path).name.removesuffix(".odcs.yaml"): _read(_git(root, "show", f"{base}:./{path}") or "")
         for path in files
     }
+
+
+def not_in_catalogue(root: Path, files: Sequence[Path]) -> Iterator[str]:
+    """Contracts that catalog-info.yaml does not show; none in a project that has no such file."""
+    catalogue = root / "catalog-info.yaml"
+    shown = catalogue.read_text(encoding="utf-8") if catalogue.is_file() else None
+    for path in files:
+        name = path.relative_to(root).as_posix()
+        if shown is not None and f"$text: ./{name}\n" not in f"{shown}\n":
+            yield f"catalog-info.yaml has no API whose definition is ./{name}: add one, beside those of other tables"
 
 
 def _invalid(files: Sequence[Path]) -> list[str]:

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from . import config, dbt, lineage, logging, publications, steps, warehouse
+from . import config, data_contracts, dbt, lineage, logging, openlineage, publications, steps, warehouse
 from .batch_etl import BatchEtl
 from .errors import ContractError, PermanentError
 from .partitions import Grain, Partition
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 STEPS = ("wait_for_input", "load", "build", "publish")
 REFERENCE = Partition("reference", Grain.NONE)  # its folder in landing
 ROW = {"partition_key": "text", "source_row": "bigint", "loaded_at": "timestamp"}  # columns before those of the file
-BROKEN, BUILT = "broken_lines", "built_partitions"
+BUILT = "built_partitions"
 
 
 class DataProducts:
@@ -77,6 +77,7 @@ class DataProducts:
             warehouse.connect() as con,
             publications.held(con, self.pipeline, partition, "load", first=True),
         ):
+            publications.note_input(con, self.pipeline, partition)
             read = broken = 0
             for name, source in {**self.landed, **self.reference}.items():
                 place = partition if name in self.landed else REFERENCE
@@ -114,6 +115,7 @@ class DataProducts:
             self._enforce(report.rows)
             self._note(partition, built=True)
             lineage.record(self.pipeline)
+            openlineage.built(self.pipeline, partition)
             warned = [node.name for node in nodes if node.status == "warn"]
             if warned:
                 logging.get_logger().warning("tests warn", tests=warned)
@@ -131,6 +133,7 @@ class DataProducts:
                 written = {name: self._replace(con, partition, name) for name in tables}
                 report.rows = {name: written[name] for name in self.pipeline.tables}
                 publications.record(con, self.pipeline, partition, current_run(), report.rows)
+                data_contracts.publish(con, self.pipeline)
         return report.rows
 
     def variables(self, partition: Partition) -> dict[str, str]:
@@ -161,7 +164,7 @@ class DataProducts:
     ) -> None:
         """Replace the partition's rows in a landed table with those of a file."""
         schema = dbt.landed_schema(self.pipeline)
-        table, lines = f'{schema}."{name}"', f'{schema}."{BROKEN}"'
+        table, lines = f'{schema}."{name}"', f'{schema}."{dbt.BROKEN}"'
         wanted = {**ROW, **dict.fromkeys(columns, "text")}
         named = ", ".join(quoted(each) for each in columns)
         with warehouse.transaction(con, lock=schema):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 PROFILES = Path(__file__).parent / "dbt_profiles"
 PROJECT_FILE = "dbt_project.yml"
+BROKEN = "broken_lines"  # table beside the landed ones, of lines that cannot be split into fields
 MANIFEST = "v12"  # of dbt 1.8 to 1.11
 # What may pass when dbt is run again.
 PASSING = re.compile(

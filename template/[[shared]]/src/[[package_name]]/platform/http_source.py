@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import config, logging, secrets, sources, warehouse
+from . import config, landing, logging, secrets, sources, warehouse
 from .errors import ConfigError, InputError, SourceUnavailable
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ LONGEST_WAIT = 300.0  # that an API may ask for; with a longer one the step fail
 class HttpPages:
     """Pages of JSON objects.
 
-    url: of the first page; ``{start}`` and ``{end}`` become the partition's data interval, as 2013-01-02T05:00:00Z.
+    url: of the first page; ``{start}`` and ``{end}`` become the partition's data interval, as 2013-01-02T05:00:00Z,
+    and ``{key}`` its key.
     rows: the key of the list in a page, empty when the page is the list. next_page: the key that holds the next page's
     address, or, with ``cursor``, the value to send as that parameter; absent or null on the last page.
     token: a secret reference, sent as a bearer token. per_second: requests. most_pages: of one partition.
@@ -59,20 +61,17 @@ class HttpPages:
         return f"the end of {partition}" if marker else self._address(partition)
 
     def load(self, con: Connection, pipeline: Pipeline, partition: Partition, raw: str, broken: str) -> tuple[int, int]:
-        with tempfile.TemporaryDirectory(prefix="pages-") as folder:
-            file = Path(folder) / "rows.ndjson"
-            with file.open("w", encoding="utf-8") as lines:
-                for row in self._rows(partition):
-                    lines.write(json.dumps([_text(row.get(name)) for name in self.columns]) + "\n")
-            listed = ", ".join(
-                f"v[{number}] AS {sources.name(each)}" for number, each in enumerate(self.columns, start=1)
-            )
-            options = "format = 'newline_delimited', records = false, columns = {'v': 'VARCHAR[]'}"
-            scan = f"read_json({sources.text(str(file))}, {options})"
-            with warehouse.file_reader(con) as reader:
-                selected = f"SELECT {sources.row(partition, 'row_number() OVER ()')}, {listed} FROM {scan}"
-                count = warehouse.stage_query(con, raw, reader, selected)
-                warehouse.stage_query(con, broken, reader, sources.nothing(partition))
+        with _written(self._rows(partition)) as file:
+            return self._stage(con, partition, file, raw, broken)
+
+    def _stage(self, con: Connection, partition: Partition, file: Path, raw: str, broken: str) -> tuple[int, int]:
+        """Stage the rows of a file that holds a JSON object a line; a value of any type becomes text."""
+        columns = ", ".join(f"{sources.text(each)}: 'VARCHAR'" for each in self.columns)
+        scan = f"read_json({sources.text(str(file))}, format = 'newline_delimited', columns = {{{columns}}})"
+        with warehouse.file_reader(con) as reader:
+            selected = f"SELECT {sources.row(partition, 'row_number() OVER ()')}, * FROM {scan}"
+            count = warehouse.stage_query(con, raw, reader, selected)
+            warehouse.stage_query(con, broken, reader, sources.nothing(partition))
         return count, 0
 
     def _rows(self, partition: Partition) -> Iterator[Mapping[str, Any]]:
@@ -147,8 +146,57 @@ class HttpPages:
     def _address(self, partition: Partition) -> str:
         ends = {"start": partition.start, "end": partition.end}
         return self.url.format(
-            **{key: f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if at else "" for key, at in ends.items()}
+            key=partition.key,
+            **{key: f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if at else "" for key, at in ends.items()},
         )
+
+
+@dataclass(frozen=True)
+class RecordedPages(HttpPages):
+    """Pages of an API whose rows are kept in the landing place before anything reads them.
+
+    ``[api]`` of the pipeline's file names the API. One that answers for a partition (``{key}`` or ``{start}``)
+    is asked by each run, and its new answer replaces the old one when its last page is there. One that answers for
+    this moment only is asked once for a partition, as its old answer cannot be had again. Without an address nothing
+    is asked: what has landed counts, such as the recording that the repository holds.
+    """
+
+    url: str = ""
+    columns: Sequence[str] = ()
+    file: str = "rows.ndjson"
+
+    def is_ready(self, pipeline: Pipeline, partition: Partition) -> bool:
+        """Whether the partition has been recorded, or can be: its data interval is over."""
+        is_over = bool(pipeline.settings.api.url) and super().is_ready(pipeline, partition)
+        return is_over or landing.of(pipeline).is_complete(partition)
+
+    def describe(self, pipeline: Pipeline, partition: Partition, marker: bool = False) -> str:
+        place, asks = landing.of(pipeline), pipeline.settings.api.url
+        if asks:
+            return super().describe(pipeline, partition, marker) if marker else place.shown(partition, self.file)
+        return place.shown(partition, place.marker if marker else self.file)
+
+    def load(self, con: Connection, pipeline: Pipeline, partition: Partition, raw: str, broken: str) -> tuple[int, int]:
+        place, api = landing.of(pipeline), pipeline.settings.api
+        repeats = any(part in api.url for part in ("{start}", "{end}", "{key}"))
+        if api.url and (repeats or not place.is_complete(partition)):
+            asked = replace(self, url=api.url, token=api.token, per_second=api.per_second, most_pages=api.most_pages)
+            with _written(asked._rows(partition)) as file:
+                place.put(partition, self.file, file)
+            place.put(partition, place.marker, b"")
+        with place.file(partition, self.file) as file, sources.reading(place.shown(partition, self.file)):
+            return self._stage(con, partition, file, raw, broken)
+
+
+@contextmanager
+def _written(rows: Iterable[Mapping[str, Any]]) -> Iterator[Path]:
+    """A file with all of the rows, a JSON object a line."""
+    with tempfile.TemporaryDirectory(prefix="pages-") as folder:
+        file = Path(folder) / "rows.ndjson"
+        with file.open("w", encoding="utf-8") as lines:
+            for row in rows:
+                lines.write(json.dumps(row, ensure_ascii=False) + "\n")
+        yield file
 
 
 def _asked_wait(answer: httpx.Response) -> float:
@@ -163,7 +211,3 @@ def _asked_wait(answer: httpx.Response) -> float:
     except (TypeError, ValueError):
         return 0.0
     return seconds if 0 < seconds <= LONGEST_WAIT else 0.0
-
-
-def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value)

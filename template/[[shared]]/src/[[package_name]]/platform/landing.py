@@ -1,4 +1,5 @@
-"""Landing: where a pipeline's input arrives, a folder for each partition, complete once it holds the marker.
+"""Landing: where a pipeline's input arrives, a folder for each partition, complete once it holds the marker. Files
+that a pipeline delivers to others go to a place of the same kind.
 
 ``landing.url`` in config/pipelines/<name>.toml is a folder, or ``s3://bucket/prefix``, ``gs://…`` or ``az://…``;
 obstore reads those, with the credentials that the provider's own tools would use.
@@ -6,6 +7,7 @@ obstore reads those, with the credentials that the provider's own tools would us
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -30,10 +32,11 @@ SCHEMES = ("s3", "gs", "az", "abfss", "memory")
 
 @dataclass(frozen=True)
 class Arrival:
-    """A partition's folder. at: when it became complete, or changed last while it is not."""
+    """A partition's folder. at: when it became complete, or last changed while it is not. changed: when it last did."""
 
     complete: bool
     at: datetime
+    changed: datetime
 
 
 @dataclass(frozen=True)
@@ -85,11 +88,25 @@ class Landing:
         for path, at in listed:
             *folders, name = path.split("/")
             key, known = folders[-1] if folders else ALL, arrivals.get(folders[-1] if folders else ALL)
+            changed = max(at, known.changed) if known else at
             if name == self.marker:
-                arrivals[key] = Arrival(True, at)
-            elif known is None or not (known.complete or known.at > at):
-                arrivals[key] = Arrival(False, at)
+                arrivals[key] = Arrival(True, at, changed)
+            elif known and known.complete:
+                arrivals[key] = Arrival(True, known.at, changed)
+            else:
+                arrivals[key] = Arrival(False, changed, changed)
         return arrivals
+
+    def changed(self, partition: Partition) -> datetime | None:
+        """When the partition's folder changed last, a file in it written or replaced; None without a folder."""
+        if self.store is None:
+            folder = self.path(partition)
+            return _changed(folder) if folder.is_dir() else None
+        try:
+            listed = [meta["last_modified"] for batch in self.store.list(_folder(partition) or None) for meta in batch]
+        except Exception as error:  # noqa: BLE001  each store has errors of its own
+            raise _unavailable(self.url, error) from None
+        return max(listed, default=None)
 
     @contextmanager
     def file(self, partition: Partition, name: str) -> Iterator[Path]:
@@ -116,6 +133,33 @@ class Landing:
                 raise _unavailable(self.url, error) from None
             yield path
 
+    def put(self, partition: Partition, name: str, content: bytes | Path) -> None:
+        """Write a file of the partition's folder: whoever reads it finds the old one or the new one, and never a part.
+
+        content: a Path is the file to copy. Raises SourceUnavailable when the store does not answer.
+        """
+        if self.store is not None:
+            try:
+                self.store.put(_key(partition, name), content)
+            except Exception as error:  # noqa: BLE001  each store has errors of its own
+                raise _unavailable(self.url, error) from None
+            return
+        target = self.path(partition) / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        new = target.with_name(f".{name}.{os.getpid()}.new")
+        try:
+            with new.open("wb") as copy:
+                if isinstance(content, Path):
+                    with content.open("rb") as original:
+                        shutil.copyfileobj(original, copy)
+                else:
+                    copy.write(content)
+                copy.flush()
+                os.fsync(copy.fileno())
+            new.replace(target)
+        finally:
+            new.unlink(missing_ok=True)
+
     def path(self, partition: Partition) -> Path:
         """The partition's folder, where landing is a folder of this machine."""
         return self.root / self.url / _folder(partition)
@@ -131,15 +175,24 @@ class Landing:
 
 def of(pipeline: Pipeline) -> Landing:
     """The landing place of a pipeline. Raises ConfigError when this environment has none."""
-    settings, own = config.load(), pipeline.settings.landing
-    if not own.url:
+    return _place(pipeline, "landing", pipeline.settings.landing.url)
+
+
+def deliveries_of(pipeline: Pipeline) -> Landing:
+    """The place that a pipeline's files for others go to. Raises ConfigError when this environment has none."""
+    return _place(pipeline, "delivery", pipeline.settings.delivery.url)
+
+
+def _place(pipeline: Pipeline, section: str, url: str) -> Landing:
+    settings = config.load()
+    if not url:
         raise ConfigError(
-            f"{pipeline.name} has no landing place in {settings.env}: write url under [env.{settings.env}.landing] "
+            f"{pipeline.name} has no {section} place in {settings.env}: write url under [env.{settings.env}.{section}] "
             f"in config/pipelines/{pipeline.name}.toml"
         )
-    if "://" in own.url and own.url.split("://")[0] not in SCHEMES:
-        raise ConfigError(f"landing.url of {pipeline.name} is {own.url!r}: use a folder, s3://, gs:// or az://")
-    return Landing(own.url, own.marker, settings.root)
+    if "://" in url and url.split("://")[0] not in SCHEMES:
+        raise ConfigError(f"{section}.url of {pipeline.name} is {url!r}: use a folder, s3://, gs:// or az://")
+    return Landing(url, pipeline.settings.landing.marker, settings.root)
 
 
 class _Chunks:
@@ -153,11 +206,16 @@ class _Chunks:
 
 
 def _arrival(folder: Path, marker: str) -> Arrival:
-    file = folder / marker
+    file, changed = folder / marker, _changed(folder)
     if not file.exists():
-        return Arrival(False, datetime.fromtimestamp(folder.stat().st_mtime, UTC))
+        return Arrival(False, datetime.fromtimestamp(folder.stat().st_mtime, UTC), changed)
     # The time of the inode: copying keeps the time of the content, and moving a folder changes the folder only.
-    return Arrival(True, datetime.fromtimestamp(max(file.stat().st_ctime, folder.stat().st_ctime), UTC))
+    return Arrival(True, datetime.fromtimestamp(max(file.stat().st_ctime, folder.stat().st_ctime), UTC), changed)
+
+
+def _changed(folder: Path) -> datetime:
+    files = [path for path in folder.iterdir() if path.is_file()]
+    return datetime.fromtimestamp(max(path.stat().st_ctime for path in (folder, *files)), UTC)
 
 
 def _folder(partition: Partition) -> str:

@@ -38,6 +38,13 @@ class Lineage:
     def children(self, table: str) -> list[str]:
         return sorted(name for name, parents in self.parents.items() if table in parents)
 
+    def landed(self, table: str, column: str) -> set[Column]:
+        """The landed columns that a column is made of in the end."""
+        origins: set[Column] = set()
+        for name, each in self.columns.get(table, {}).get(column, []):
+            origins |= {(name, each)} if self.kinds.get(name) == "source" else self.landed(name, each)
+        return origins
+
     def made_of(self, table: str, column: str) -> list[Column]:
         """The columns that are made of this one directly."""
         wanted = (table, column)

@@ -33,6 +33,7 @@ METRICS = {
     "pipeline_step_attempt": ("gauge", "Number of the last attempt within its run, from 1."),
     "pipeline_step_duration_seconds": ("gauge", "Wall time of the last attempt."),
     "pipeline_rows_total": ("counter", "Rows by what became of them, published by table."),
+    "pipeline_partition_rows": ("gauge", "Rows of the newest partition published, by table."),
     "pipeline_published_timestamp_seconds": ("gauge", "When a partition was published last."),
     "pipeline_newest_partition_timestamp_seconds": ("gauge", "Start of the newest partition published."),
     "pipeline_due_timestamp_seconds": ("gauge", "When the partition after it must be published: its tick and the SLA."),
@@ -157,6 +158,8 @@ def _add_publication(metrics: Metrics, report: StepReport, settings: Settings) -
         return  # an older partition says nothing about the newest one
     if start:
         metrics.set("pipeline_newest_partition_timestamp_seconds", start.timestamp())
+    for table, rows in report.rows.items():
+        metrics.set("pipeline_partition_rows", rows, table=table)
     if tick := schedules.tick_after(report.pipeline, report.partition):
         sla_seconds = settings.for_pipeline(report.pipeline.name).sla_seconds
         metrics.set("pipeline_due_timestamp_seconds", tick.timestamp() + sla_seconds)

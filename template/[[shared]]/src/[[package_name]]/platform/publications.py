@@ -1,9 +1,10 @@
-"""What is published, and who works on it: two tables in the schema ``platform`` of the warehouse.
+"""What is published, from which input, and who works on it: tables in the schema ``platform`` of the warehouse.
 
 ``published`` has a row for each time a partition was published, written in the transaction that publishes its tables.
 ``partition_claims`` has a row for each partition that a run works on. A run claims its partition with its first step
 that writes; another run of that partition is then refused until the first has published, has failed for good or is
-gone. A run whose partition was taken over cannot publish it any more.
+gone. A run whose partition was taken over cannot publish it any more. ``inputs_read`` says of the runs of a partition
+since it was published how old the landed input was that they read.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from . import config, warehouse
-from .errors import PartitionBusy, PartitionTaken, is_transient
+from . import config, landing, warehouse
+from .errors import PartitionBusy, PartitionTaken
 from .runs import current_run
 
 if TYPE_CHECKING:
@@ -28,12 +29,13 @@ if TYPE_CHECKING:
     from .runs import Run
     from .warehouse import Connection
 
-PUBLISHED, CLAIMS = "platform.published", "platform.partition_claims"
+PUBLISHED, CLAIMS, INPUTS = "platform.published", "platform.partition_claims", "platform.inputs_read"
 COLUMNS = {
     PUBLISHED: 'pipeline text, partition text, version integer, engine text, run text, rows text, "at" timestamp, '
     "PRIMARY KEY (pipeline, partition, version)",
     CLAIMS: "pipeline text, partition text, engine text, run text, host text, process text, until timestamp, "
     "PRIMARY KEY (pipeline, partition)",
+    INPUTS: "pipeline text, partition text, engine text, run text, changed timestamp",
 }
 GRACE = timedelta(seconds=60)  # for what an engine does between two steps, or before it repeats one
 turns = threading.Lock()  # for threads of a mapped step: DuckDB refuses the second of two that change one table at once
@@ -60,6 +62,31 @@ def record(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, 
     values = [*key, version, *run.owner, json.dumps(dict(rows)), _now()]
     warehouse.run(con, f"INSERT INTO {PUBLISHED} VALUES (?, ?, ?, ?, ?, ?, ?)", values)
     warehouse.run(con, f"DELETE FROM {CLAIMS} WHERE pipeline = ? AND partition = ?", key)
+    others = "pipeline = ? AND partition = ? AND NOT (engine = ? AND run = ?)"
+    warehouse.run(con, f"DELETE FROM {INPUTS} WHERE {others}", [*key, *run.owner])
+
+
+def note_input(con: Connection, pipeline: Pipeline, partition: Partition) -> None:
+    """Note how old the landed input is that the current run is about to read; see `late_input`."""
+    run = current_run()
+    changed = landing.of(pipeline).changed(partition) if run.id and pipeline.settings.is_landed else None
+    if changed is None:
+        return
+    key = [pipeline.name, partition.key, *run.owner]
+    mine = "pipeline = ? AND partition = ? AND engine = ? AND run = ?"
+    warehouse.run(con, f"DELETE FROM {INPUTS} WHERE {mine}", key)
+    at = changed.astimezone(UTC).replace(tzinfo=None)
+    warehouse.run(con, f"INSERT INTO {INPUTS} VALUES (?, ?, ?, ?, ?)", [*key, at])
+
+
+def inputs_read(pipeline: Pipeline) -> dict[tuple[str, str, str], datetime]:
+    """How old the input was, in UTC, by partition, engine and run."""
+    with warehouse.connect() as con:
+        if not warehouse.has(con, INPUTS):
+            return {}
+        selected = f"SELECT partition, engine, run, changed FROM {INPUTS} WHERE pipeline = ?"
+        rows = warehouse.rows(con, selected, [pipeline.name])
+    return {tuple(key): changed.replace(tzinfo=UTC) for *key, changed in rows}
 
 
 def latest(pipeline: Pipeline, keys: Iterable[str] | None = None) -> dict[str, Publication]:
@@ -83,7 +110,7 @@ def missing(pipeline: Pipeline, partitions: list[Partition]) -> list[Partition]:
 
 def prepare(con: Connection) -> None:
     """Make the tables and the schemas where they are missing."""
-    if warehouse.has(con, CLAIMS):
+    if warehouse.has(con, INPUTS):
         return
     with warehouse.transaction(con, lock="platform"):
         for schema in ("platform", warehouse.STAGING):
@@ -146,9 +173,8 @@ def held(con: Connection, pipeline: Pipeline, partition: Partition, step: str, *
             if not run.one_process:  # its process holds the claim, as long as the step might have taken
                 pause(con, pipeline, partition, run, 0)
     except BaseException as error:
-        last = run.attempt > settings.retries.attempts or not is_transient(error)
         with suppress(Exception):  # a warehouse that is gone; the claim then ends by its time
-            if last:
+            if run.is_last(error, settings.retries.attempts):
                 release(con, pipeline, partition, run)
             else:
                 pause(con, pipeline, partition, run, settings.retries.max_delay_seconds)
@@ -168,9 +194,8 @@ def held_apart(pipeline: Pipeline, partition: Partition, step: str, *, mapped: b
     try:
         yield
     except BaseException as error:
-        last = run.attempt > settings.retries.attempts or not is_transient(error)
         with suppress(Exception), turns, warehouse.connect() as con:  # as above
-            if last:
+            if run.is_last(error, settings.retries.attempts):
                 release(con, pipeline, partition, run)
             elif not mapped:
                 pause(con, pipeline, partition, run, settings.retries.max_delay_seconds)

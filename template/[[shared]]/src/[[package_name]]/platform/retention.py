@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from . import claims, config, logging
+from . import claims, config, history, logging
 
 CHECK_SECONDS = 86400  # between two looks for what is old
 
@@ -23,14 +23,15 @@ def oldest(settings: config.Settings) -> datetime | None:
 
 
 def remove_own(settings: config.Settings) -> None:
-    """Remove old claims, log files of `make run`, and metrics files that were set aside. Never raises."""
+    """Remove old claims and history, log files of `make run`, and metrics files that were set aside. Never raises."""
     before = oldest(settings)
     if before is None:
         return
     try:
         claims.forget(settings, before)
+        history.forget(settings, before)
     except Exception as error:  # noqa: BLE001  a warehouse that does not answer; there is a next time
-        logging.get_logger().warning("old claims stay", error=type(error).__name__, reason=str(error))
+        logging.get_logger().warning("old claims and history stay", error=type(error).__name__, reason=str(error))
     for pattern in ("metrics/*.damaged", "run.log*", "*/run.log*"):
         _remove(path for path in settings.state.glob(pattern) if _is_old(path, before))
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from structlog.contextvars import bound_contextvars
 
+from .errors import is_transient
+
 
 @dataclass(frozen=True)
 class Run:
@@ -32,6 +34,10 @@ class Run:
     def owner(self) -> tuple[str, str]:
         """What is the same in all steps and repetitions of the run."""
         return self.engine, self.root or self.id
+
+    def is_last(self, error: BaseException, retries: int) -> bool:
+        """Whether the step is not tried again after this error. retries: after the first attempt."""
+        return self.attempt > retries or not is_transient(error)
 
 
 _current: ContextVar[Run | None] = ContextVar("run", default=None)

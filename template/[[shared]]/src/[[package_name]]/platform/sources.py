@@ -6,18 +6,19 @@ fields.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from . import landing, warehouse
 from .errors import InputError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from .partitions import Partition
     from .pipelines import Pipeline
     from .warehouse import Connection
@@ -68,7 +69,7 @@ class Csv(LandingFile):
 
     def load(self, con: Connection, pipeline: Pipeline, partition: Partition, raw: str, broken: str) -> tuple[int, int]:
         place = landing.of(pipeline)
-        with place.file(partition, self.file) as path, _reading(place.shown(partition, self.file)):
+        with place.file(partition, self.file) as path, reading(place.shown(partition, self.file)):
             self._check_header(path, place.shown(partition, self.file))
             columns = ", ".join(f"{text(each)}: 'VARCHAR'" for each in self.columns)
             options = f"delim = {text(self.delimiter)}, quote = {text(self.quote)}, escape = {text(self.quote)}"
@@ -116,7 +117,7 @@ class Parquet(LandingFile):
 
     def load(self, con: Connection, pipeline: Pipeline, partition: Partition, raw: str, broken: str) -> tuple[int, int]:
         place = landing.of(pipeline)
-        with place.file(partition, self.file) as path, _reading(place.shown(partition, self.file)):
+        with place.file(partition, self.file) as path, reading(place.shown(partition, self.file)):
             scan = f"{self.reader}({text(str(path))})"
             with warehouse.file_reader(con) as reader:
                 reader.execute("SET TimeZone = 'UTC'")  # of instants as text
@@ -137,7 +138,8 @@ class Json(Parquet):
 
 
 @contextmanager
-def _reading(shown: str) -> Iterator[None]:
+def reading(shown: str) -> Iterator[None]:
+    """The body reads an input of this name; what cannot be read ends in InputError."""
     import duckdb
 
     try:
@@ -165,6 +167,30 @@ def row(partition: Partition, number: str) -> str:
         f"DATE '{partition.first_date}' AS partition_date, TIMESTAMP '{start:%Y-%m-%d %H:%M:%S}' AS partition_start, "
         f"{number} AS source_row"
     )
+
+
+def stage_rows(
+    con: Connection,
+    partition: Partition,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str | None]],
+    raw: str,
+    broken: str,
+) -> int:
+    """Stage rows of text under these two names, the second one empty; see `Source.load`. Returns their number."""
+    with tempfile.TemporaryDirectory(prefix="rows-") as folder:
+        file = Path(folder) / "rows.ndjson"
+        with file.open("w", encoding="utf-8") as lines:
+            for each in rows:
+                lines.write(json.dumps(list(each)) + "\n")
+        listed = ", ".join(f"v[{number}] AS {name(each)}" for number, each in enumerate(columns, start=1))
+        options = "format = 'newline_delimited', records = false, columns = {'v': 'VARCHAR[]'}"
+        scan = f"read_json({text(str(file))}, {options})"
+        with warehouse.file_reader(con) as reader:
+            selected = f"SELECT {row(partition, 'row_number() OVER ()')}, {listed} FROM {scan}"
+            count = warehouse.stage_query(con, raw, reader, selected)
+            warehouse.stage_query(con, broken, reader, nothing(partition))
+    return count
 
 
 def nothing(partition: Partition) -> str:

@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING
 
 from structlog.contextvars import bound_contextvars
 
-from . import config, logging, masking, metrics, publications, secrets, telemetry, warehouse
+from . import (
+    config,
+    history,
+    logging,
+    masking,
+    metrics,
+    notices,
+    openlineage,
+    publications,
+    secrets,
+    telemetry,
+    warehouse,
+)
 from .errors import InputNotReady, PartitionBusy, PermanentError, SecretsUnavailable, SourceUnavailable
 from .runs import current_run
 
@@ -77,19 +89,28 @@ def step(pipeline: Pipeline, name: str, partition: Partition) -> Iterator[StepRe
     ):
         try:
             secrets.verify(settings)
+            if name == pipeline.steps[0] and run.attempt == 1:
+                openlineage.started(pipeline, partition)
             yield report
         except BaseException as error:  # engines end a step at its time-out with one that is no Exception
             masking.scrub(error)
             report.failed, report.error = True, type(error).__name__
             report.detail = masking.mask(str(error) if isinstance(error, EXPECTED) else f"{report.error}: {error}")
             log.warning("step failed", error=report.error, reason=masking.mask(str(error)))
+            if run.is_last(error, settings.for_step(pipeline.name, name).retries.attempts):
+                openlineage.failed(pipeline.name, partition.key, run, report.detail)
             raise
         else:
             log.info("step finished", seconds=round(time.perf_counter() - start, 3), **report.rows)
+            if report.publishes:
+                openlineage.completed(pipeline, partition, report.rows)
         finally:
             report.seconds = time.perf_counter() - start
             seen.update({f"rows.{kind}": rows for kind, rows in report.rows.items()})
             metrics.record(report, settings)
+            history.record_step(report, settings)
+            if report.publishes and not report.failed:
+                notices.send(report, settings)
             for watch in watchers:
                 watch(report)
 

@@ -59,7 +59,7 @@ class Connection:
 
 
 @contextmanager
-def connect(settings: config.Settings | None = None) -> Iterator[Connection]:
+def connect(settings: config.Settings | None = None, read_only: bool = False) -> Iterator[Connection]:
     """A connection to the warehouse, closed afterwards; each statement commits unless in `transaction`.
 
     Raises WarehouseError when it cannot be reached, or a DuckDB file stays locked by another process for longer than
@@ -69,7 +69,7 @@ def connect(settings: config.Settings | None = None) -> Iterator[Connection]:
     scheme = urlsplit(settings.warehouse.url).scheme
     if scheme not in OPENERS:
         raise config.ConfigError(f"warehouse.url starts with {scheme!r}: use one of {', '.join(OPENERS)}")
-    con = OPENERS[scheme](settings)
+    con = OPENERS[scheme](settings, read_only)
     try:
         yield con
     finally:
@@ -80,11 +80,12 @@ def duckdb_path(settings: config.Settings) -> Path:
     return settings.root / settings.warehouse.url.removeprefix("duckdb://")
 
 
-def _open_duckdb(settings: config.Settings) -> Connection:
+def _open_duckdb(settings: config.Settings, read_only: bool) -> Connection:
     import duckdb
 
     path = duckdb_path(settings)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not read_only:
+        path.parent.mkdir(parents=True, exist_ok=True)
     options = {
         "memory_limit": settings.warehouse.memory_limit,
         "threads": settings.warehouse.threads,
@@ -94,7 +95,7 @@ def _open_duckdb(settings: config.Settings) -> Connection:
     deadline = time.monotonic() + settings.warehouse.lock_timeout_seconds
     while True:
         try:
-            con = duckdb.connect(path, config=options)
+            con = duckdb.connect(path, read_only=read_only, config=options)
         except duckdb.IOException as error:
             # One process at a time may have a DuckDB file open for writing: take turns.
             if "lock" not in str(error):
@@ -110,7 +111,7 @@ def _open_duckdb(settings: config.Settings) -> Connection:
             return Connection("duckdb", con)
 
 
-def _open_postgresql(settings: config.Settings) -> Connection:
+def _open_postgresql(settings: config.Settings, read_only: bool) -> Connection:
     import psycopg
 
     parts = urlsplit(settings.warehouse.url)
@@ -128,6 +129,8 @@ def _open_postgresql(settings: config.Settings) -> Connection:
     except psycopg.OperationalError as error:
         raise WarehouseError(f"cannot reach {describe(settings)}: {str(error).splitlines()[0]}") from None
     con.execute("SET TIME ZONE 'UTC'")
+    if read_only:
+        con.execute("SET default_transaction_read_only = on")
     return Connection("postgres", con)
 
 

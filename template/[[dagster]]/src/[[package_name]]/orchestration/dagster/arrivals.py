@@ -59,7 +59,7 @@ def since_last_look(
     settled = {key: each.at for key, each in known.items() if each.complete and each.at <= now - settling}
     newly_due = {each.key for each in _due_between(pipeline, look.at - SCHEDULE_TAKES, now - SCHEDULE_TAKES)}
     arrived = {key: at for key, at in settled.items() if at > max(look.first, look.at - settling) or key in newly_due}
-    if not pipeline.settings.landing.url:  # nothing tells when its input came to be there
+    if not pipeline.settings.is_landed:  # nothing tells when its input came to be there
         awaited = _due_between(pipeline, max(look.first, now - timeout - settling), now - SCHEDULE_TAKES)
         arrived = {each.key: each.end or look.at for each in awaited if _is_ready(pipeline, each)}
     new = sorted(key for key, at in arrived.items() if not _has_run(context.instance, pipeline, key, at))
@@ -114,7 +114,7 @@ class _Look:
 
 
 def _arrived(pipeline: Pipeline) -> dict[str, Arrival]:
-    return landing.of(pipeline).arrivals() if pipeline.settings.landing.url else {}
+    return landing.of(pipeline).arrivals() if pipeline.settings.is_landed else {}
 
 
 def _due_between(pipeline: Pipeline, after: datetime, until: datetime) -> Iterator[Partition]:

@@ -1,0 +1,176 @@
+"""Tables of other projects as a source, and whether their providers keep to what is agreed.
+
+A provider's warehouse says all of it: ``platform.published`` which partitions are there, ``platform.contracts`` under
+which contract each table is. ``[providers.<name>]`` in config/pipelines/<pipeline>.toml names the table and the version
+of the contract that the pipeline is written for. A partition is the input of a pipeline once its provider has
+published it; every orchestrator waits for that as for any other input. A provider that has changed its contract ends a
+run at once, with what differs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from . import alerts, config, data_contracts, publications, schedules, sources, warehouse
+from .errors import ConfigError, InputError, SourceUnavailable
+from .runs import Run
+
+if TYPE_CHECKING:
+    from .data_contracts import Contract
+    from .partitions import Partition
+    from .pipelines import Pipeline
+    from .warehouse import Connection
+
+ROWS_AT_ONCE = 10_000
+FINE, LATE, BROKEN, AWAY = "fresh", "late", "broken", "away"
+
+
+@dataclass(frozen=True)
+class Provided:
+    """A table that another project publishes, in partitions of the same grain.
+
+    name: of its section in the pipeline's configuration. columns: those that are read.
+    """
+
+    name: str
+    columns: Sequence[str]
+
+    def is_ready(self, pipeline: Pipeline, partition: Partition) -> bool:
+        """Whether its provider has published the partition, or never will as agreed: then the next step says why."""
+        with self._connected(pipeline) as con:
+            return bool(self._broken(con, pipeline)) or partition.key in self._published(con, pipeline)
+
+    def describe(self, pipeline: Pipeline, partition: Partition, marker: bool = False) -> str:
+        given = self.settings(pipeline)
+        return f"{given.table} {partition} of {given.project}"
+
+    def load(self, con: Connection, pipeline: Pipeline, partition: Partition, raw: str, broken: str) -> tuple[int, int]:
+        given = self.settings(pipeline)
+        with self._connected(pipeline) as theirs:
+            if reason := self._broken(theirs, pipeline):
+                raise InputError(reason)
+            if partition.key not in self._published(theirs, pipeline):
+                raise InputError(f"{self.describe(pipeline, partition)} is not published")
+            inside = _inside(_contract(theirs, given) or {}, partition)
+            columns = ", ".join(f"CAST({sources.name(each)} AS text)" for each in self.columns)
+            cursor = theirs.con.execute(f"SELECT {columns} FROM {sources.name(given.table)} WHERE {inside}")
+            rows = (row for block in iter(lambda: cursor.fetchmany(ROWS_AT_ONCE), []) for row in block)
+            return sources.stage_rows(con, partition, self.columns, rows, raw, broken), 0
+
+    def settings(self, pipeline: Pipeline) -> config.Provider:
+        """Its section. Raises ConfigError without one."""
+        try:
+            return pipeline.settings.providers[self.name]
+        except KeyError:
+            raise ConfigError(
+                f"config/pipelines/{pipeline.name}.toml has no [providers.{self.name}], which steps.py reads from"
+            ) from None
+
+    def status(self, pipeline: Pipeline) -> Status:
+        """Whether the provider keeps to its contract, and has published what the pipeline's schedule needed last."""
+        given, schedule = self.settings(pipeline), pipeline.settings.schedule
+        due = None
+        if schedule.cron:
+            due = pipeline.due(schedules.previous_tick(schedule.cron, schedule.timezone, datetime.now(UTC)))
+        try:
+            with self._connected(pipeline) as con:
+                published = self._published(con, pipeline)
+                newest = max(published) if published else ""
+                if reason := self._broken(con, pipeline):
+                    return Status(self, pipeline, given, BROKEN, newest, reason, due)
+        except SourceUnavailable as error:
+            return Status(self, pipeline, given, AWAY, "", str(error), due)
+        if due and due.key not in published:
+            reason = f"{self.describe(pipeline, due)} is due, and the newest that is published is {newest or 'none'}"
+            return Status(self, pipeline, given, LATE, newest, reason, due)
+        return Status(self, pipeline, given, FINE, newest, "", due)
+
+    @contextmanager
+    def _connected(self, pipeline: Pipeline) -> Iterator[Connection]:
+        given, settings = self.settings(pipeline), config.load()
+        theirs = settings.warehouse.model_copy(update={"url": given.warehouse, "password": given.password})
+        try:
+            with warehouse.connect(settings.model_copy(update={"warehouse": theirs}), read_only=True) as con:
+                yield con
+        except warehouse.WarehouseError as error:
+            raise SourceUnavailable(f"the warehouse of {given.project} does not answer: {error}") from None
+
+    def _published(self, con: Connection, pipeline: Pipeline) -> set[str]:
+        if not warehouse.has(con, publications.PUBLISHED):
+            return set()
+        selected = f"SELECT DISTINCT partition FROM {publications.PUBLISHED} WHERE pipeline = ?"
+        return {key for (key,) in warehouse.rows(con, selected, [self.settings(pipeline).pipeline])}
+
+    def _broken(self, con: Connection, pipeline: Pipeline) -> str:
+        """Why the table is not what the pipeline is written for; empty when it is, or when nothing is published yet."""
+        given = self.settings(pipeline)
+        contract = _contract(con, given)
+        if contract is None:
+            if not self._published(con, pipeline):
+                return ""
+            return f"{given.project} publishes {given.table} under no contract: ask its team for one"
+        if contract["version"] != given.contract:
+            return (
+                f"{given.project} publishes {given.table} under contract {contract['version']}, and {pipeline.name} is "
+                f"written for {given.contract}: see what has changed, then set contract in [providers.{self.name}]"
+            )
+        ends = data_contracts.end_of_life(contract)
+        if ends and ends <= datetime.now(UTC).date():
+            return f"{given.project} ended {given.table} on {ends}: read what it publishes instead"
+        promised = {each["name"] for each in contract["schema"][0]["properties"]}
+        if lost := [column for column in self.columns if column not in promised]:
+            return f"{given.table} of {given.project} has no {', '.join(lost)}, which {pipeline.name} reads"
+        return ""
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a provider does. newest: the newest partition that it has published. due: what is needed by now.
+
+    state: ``fresh``, ``late``, ``broken`` or ``away``, when its warehouse does not answer.
+    """
+
+    source: Provided
+    pipeline: Pipeline
+    provider: config.Provider
+    state: str
+    newest: str
+    reason: str
+    due: Partition | None
+
+
+def of(pipeline: Pipeline) -> list[Provided]:
+    """The sources of a pipeline that are tables of other projects."""
+    given = []
+    for each in vars(pipeline.code).values():
+        given += [getattr(each, "source", None), *(getattr(each, "landed", None) or {}).values()]
+    return [each for each in dict.fromkeys(given) if isinstance(each, Provided)]
+
+
+def report(status: Status) -> None:
+    """Tell the pipeline's alert channel of a provider that does not deliver, once for what is due."""
+    given, due = status.provider, str(status.due or "")
+    run = Run(f"{given.project} {given.table} {status.state}")
+    facts = {"provider": given.project, "table": given.table}
+    incident = alerts.Incident("provider", status.pipeline.name, due, reason=status.reason, run=run, facts=facts)
+    alerts.report(incident)
+
+
+def _contract(con: Connection, given: config.Provider) -> Contract | None:
+    if not warehouse.has(con, data_contracts.PUBLISHED):
+        return None
+    selected = f"SELECT contract FROM {data_contracts.PUBLISHED} WHERE pipeline = ? AND table_name = ?"
+    contracts = warehouse.rows(con, selected, [given.pipeline, given.table])
+    return json.loads(contracts[0][0]) if contracts else None
+
+
+def _inside(contract: Contract, partition: Partition) -> str:
+    """Of a row of the provider's table, as SQL: whether it belongs to the partition."""
+    columns = contract["schema"][0]["properties"]
+    parted = next((each for each in columns if each.get("partitioned")), None)
+    return partition.predicate(parted["name"], parted["physicalType"] == "date") if parted else "true"
