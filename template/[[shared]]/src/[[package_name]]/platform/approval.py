@@ -58,6 +58,7 @@ class Approval:
         """
         with steps.work(self.pipeline, "train", partition, first=True) as (report, con):
             decisions.refuse_while_pending(self.pipeline, partition)
+            publications.note_input(con, self.pipeline, partition)
             rows = self._rows(partition)
             self._stage(con, partition, "candidate", "feature", self._model.train(rows))
             report.rows = {"read": len(next(iter(rows.values())))}

@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from hashlib import file_digest, sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import config
 from .errors import ConfigError, InputError, SourceUnavailable
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .pipelines import Pipeline
 
 SCHEMES = ("s3", "gs", "az", "abfss", "memory")
+MOST_DIGESTED = 256 * 2**20  # bytes of a folder on this machine: half a second
 
 
 @dataclass(frozen=True)
@@ -80,13 +82,9 @@ class Landing:
         return arrivals or ({ALL: _arrival(top, self.marker)} if top.is_dir() else {})
 
     def _arrivals_in_store(self) -> dict[str, Arrival]:
-        try:
-            listed = [(meta["path"], meta["last_modified"]) for batch in self.store.list() for meta in batch]
-        except Exception as error:  # noqa: BLE001  each store has errors of its own
-            raise _unavailable(self.url, error) from None
         arrivals: dict[str, Arrival] = {}
-        for path, at in listed:
-            *folders, name = path.split("/")
+        for meta in self._listed():
+            at, (*folders, name) = meta["last_modified"], meta["path"].split("/")
             key, known = folders[-1] if folders else ALL, arrivals.get(folders[-1] if folders else ALL)
             changed = max(at, known.changed) if known else at
             if name == self.marker:
@@ -102,11 +100,33 @@ class Landing:
         if self.store is None:
             folder = self.path(partition)
             return _changed(folder) if folder.is_dir() else None
+        return max((meta["last_modified"] for meta in self._listed(_folder(partition))), default=None)
+
+    def digest(self, partition: Partition) -> str:
+        """A digest of the names and contents of the partition's files, whenever they were written.
+
+        Empty without a folder, and for one on this machine whose files take more than `MOST_DIGESTED` bytes.
+        """
+        if self.store is not None:
+            listed = self._listed(_folder(partition))
+            known = [f"{meta['path']} {meta['size']} {meta['e_tag'] or meta['last_modified']}" for meta in listed]
+            return sha256("\n".join(sorted(known)).encode()).hexdigest()
+        folder = self.path(partition)
+        files = sorted(path for path in folder.glob("[!.]*") if path.is_file()) if folder.is_dir() else []
+        if not files or sum(path.stat().st_size for path in files) > MOST_DIGESTED:
+            return ""
+        whole = sha256()
+        for path in files:
+            with path.open("rb") as content:
+                whole.update(f"{path.name} {file_digest(content, 'sha256').hexdigest()}\n".encode())
+        return whole.hexdigest()
+
+    def _listed(self, folder: str = "") -> list[Mapping[str, Any]]:
+        """The objects in the store, or those of a folder of it."""
         try:
-            listed = [meta["last_modified"] for batch in self.store.list(_folder(partition) or None) for meta in batch]
+            return [meta for batch in self.store.list(folder or None) for meta in batch]
         except Exception as error:  # noqa: BLE001  each store has errors of its own
             raise _unavailable(self.url, error) from None
-        return max(listed, default=None)
 
     @contextmanager
     def file(self, partition: Partition, name: str) -> Iterator[Path]:

@@ -1,7 +1,8 @@
 """Late input: files that reached a partition's landing folder after they were read for what is published of it.
 
-A run notes how old the input is before it reads it. A partition is late when its folder has changed since the input of
-the run that published it; running it again publishes exactly what those files touch.
+A run notes how old its input is, and a digest of it, before it reads it. A partition is late when its folder holds
+something else than what the run that published it has read; a file that was only written again, as a checkout of git
+does, makes none late. Running a late partition again publishes exactly what those files touch.
 """
 
 from __future__ import annotations
@@ -34,9 +35,13 @@ def of_pipeline(pipeline: Pipeline) -> list[LateInput]:
     if not pipeline.settings.is_landed:
         return []
     published, read = publications.latest(pipeline), publications.inputs_read(pipeline)
-    late = []
-    for key, arrival in sorted(landing.of(pipeline).arrivals().items()):
+    place, late = landing.of(pipeline), []
+    for key, arrival in sorted(place.arrivals().items()):
         last = published.get(key)
-        if last and arrival.complete and arrival.changed > read.get((key, last.engine, last.run), last.at):
-            late.append(LateInput(pipeline.partition(key), last.at, arrival.changed))
+        if not (last and arrival.complete):
+            continue
+        partition = pipeline.partition(key)
+        changed, digest = read.get((key, last.engine, last.run), (last.at, ""))
+        if arrival.changed > changed and not (digest and place.digest(partition) == digest):
+            late.append(LateInput(partition, last.at, arrival.changed))
     return late

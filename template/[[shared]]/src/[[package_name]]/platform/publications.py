@@ -3,8 +3,8 @@
 ``published`` has a row for each time a partition was published, written in the transaction that publishes its tables.
 ``partition_claims`` has a row for each partition that a run works on. A run claims its partition with its first step
 that writes; another run of that partition is then refused until the first has published, has failed for good or is
-gone. A run whose partition was taken over cannot publish it any more. ``inputs_read`` says of the runs of a partition
-since it was published how old the landed input was that they read.
+gone. A run whose partition was taken over cannot publish it any more. ``inputs_read`` has a row for each run that has
+read a partition's landed input since the partition was published: how old the input was, and a digest of it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ COLUMNS = {
     "PRIMARY KEY (pipeline, partition, version)",
     CLAIMS: "pipeline text, partition text, engine text, run text, host text, process text, until timestamp, "
     "PRIMARY KEY (pipeline, partition)",
-    INPUTS: "pipeline text, partition text, engine text, run text, changed timestamp",
+    INPUTS: "pipeline text, partition text, engine text, run text, changed timestamp, digest text",
 }
 GRACE = timedelta(seconds=60)  # for what an engine does between two steps, or before it repeats one
 turns = threading.Lock()  # for threads of a mapped step: DuckDB refuses the second of two that change one table at once
@@ -67,26 +67,27 @@ def record(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, 
 
 
 def note_input(con: Connection, pipeline: Pipeline, partition: Partition) -> None:
-    """Note how old the landed input is that the current run is about to read; see `late_input`."""
+    """Note the landed input that the current run is about to read; see `late_input`."""
     run = current_run()
-    changed = landing.of(pipeline).changed(partition) if run.id and pipeline.settings.is_landed else None
-    if changed is None:
+    place = landing.of(pipeline) if run.id and pipeline.settings.is_landed else None
+    changed = place.changed(partition) if place else None
+    if place is None or changed is None:
         return
     key = [pipeline.name, partition.key, *run.owner]
     mine = "pipeline = ? AND partition = ? AND engine = ? AND run = ?"
     warehouse.run(con, f"DELETE FROM {INPUTS} WHERE {mine}", key)
     at = changed.astimezone(UTC).replace(tzinfo=None)
-    warehouse.run(con, f"INSERT INTO {INPUTS} VALUES (?, ?, ?, ?, ?)", [*key, at])
+    warehouse.run(con, f"INSERT INTO {INPUTS} VALUES (?, ?, ?, ?, ?, ?)", [*key, at, place.digest(partition)])
 
 
-def inputs_read(pipeline: Pipeline) -> dict[tuple[str, str, str], datetime]:
-    """How old the input was, in UTC, by partition, engine and run."""
+def inputs_read(pipeline: Pipeline) -> dict[tuple[str, str, str], tuple[datetime, str]]:
+    """When the input had changed last, in UTC, and its digest, by partition, engine and run."""
     with warehouse.connect() as con:
         if not warehouse.has(con, INPUTS):
             return {}
-        selected = f"SELECT partition, engine, run, changed FROM {INPUTS} WHERE pipeline = ?"
+        selected = f"SELECT partition, engine, run, changed, digest FROM {INPUTS} WHERE pipeline = ?"
         rows = warehouse.rows(con, selected, [pipeline.name])
-    return {tuple(key): changed.replace(tzinfo=UTC) for *key, changed in rows}
+    return {tuple(key): (changed.replace(tzinfo=UTC), digest) for *key, changed, digest in rows}
 
 
 def latest(pipeline: Pipeline, keys: Iterable[str] | None = None) -> dict[str, Publication]:
