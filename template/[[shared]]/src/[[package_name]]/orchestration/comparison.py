@@ -25,6 +25,8 @@ from ..platform.pipelines import Pipeline
 
 WAREHOUSE = "var/dev/warehouse.duckdb"
 OF_THE_CALLER = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "UV_NO_ENV_FILE", "ORCHESTRATOR")  # `make` runs in another folder
+# A comparison asks nobody, tells nobody, and adds to nothing that others read.
+SILENT = ("ALERTS__URL", "NOTIFY__URL")
 DECIMAL_PLACES = 9  # sums of floating-point numbers depend on the order of the rows
 
 
@@ -60,8 +62,9 @@ def _run(name: str, folder: Path, pipeline: Pipeline, partition: Partition) -> b
         if entry.name not in ("var", ".git"):
             (folder / entry.name).symlink_to(entry)
     own = {"APP_ENV": "dev", "ENV": "dev", "APP_ROOT": str(folder), "APP_WAREHOUSE__URL": f"duckdb://{WAREHOUSE}"}
-    if pipeline.held_step:  # nobody shall decide what is only compared
-        own |= {"APP_ALERTS__URL": "", f"APP_PIPELINES__{pipeline.name.upper()}__ALERTS__URL": ""}
+    of_pipeline = f"APP_PIPELINES__{pipeline.name.upper()}__"
+    own |= {f"{prefix}{name}": "" for name in SILENT for prefix in ("APP_", of_pipeline)}
+    own |= {"APP_LINEAGE__OPENLINEAGE": "", f"{of_pipeline}MODEL__REGISTRY_URL": ""}
     inherited = {key: value for key, value in os.environ.items() if key not in OF_THE_CALLER}
     command = ["make", "--no-print-directory", "-C", str(folder), "run", f"ORCHESTRATOR={name}"]
     command += [f"PIPELINE={pipeline.name}", f"DATE={partition}", f"UV={os.environ.get('UV', 'uv')}"]
