@@ -5,7 +5,6 @@ They run until this process ends. Meanwhile `probe` writes what the orchestrator
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -21,7 +20,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from ..platform import config, files, logging, pipelines
 from ..platform.errors import ConfigError, PermanentError
 from .engine import Engine
-from .services import answers
+from .services import answers, port
 
 # Names of the program, the package of Debian, and the port on this machine; <NAME>_PORT names another one.
 PROGRAMS = {
@@ -51,7 +50,7 @@ def observe(engine: Engine, receiver: str = "") -> None:
     folder, metrics = settings.state / "observe", settings.state / "metrics"
     for each in (folder, metrics):
         each.mkdir(parents=True, exist_ok=True)
-    ports = {name: int(os.environ.get(f"{name.upper()}_PORT") or port) for name, (*_, port) in PROGRAMS.items()}
+    ports = {name: port(name, default) for name, (*_, default) in PROGRAMS.items()}
     _configure(settings.root / "observability", folder, ports, receiver)
     options = {
         "node_exporter": [
@@ -89,7 +88,10 @@ def observe(engine: Engine, receiver: str = "") -> None:
         for process in running.values():
             process.terminate()
         for process in running.values():
-            process.wait(STOP_SECONDS)
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def probe(engine: Engine, settings: config.Settings) -> None:
@@ -130,8 +132,8 @@ def _configure(source: Path, folder: Path, ports: Mapping[str, int], receiver: s
     prometheus = yaml.safe_load((source / "prometheus.yml").read_text(encoding="utf-8"))
     prometheus["rule_files"] = [str(source / name) for name in prometheus["rule_files"]]
     text = yaml.safe_dump(prometheus)
-    for name, (*_, port) in PROGRAMS.items():
-        text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{ports[name]}")
+    for name, (*_, default) in PROGRAMS.items():
+        text = text.replace(f"127.0.0.1:{default}", f"127.0.0.1:{ports[name]}")
     files.replace(folder / "prometheus.yml", text, durable=False)
     alertmanager: dict[str, Any] = yaml.safe_load((source / "alertmanager.yml").read_text(encoding="utf-8"))
     here = {"webhook_configs": [{"url": receiver}]} if receiver else {}

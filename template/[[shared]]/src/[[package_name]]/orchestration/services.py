@@ -122,8 +122,11 @@ class Services:
 
 
 def port(engine: str, default: int) -> int:
-    """The port of an orchestrator's server on this machine, from ``<ENGINE>_PORT``."""
-    return int(os.environ.get(f"{engine.upper()}_PORT") or default)
+    """The port of a server on this machine, from ``<ENGINE>_PORT``. Raises ConfigError when that is no number."""
+    given = os.environ.get(f"{engine.upper()}_PORT") or str(default)
+    if not given.isdecimal() or not 0 < int(given) < 65536:
+        raise ConfigError(f"{engine.upper()}_PORT is {given!r}: use a number from 1 to 65535")
+    return int(given)
 
 
 def answers(url: str) -> bool:
