@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from . import contracts, publications, steps, warehouse
-from .errors import ContractError, InputNotReady, PermanentError
+from .errors import InputNotReady, PermanentError
 from .runs import current_run
 
 if TYPE_CHECKING:
@@ -170,20 +170,14 @@ class BatchEtl:
 
     def _enforce(self, con: Connection, partition: Partition, rows: dict[str, int]) -> None:
         quality, kept, quarantined = self.pipeline.settings.quality, rows["kept"], rows["quarantined"]
-        share = quarantined / (kept + quarantined) if quarantined else 0.0
-        if share > quality.max_quarantined_share:
-            most = self._most_frequent_reason(con, partition)
-            raise ContractError(
-                f"{quarantined:,} of {kept + quarantined:,} rows break the contract ({share:.1%}, at most "
-                f"{quality.max_quarantined_share:.1%} allowed){most}; nothing was published"
-            )
-        if kept < quality.min_rows or (quality.max_rows is not None and kept > quality.max_rows):
-            limits = (
-                f"at least {quality.min_rows:,}"
-                if quality.max_rows is None
-                else (f"{quality.min_rows:,} to {quality.max_rows:,}")
-            )
-            raise ContractError(f"{kept:,} rows are left and [quality] asks for {limits}; nothing was published")
+        contracts.refuse_share(
+            quality,
+            quarantined,
+            kept + quarantined,
+            "rows break the contract",
+            lambda: self._most_frequent_reason(con, partition),
+        )
+        contracts.refuse_number(quality, kept)
 
     def _most_frequent_reason(self, con: Connection, partition: Partition) -> str:
         table = f'{warehouse.STAGING}."{self._staging(partition, "rejected")}"'

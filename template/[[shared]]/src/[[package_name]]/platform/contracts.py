@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ibis.common.deferred import Deferred
     from ibis.expr.schema import Schema
 
+    from . import config
     from .warehouse import Connection
 
 
@@ -112,6 +113,22 @@ def refuse_broken(
         if reasons := warehouse.rows(con, warehouse.to_sql(con, broken(own[name], rows))):
             rules = ", ".join(sorted({reason for (reason,) in reasons}))
             raise ContractError(f"{len(reasons)} rows of {name} would break the contract ({rules}); {outcome}")
+
+
+def refuse_share(quality: config.Quality, bad: int, of_all: int, words: str, detail: Callable[[], str] = str) -> None:
+    """Raise ContractError when more rows are bad than [quality] allows. words: which, and why. detail: says more."""
+    share, most = bad / of_all if bad else 0.0, quality.max_quarantined_share
+    if share > most:
+        allowed = f"{share:.1%}, at most {most:.1%} allowed"
+        raise ContractError(f"{bad:,} of {of_all:,} {words} ({allowed}){detail()}; nothing was published")
+
+
+def refuse_number(quality: config.Quality, kept: int) -> None:
+    """Raise ContractError when [quality] asks for more or fewer rows than are left."""
+    least, most = quality.min_rows, quality.max_rows
+    if kept < least or (most is not None and kept > most):
+        limits = f"at least {least:,}" if most is None else f"{least:,} to {most:,}"
+        raise ContractError(f"{kept:,} rows are left and [quality] asks for {limits}; nothing was published")
 
 
 def _members(contract: type[Contract], kind: type) -> dict[str, Any]:

@@ -21,9 +21,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from . import config, data_contracts, dbt, lineage, logging, openlineage, publications, steps, warehouse
+from . import config, contracts, data_contracts, dbt, lineage, logging, openlineage, publications, steps, warehouse
 from .batch_etl import BatchEtl
-from .errors import ContractError, PermanentError
+from .errors import PermanentError
 from .partitions import Grain, Partition
 from .runs import current_run
 from .sources import name as quoted
@@ -91,7 +91,7 @@ class DataProducts:
                 self._land(con, partition, name, source.columns, *staged)
                 warehouse.drop_staged(con, *staged)
             report.rows = {"read": read, "quarantined": broken}
-            self._refuse_share(broken, read, "lines cannot be read")
+            contracts.refuse_share(self.pipeline.settings.quality, broken, read, "lines cannot be read")
         return report.rows
 
     def build(
@@ -223,20 +223,8 @@ class DataProducts:
 
     def _enforce(self, rows: Mapping[str, int]) -> None:
         quality, kept, quarantined = self.pipeline.settings.quality, rows["kept"], rows["quarantined"]
-        self._refuse_share(quarantined, kept + quarantined, "rows break a rule")
-        if kept < quality.min_rows or (quality.max_rows is not None and kept > quality.max_rows):
-            limits = (
-                f"at least {quality.min_rows:,}"
-                if quality.max_rows is None
-                else f"{quality.min_rows:,} to {quality.max_rows:,}"
-            )
-            raise ContractError(f"{kept:,} rows are left and [quality] asks for {limits}; nothing was published")
-
-    def _refuse_share(self, bad: int, all_rows: int, what: str) -> None:
-        share, most = bad / all_rows if bad else 0.0, self.pipeline.settings.quality.max_quarantined_share
-        if share > most:
-            allowed = f"{share:.1%}, at most {most:.1%} allowed"
-            raise ContractError(f"{bad:,} of {all_rows:,} {what} ({allowed}); nothing was published")
+        contracts.refuse_share(quality, quarantined, kept + quarantined, "rows break a rule")
+        contracts.refuse_number(quality, kept)
 
     def _replace(self, con: Connection, partition: Partition, name: str) -> int:
         """Replace the partition in one published table. Returns its rows."""

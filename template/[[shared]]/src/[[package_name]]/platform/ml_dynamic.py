@@ -25,7 +25,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from . import contracts, evaluation, publications, steps, warehouse
+from . import contracts, evaluation, masking, publications, steps, warehouse
 from .batch_etl import ROW, BatchEtl
 from .errors import ContractError, InputError, PermanentError
 from .partitions import Grain
@@ -80,6 +80,7 @@ class MlDynamic:
         with steps.step(self.pipeline, "prepare", partition) as report:
             self.registry.prepare()
             with warehouse.connect() as con, publications.held(con, self.pipeline, partition, "prepare", first=True):
+                publications.note_input(con, self.pipeline, partition)
                 broken = 0
                 for name, source in self.sources.items():
                     raw, aside = (self._name(partition, f"{name}{part}") for part in ("raw", "broken"))
@@ -91,7 +92,8 @@ class MlDynamic:
                 warehouse.name_staged(con, made=self._name(partition, "made"))
                 kept = warehouse.stage(con, self._name(partition, "features"), self._readable)
                 report.rows = {"read": made + broken, "kept": kept, "quarantined": made + broken - kept}
-                self._refuse_unreadable(report.rows)
+                quality = self.pipeline.settings.quality
+                contracts.refuse_share(quality, report.rows["quarantined"], report.rows["read"], "rows are unreadable")
                 report.rows |= self._counted(con, partition)
                 warehouse.drop_staged(con, *staged.values(), self._name(partition, "made"))
                 columns = ", ".join(f"{name} {kind}" for name, kind in RESULTS.items())
@@ -266,6 +268,8 @@ class MlDynamic:
             for name in features
             if name in profiles and name not in self._model.SEASONAL
         }
+        if not drift:  # the model has other features now
+            return None, None
         worst = max(drift, key=drift.get)
         if drift[worst] > most:
             raise ContractError(
@@ -321,7 +325,8 @@ class MlDynamic:
                 yield report
             except Exception as error:
                 with suppress(Exception):  # a warehouse that is gone; the error itself is what counts
-                    self._keep(partition, item, step, "", {"error": str(error).removesuffix("; nothing was published")})
+                    words = masking.mask(str(error)).removesuffix("; nothing was published")
+                    self._keep(partition, item, step, "", {"error": words})
                 raise
 
     def _each(self, partition: Partition, step: Callable[[Partition, str], dict[str, int]]) -> dict[str, int]:
@@ -385,8 +390,8 @@ class MlDynamic:
         """What a step has come to for this input of an item, None when it has not been done."""
         selected = f"SELECT result FROM {self._table(partition, 'results')} WHERE item = ? AND step = ? AND input = ?"
         with publications.turns, warehouse.connect() as con:
-            found = warehouse.rows(con, selected, [item, step, fingerprint])
-        return json.loads(found[0][0]) if found else None
+            results = warehouse.rows(con, selected, [item, step, fingerprint])
+        return json.loads(results[0][0]) if results else None
 
     def _keep(self, partition: Partition, item: str, step: str, fingerprint: str, result: Mapping[str, Any]) -> None:
         """Keep what a step has come to. fingerprint: empty for a failure."""
@@ -429,27 +434,18 @@ class MlDynamic:
         if not warehouse.has(con, self._table(partition, "features").replace('"', "")):
             raise PermanentError(f"{self.pipeline.name} {partition} is not prepared: run it from its first step")
 
-    def _refuse_unreadable(self, rows: Mapping[str, int]) -> None:
-        most = self.pipeline.settings.quality.max_quarantined_share
-        share = rows["quarantined"] / rows["read"] if rows["read"] else 0.0
-        if share > most:
-            raise ContractError(
-                f"{rows['quarantined']:,} of {rows['read']:,} rows are unreadable ({share:.1%}, at most {most:.1%} "
-                "allowed); nothing was published"
-            )
-
     def _counted(self, con: Connection, partition: Partition) -> dict[str, int]:
         """The rows of each item that has enough of them. Raises InputError when none has."""
         self._refuse_unprepared(con, partition)
         least = self.pipeline.settings.model.min_rows
         counted = f'SELECT "{self.item}", count(*) FROM {self._table(partition, "features")} GROUP BY 1'
-        found = {item: count for item, count in warehouse.rows(con, counted) if count >= least}
-        if not found:
+        counts = {item: count for item, count in warehouse.rows(con, counted) if count >= least}
+        if not counts:
             raise InputError(
                 f"no {self.item} of {self.pipeline.name} {partition} has {least:,} rows to train on; "
                 "nothing was published"
             )
-        return dict(sorted(found.items()))
+        return dict(sorted(counts.items()))
 
     # What is published
 

@@ -1,7 +1,7 @@
 """Notices: consumers hear once that a partition is published, at the addresses in ``[notify]``.
 
-They are Apprise URLs kept as secrets, as those of alerts. What no receiver has taken is sent again after the pipeline's
-next publication.
+They are Apprise URLs kept as secrets, as those of alerts are. A notice that could not be delivered is sent again after
+the pipeline's next publication.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ UNDELIVERED = "undelivered"
 
 
 def send(report: StepReport, settings: config.Settings) -> None:
-    """Tell consumers that this step has published its partition, and of others that they do not know of yet.
+    """Tell consumers that this step has published its partition, and send what could not be delivered before.
 
     Once per environment, pipeline and partition, or for each run that publishes it if ``republished`` says so. Never
     raises: what is published stays published.
