@@ -14,7 +14,8 @@ class PagedApi:
     """Serves ``{"items": [...], "next": address or null}`` from `url` while it is entered.
 
     pages: the rows of each. trouble: answers (status, headers) that come before the next good one. endless: whether
-    every page has a next one. requests: (path, token) of those it has taken.
+    every page has a next one. elsewhere: the server that has the next pages, empty for this one. requests: (path,
+    token) of those it has taken.
     """
 
     def __init__(self, pages: Sequence[Sequence[Mapping[str, Any]]]) -> None:
@@ -22,6 +23,7 @@ class PagedApi:
         self.trouble: list[tuple[int, Mapping[str, str]]] = []
         self.requests: list[tuple[str, str | None]] = []
         self.endless = False
+        self.elsewhere = ""
         api = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -29,7 +31,9 @@ class PagedApi:
                 api.requests.append((self.path, self.headers["Authorization"]))
                 status, headers = api.trouble.pop(0) if api.trouble else (200, {})
                 page = int(parse_qs(urlsplit(self.path).query).get("page", ["0"])[0])
-                following = f"/rows?page={page + 1}" if api.endless or page + 1 < len(api.pages) else None
+                following = (
+                    f"{api.elsewhere}/rows?page={page + 1}" if api.endless or page + 1 < len(api.pages) else None
+                )
                 body = json.dumps({"items": api.pages[page % len(api.pages)], "next": following}).encode()
                 self.send_response(status)
                 for name, value in headers.items():

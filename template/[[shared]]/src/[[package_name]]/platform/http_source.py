@@ -38,7 +38,7 @@ class HttpPages:
     and ``{key}`` its key.
     rows: the key of the list in a page, empty when the page is the list. next_page: the key that holds the next page's
     address, or, with ``cursor``, the value to send as that parameter; absent or null on the last page.
-    token: a secret reference, sent as a bearer token. per_second: requests. most_pages: of one partition.
+    token: a secret reference, sent as a bearer token; neither it nor headers are sent to another host. per_second: requests. most_pages: of one partition.
     """
 
     url: str
@@ -104,7 +104,12 @@ class HttpPages:
                 if self.cursor:
                     parameters = {self.cursor: str(following)}
                 else:
-                    address = str(httpx.URL(address).join(str(following)))
+                    before, after = httpx.URL(address), httpx.URL(address).join(str(following))
+                    if headers and (before.scheme, before.netloc) != (after.scheme, after.netloc):
+                        raise InputError(
+                            f"{self.url} continues at {after.host}, which its token and headers are not for"
+                        )
+                    address = str(after)
                 time.sleep(1 / self.per_second)
         if unknown:
             logging.get_logger().warning("columns ignored", source=self.url, columns=sorted(unknown))
