@@ -55,7 +55,7 @@ def tell(request: Request) -> None:
             later = "the decision is kept, and the next make up or make approvals tells the run"
             print(f"{later}: {error}", file=sys.stderr)
             return
-    decisions.told(request)
+    decisions.note_delivered(request)
 
 
 def _promote(request: Request) -> None:

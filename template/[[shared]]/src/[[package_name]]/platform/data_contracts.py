@@ -112,9 +112,9 @@ def check(pipeline: Pipeline, project: str, base: str) -> Iterator[str]:
     consumers = dict(_consumers(pipeline))
     for name, released in _released(root, pipeline, base).items():
         for change in breaking(released, wanted.get(name)):
-            told = ", ".join(consumers.get(name, [])) or "nobody that dbt knows of"
+            readers = ", ".join(consumers.get(name, [])) or "nobody that dbt knows of"
             yield (
-                f"{name}: {change}, which breaks the contract released in {base}. It is read by {told}. "
+                f"{name}: {change}, which breaks the contract released in {base}. It is read by {readers}. "
                 "Publish a new version of the model beside this one instead"
             )
 

@@ -137,7 +137,7 @@ class DataProducts:
         return report.rows
 
     def variables(self, partition: Partition) -> dict[str, str]:
-        """What the models are told of the partition."""
+        """What the models know of the partition."""
         start = "NULL"
         if partition.start:
             utc = partition.start.astimezone(UTC)

@@ -205,7 +205,7 @@ def look_after(pipeline: Pipeline) -> None:
             expire(request.id)
 
 
-def told(request: Request) -> None:
+def note_delivered(request: Request) -> None:
     """Note that the run of a request knows what was decided."""
     with warehouse.connect() as con:
         warehouse.run(con, f"UPDATE {TABLE} SET told_at = ? WHERE id = ?", [_stored(_now()), request.id])

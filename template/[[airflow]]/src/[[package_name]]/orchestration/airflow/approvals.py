@@ -85,7 +85,7 @@ class Decision(ApprovalOperator):
             return decisions.get(request.id)
 
     def _end(self, context: Mapping[str, Any], request: Request, event: dict[str, Any]) -> Any:
-        decisions.told(request)
+        decisions.note_delivered(request)
         answer = {
             "params_input": {},
             "responded_at": request.decided_at,

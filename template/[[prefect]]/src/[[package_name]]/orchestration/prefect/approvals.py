@@ -62,7 +62,7 @@ def decision(pipeline: Pipeline, key: str) -> str:
     while True:
         request = _request(pipeline, key)
         if not request.is_pending:
-            decisions.told(request)
+            decisions.note_delivered(request)
             return request.state
         if runtime.deployment.id is None:
             return request.state

@@ -89,7 +89,7 @@ def _look(pipeline: Pipeline, key: str, run: Run) -> Seen:
         decisions.look_after(pipeline)
         request = decisions.of_run(pipeline, pipeline.partition(key), run)
         if not request.is_pending:
-            decisions.told(request)
+            decisions.note_delivered(request)
     return Seen(request.state, request.waits, request.seconds_left + SHORTEST_SECONDS)
 
 

@@ -47,7 +47,7 @@ STARTED_ALONE = "TEMPORAL_TASK_QUEUE"  # set by `make run`: the one queue of its
 
 @dataclass
 class Report:
-    """What `report_incident` is told, see `alerts.Incident`."""
+    """What `report_incident` takes, see `alerts.Incident`."""
 
     kind: str
     pipeline: str
