@@ -166,7 +166,7 @@ class Model(Section):
     """What a pipeline that trains models needs: the limits of the gate, and the registry.
 
     min_auc: of a model that is promoted. tolerance: how much lower it may be than that of the model in use. max_drift:
-    population stability index of a feature. min_rows: of an item that gets a model. registry_url: empty for a file here.
+    population stability index of a feature. min_rows: of an item that gets a model. registry_url: empty for a file.
     """
 
     min_auc: Share = 0.6

@@ -38,7 +38,8 @@ class HttpPages:
     and ``{key}`` its key.
     rows: the key of the list in a page, empty when the page is the list. next_page: the key that holds the next page's
     address, or, with ``cursor``, the value to send as that parameter; absent or null on the last page.
-    token: a secret reference, sent as a bearer token; neither it nor headers are sent to another host. per_second: requests. most_pages: of one partition.
+    token: a secret reference, sent as a bearer token; neither it nor headers are sent to another host. per_second:
+    requests. most_pages: of one partition.
     """
 
     url: str
