@@ -95,7 +95,10 @@ def observe(engine: Engine, receiver: str = "") -> None:
 
 
 def probe(engine: Engine, settings: config.Settings) -> None:
-    """Write what the orchestrator says about itself to var/<env>/metrics/orchestrator-<id>.prom. Never raises."""
+    """Write what the orchestrator says about itself to var/<env>/metrics/orchestrator-<id>.prom.
+
+    A pipeline whose runs cannot be read is left out.
+    """
     registry = CollectorRegistry()
     gauges = {
         name: Gauge(name, description, ("env", *labels), registry=registry)
