@@ -33,7 +33,7 @@ def hold(settings: config.Settings, work: str) -> Iterator[Claim]:
     Without a working store, or when another process keeps the claim, the work is done rather than left: once too often
     is better than never.
     """
-    store = _files if settings.warehouse.url.startswith("duckdb:") else _rows
+    store = _files if settings.warehouse.is_file else _rows
     held = store(settings, work)
     claim = _enter(held)
     try:
@@ -45,7 +45,7 @@ def hold(settings: config.Settings, work: str) -> Iterator[Claim]:
 
 def forget(settings: config.Settings, before: datetime) -> None:
     """Remove the claims of work that was done before that instant."""
-    if settings.warehouse.url.startswith("duckdb:"):
+    if settings.warehouse.is_file:
         _forget_files(settings.state / "claims", before)
         return
     with warehouse.connect(settings) as con:

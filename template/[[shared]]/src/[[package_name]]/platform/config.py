@@ -122,6 +122,11 @@ class Warehouse(Section):
     threads: int = Field(default=2, ge=1)
     lock_timeout_seconds: Seconds = 60
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a DuckDB file, which is one machine's and has one writer at a time."""
+        return self.url.startswith("duckdb:")
+
 
 class InputWait(Section):
     poll_seconds: Seconds

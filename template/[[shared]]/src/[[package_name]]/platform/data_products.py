@@ -153,7 +153,7 @@ class DataProducts:
     def _alone(self) -> Iterator[None]:
         """One dbt at a time in this warehouse, over all machines: its models are one set of tables."""
         with ExitStack() as opened:
-            if config.load().warehouse.url.startswith("postgresql:"):
+            if not config.load().warehouse.is_file:
                 con = opened.enter_context(warehouse.connect())
                 name = dbt.models_schema(self.pipeline)
                 warehouse.run(con, f"SELECT pg_advisory_lock(hashtextextended('{name}', 0))")  # until it is closed

@@ -54,7 +54,7 @@ def record_step(report: StepReport, settings: config.Settings) -> None:
 
 def record(settings: config.Settings, pipeline: str, fact: Fact) -> None:
     """Add a fact. Never raises: what happens matters more than its record."""
-    store = _add_line if _is_local(settings) else _add_row
+    store = _add_line if settings.warehouse.is_file else _add_row
     try:
         outgoing.within(RECORD_SECONDS, lambda: store(settings, pipeline, fact), key="history")
     except Exception as error:  # noqa: BLE001
@@ -63,7 +63,7 @@ def record(settings: config.Settings, pipeline: str, fact: Fact) -> None:
 
 def read(settings: config.Settings, pipeline: str) -> list[Fact]:
     """All facts about a pipeline that are kept, the oldest first."""
-    if _is_local(settings):
+    if settings.warehouse.is_file:
         file = _file(settings, pipeline)
         texts = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.exists() else []
     else:
@@ -76,7 +76,7 @@ def read(settings: config.Settings, pipeline: str) -> list[Fact]:
 
 def forget(settings: config.Settings, before: datetime) -> None:
     """Remove the facts before that instant."""
-    if not _is_local(settings):
+    if not settings.warehouse.is_file:
         with warehouse.connect(settings) as con:
             if warehouse.has(con, TABLE):
                 warehouse.run(con, f'DELETE FROM {TABLE} WHERE "at" < ?', [before.astimezone(UTC)])
@@ -85,10 +85,6 @@ def forget(settings: config.Settings, before: datetime) -> None:
         with _locked(file):
             kept = [fact for fact in read(settings, file.stem) if fact.at >= before.astimezone(UTC).isoformat()]
             files.replace(file, "".join(f"{json.dumps(asdict(fact))}\n" for fact in kept))
-
-
-def _is_local(settings: config.Settings) -> bool:
-    return settings.warehouse.url.startswith("duckdb:")
 
 
 def _file(settings: config.Settings, pipeline: str) -> Path:
