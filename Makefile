@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 DEMO := build/demo
 # Two test modules or engines at once, see tests/conftest.py: most of them wait at times.
-PARALLEL ?= --numprocesses 2 --dist loadgroup
+PARALLEL ?= --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 # uv trusts the system's certificates, as pip does: networks with their own certificate authority need this.
 export UV_SYSTEM_CERTS ?= true
 

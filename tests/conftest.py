@@ -27,8 +27,10 @@ SAME_PROJECTS = ("test_rendering", "test_ownership", "hooks.test_generated_proje
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share a module's fixtures run in one process; each installed project or engine is a group.
 
-    So do the modules that look at the same rendered projects.
+    So do the modules that look at the same rendered projects. The groups that take longest come first, so that no
+    process is left alone with one of them.
     """
+    items.sort(key=lambda item: item.module.__name__ not in SAME_PROJECTS and not item.get_closest_marker("project"))
     for item in items:
         if item.module.__name__ in SAME_PROJECTS:
             item.add_marker(pytest.mark.xdist_group("rendered"))
