@@ -520,7 +520,8 @@ class Loads(HTMLParser):
         )
 
 
-def test_the_page_needs_nothing_else_and_hides_no_markup_of_names(tmp_path, capsys):
+def test_the_page_needs_nothing_else_and_hides_no_markup_of_names(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     estate = write(tmp_path / "estate", {**AIRFLOW, **OTHERS, "x.crontab": "@daily '/opt/<b>bold</b>.sh'\n"})
     page = tmp_path / "page.html"
     assert cli.main([str(estate), "--page", str(page)]) == 0
