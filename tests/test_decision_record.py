@@ -84,10 +84,6 @@ def test_rules_that_fired_stand_with_their_reasons(record):
         ),
         ({"pipeline_shape": "approval"}, "Chosen: **Temporal (Temporal Cloud)**, as the rules recommend."),
         (
-            {"pipeline_shape": "service_glue", "orchestrator": "prefect"},
-            "The template for Prefect has no sample pipeline of this shape yet",
-        ),
-        (
             {"pipeline_shape": "service_glue", "cloud": "aws", "needs": ["no_servers"]},
             "the best that the template can render; the rules recommend AWS Step Functions",
         ),
