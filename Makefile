@@ -3,8 +3,10 @@
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 DEMO := build/demo
-# Two test modules or engines at once, see tests/conftest.py: most of them wait at times.
-PARALLEL ?= --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+# Several test modules or engines at once, see tests/conftest.py: most of them wait at times.
+SPREAD := --dist loadgroup --no-loadscope-reorder
+PARALLEL ?= --numprocesses 3 $(SPREAD)
+ENGINES_AT_ONCE ?= --numprocesses 2 $(SPREAD)
 # uv trusts the system's certificates, as pip does: networks with their own certificate authority need this.
 export UV_SYSTEM_CERTS ?= true
 
@@ -49,7 +51,7 @@ docs: .venv/.installed build/site-env/.installed build/npm/.installed ## build t
 docs-serve: docs ## build the site and show it at http://127.0.0.1:8000
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory build/site 8000
 
-test: .venv/.installed ## test every part of the template, with one orchestrator installed and run: about 14 minutes
+test: .venv/.installed ## test every part of the template, with one orchestrator installed and run: about ten minutes
 	@$(BIN)/python -m pytest $(PARALLEL)
 
 test-engines: .venv/.installed ## test projects on each orchestrator and on all of them, and what is slow: make test-engines [ONLY=airflow]
@@ -65,10 +67,10 @@ test-fast: .venv/.installed ## run the tests that install no project
 	@$(BIN)/python -m pytest -m "not project and not conformance and not deep" $(PARALLEL)
 
 conformance: .venv/.installed ## test the behaviours in docs/conformance.md on running orchestrators: make conformance [ONLY=dagster]
-	@$(BIN)/python -m pytest tests/conformance -m conformance $(PARALLEL) $(if $(ONLY),-k "$(ONLY)")
+	@$(BIN)/python -m pytest tests/conformance -m conformance $(ENGINES_AT_ONCE) $(if $(ONLY),-k "$(ONLY)")
 
 conformance-quick: .venv/.installed ## the quickest of them on every orchestrator
-	@$(BIN)/python -m pytest tests/conformance -m quick $(PARALLEL)
+	@$(BIN)/python -m pytest tests/conformance -m quick $(ENGINES_AT_ONCE)
 
 conformance-page: .venv/.installed ## write the results of the last make conformance into docs/conformance.md
 	@$(BIN)/python tests/conformance/results.py

@@ -98,6 +98,7 @@ def branches(remote: Path) -> list[str]:
     return git("branch", "--list", "--format=%(refname:short)", cwd=remote).split()
 
 
+@pytest.mark.deep
 def test_the_scheduled_job_proposes_a_clean_update_once(cloned):
     done, asked = github_job(cloned)
     assert all(each.returncode == 0 for each in done), done

@@ -213,6 +213,7 @@ def test_answers_that_stay_are_those_of_the_table_and_copier_refuses_them_too(re
         assert files_of(project) == before
 
 
+@pytest.mark.deep
 def test_an_added_orchestrator_comes_complete_and_a_dropped_one_leaves_the_teams_files(releases, tmp_path):
     project = releases.project(tmp_path / "project", CURRENT, orchestrator="airflow")
     both = answers_for(("airflow", "dagster"))
@@ -276,6 +277,7 @@ def test_a_renamed_platform_file_keeps_the_teams_edits(releases, tmp_path):
     assert new.read_text().endswith(f"# {NEW_LINE}\n")
 
 
+@pytest.mark.deep
 def test_a_new_question_takes_its_default_and_recorded_answers_stay(releases, tmp_path):
     project = releases.project(tmp_path / "project", FIRST, orchestrator="prefect", pipeline_shape="ml_dynamic")
     before = r.answers_of(project)
@@ -304,7 +306,8 @@ def test_a_file_that_becomes_the_teams_is_left_as_it_is(own_releases, tmp_path):
     assert dev.read_text() == as_committed
 
 
-@pytest.mark.parametrize("version", [*(pytest.param(each, marks=pytest.mark.deep) for each in RELEASED), CURRENT])
+@pytest.mark.deep
+@pytest.mark.parametrize("version", [*RELEASED, CURRENT])
 def test_no_release_takes_a_file_from_the_team(releases, tmp_path, version):
     """It would come back in projects that deleted it, and conflict with what teams made of it."""
     names = IN_FIRST if version == FIRST else ORCHESTRATORS
@@ -417,6 +420,7 @@ def test_at_a_terminal_enter_keeps_every_answer(releases, tmp_path):
     assert {name: after[name] for name in before} == before | {"_commit": NEXT}
 
 
+@pytest.mark.deep
 @pytest.mark.project
 def test_make_update_brings_its_own_copier(releases, tmp_path):
     from projects import SET_UP_SECONDS, Project
