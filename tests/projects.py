@@ -41,6 +41,12 @@ class Project:
             command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=timeout, check=False
         )
 
+    def check_itself(self, timeout: float) -> None:
+        """Its own `make lint` and `make test` pass. timeout: seconds for each."""
+        for target in ("lint", "test"):
+            done = self.make(target, timeout=timeout)
+            assert done.returncode == 0, done.stdout + done.stderr
+
 
 def processes_of(folder: Path) -> list[str]:
     """Command lines of the processes that work in this folder or name it."""

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import subprocess
+import textwrap
 from pathlib import Path
 
 import yaml
 
 ROOT = Path(__file__).parents[1]
+
+
+def write_files(folder: Path, files: dict[str, str]) -> Path:
+    """Write texts, indented as in a test, to these paths of the folder. Returns the folder."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text).lstrip("\n"))
+    return folder
 
 
 def git(*arguments: str, cwd: Path) -> str:

@@ -136,16 +136,16 @@ def test_every_grain_lands_what_the_sample_holds(project, make_pipeline, sample,
     assert landed(project) == keys
 
 
-def test_a_pipeline_that_waits_for_a_decision_needs_no_sample(project):
-    done = subprocess.run(
-        [sys.executable, "scripts/pipeline.py", "--name", "churn", "--shape", "approval"],
-        cwd=project,
-        env={**os.environ, "UV": UV},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def add_sample(project: Path, name: str, shape: str) -> None:
+    """Add the template's own sample of a shape that takes no file."""
+    command = [sys.executable, "scripts/pipeline.py", "--name", name, "--shape", shape]
+    environment = {**os.environ, "UV": UV}
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_pipeline_that_waits_for_a_decision_needs_no_sample(project):
+    add_sample(project, "churn", "approval")
     assert '"numpy>=' in git("diff", "pyproject.toml", cwd=project)
     git("checkout", "pyproject.toml", cwd=project)
     assert added(project) == {
@@ -163,15 +163,7 @@ def test_a_pipeline_that_waits_for_a_decision_needs_no_sample(project):
 
 
 def test_a_pipeline_that_asks_an_api_comes_with_a_recorded_day(project):
-    done = subprocess.run(
-        [sys.executable, "scripts/pipeline.py", "--name", "latest", "--shape", "service_glue"],
-        cwd=project,
-        env={**os.environ, "UV": UV},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    add_sample(project, "latest", "service_glue")
     assert added(project) == {
         *(f"src/flight_marts/pipelines/latest/{part}.py" for part in ("__init__", "steps", "transform", "contract")),
         "dags/latest.py",

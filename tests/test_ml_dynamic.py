@@ -147,6 +147,4 @@ def test_each_orchestrator_publishes_the_same_rows_and_all_or_nothing(project):
 @pytest.mark.project
 @pytest.mark.deep
 def test_its_own_tests_and_checks_pass(project):
-    for target in ("lint", "test"):
-        done = project.make(target, timeout=3 * TEST_SECONDS)
-        assert done.returncode == 0, done.stdout + done.stderr
+    project.check_itself(3 * TEST_SECONDS)

@@ -211,6 +211,21 @@ def test_makefile_lists_the_promised_targets(sample):
         assert {"setup", "run", "test", "lint", "backfill", "up", "down"} <= listed
 
 
+SHAPES = sorted(path.parent.name.strip("[]") for path in (ROOT / "template" / "[[shared]]").glob("*/sample.json"))
+EXAMPLE = re.compile(r"make backfill FROM=(\S+) TO=(\S+?)[`\s]")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_partitions_of_examples_have_landed(render, shape):
+    project = render(pipeline_shape=shape, orchestrator="airflow", accept_exclusion="yes")
+    landed = {path.name for path in (project / "data" / "landing" / sample_of(shape)).iterdir()}
+    for page in ("README.md", "docs/runbook.md"):
+        examples = EXAMPLE.findall((project / page).read_text())
+        assert examples
+        for first, last in examples:
+            assert {first, last} <= landed, page
+
+
 REFUSED_BY_WINDOWS = re.compile(r'[<>:"|?*\\]|[ .]$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)', re.IGNORECASE)
 
 

@@ -8,14 +8,13 @@ import re
 import shutil
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import copier
 import pytest
 import releases as r
 import yaml
-from repository import ROOT, git
+from repository import ROOT, git, write_files
 
 TEMPLATE = {
     "copier.yml": """
@@ -33,13 +32,6 @@ TEMPLATE = {
 }
 
 
-def write(folder: Path, files: dict[str, str]) -> None:
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(textwrap.dedent(text).lstrip("\n"))
-
-
 def commit(folder: Path) -> None:
     git("add", "--all", cwd=folder)
     git("commit", "--quiet", "--allow-empty", "--message", "work", cwd=folder)
@@ -49,11 +41,11 @@ def commit(folder: Path) -> None:
 def source(tmp_path_factory) -> Path:
     """A small template with two releases, which differ in the Makefile."""
     folder = tmp_path_factory.mktemp("fleet") / "template"
-    write(folder, TEMPLATE)
+    write_files(folder, TEMPLATE)
     git("init", "--quiet", "--initial-branch=main", cwd=folder)
     commit(folder)
     git("tag", "v1.0.0", cwd=folder)
-    write(folder, {"template/Makefile": "run:\n\techo two\n"})
+    write_files(folder, {"template/Makefile": "run:\n\techo two\n"})
     commit(folder)
     git("tag", "v1.1.0", cwd=folder)
     return folder
@@ -71,7 +63,7 @@ def made(source, tmp_path):
         copier.run_copy(str(source), target, data=data, vcs_ref=version, defaults=True, quiet=True)
         git("init", "--quiet", cwd=target)
         commit(target)
-        write(target, files or {})
+        write_files(target, files or {})
         commit(target)
         return target
 
@@ -293,11 +285,11 @@ def source_with_script(source, tmp_path) -> Path:
     """The small template with the update script, which its second release drops a file with."""
     folder = Path(shutil.copytree(source, tmp_path / "with-script"))
     script = {"template/[[shared]]/scripts/update.py": UPDATE_SCRIPT.read_text()}
-    write(folder, {**script, "template/helper.py": "# helps\n"})
+    write_files(folder, {**script, "template/helper.py": "# helps\n"})
     commit(folder)
     git("tag", "v2.0.0", cwd=folder)
     (folder / "template" / "helper.py").unlink()
-    write(folder, {"template/Makefile": "run:\n\techo three\n"})
+    write_files(folder, {"template/Makefile": "run:\n\techo three\n"})
     commit(folder)
     git("tag", "v2.1.0", cwd=folder)
     return folder
@@ -305,7 +297,7 @@ def source_with_script(source, tmp_path) -> Path:
 
 def test_an_update_is_tried_with_the_script_that_make_update_runs(made, source_with_script, monkeypatch):
     """It sees an added file that the team has as a folder, where Copier fails."""
-    write(source_with_script, {"template/reports": "a file\n"})
+    write_files(source_with_script, {"template/reports": "a file\n"})
     commit(source_with_script)
     git("tag", "v2.2.0", cwd=source_with_script)
     project = made("project", source=source_with_script, version="v2.0.0", files={"reports/ours.txt": "ours\n"})

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import textwrap
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 import recommend
 import yaml
 from decision_engine import CHOICES
 from orch_inventory import cli, effort, systems
-from repository import ROOT
+from repository import ROOT, write_files
 
 AIRFLOW = {
     "airflow/dags/sales.py": """
@@ -197,20 +195,12 @@ OTHERS = {
 }
 
 
-def write(folder: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(textwrap.dedent(text).lstrip("\n"))
-    return folder
-
-
 @pytest.fixture
 def inventory(tmp_path, capsys):
     """The inventory of these files as JSON, by pipeline id: ``inventory({"dags/a.py": "..."}, "--runs", "x.csv")``."""
 
     def run(files: dict[str, str], *options: str) -> dict:
-        folder = write(tmp_path / "estate", files)
+        folder = write_files(tmp_path / "estate", files)
         folder.mkdir(exist_ok=True)
         assert cli.main([str(folder), "--format", "json", *options]) == 0
         found = json.loads(capsys.readouterr().out)
@@ -410,7 +400,7 @@ def test_an_empty_folder_has_no_pipelines_and_no_answers(tmp_path, capsys):
     ],
 )
 def test_a_wrong_call_ends_in_one_sentence(tmp_path, monkeypatch, capsys, options, sentence):
-    write(tmp_path, {"a.crontab": "@daily /opt/a.sh\n", "odd.csv": "x,y\n1,2\n", "broken.json": "[{"})
+    write_files(tmp_path, {"a.crontab": "@daily /opt/a.sh\n", "odd.csv": "x,y\n1,2\n", "broken.json": "[{"})
     monkeypatch.chdir(tmp_path)
     assert cli.main(list(options)) == 2
     said = capsys.readouterr()
@@ -435,7 +425,7 @@ RUNS = {
 
 @pytest.mark.parametrize("form", RUNS)
 def test_an_export_of_runs_tells_what_is_dead(inventory, tmp_path, form):
-    runs = write(tmp_path, {f"runs.{form}": RUNS[form]}) / f"runs.{form}"
+    runs = write_files(tmp_path, {f"runs.{form}": RUNS[form]}) / f"runs.{form}"
     found = inventory({**AIRFLOW, **OTHERS}, "--runs", str(runs))
     by_id = found["by_id"]
     assert (by_id["airflow:sales"]["last_run"], by_id["airflow:sales"]["dead"]) == ("2026-06-01", None)
@@ -522,7 +512,7 @@ class Loads(HTMLParser):
 
 def test_the_page_needs_nothing_else_and_hides_no_markup_of_names(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    estate = write(tmp_path / "estate", {**AIRFLOW, **OTHERS, "x.crontab": "@daily '/opt/<b>bold</b>.sh'\n"})
+    estate = write_files(tmp_path / "estate", {**AIRFLOW, **OTHERS, "x.crontab": "@daily '/opt/<b>bold</b>.sh'\n"})
     page = tmp_path / "page.html"
     assert cli.main([str(estate), "--page", str(page)]) == 0
     text = page.read_text()

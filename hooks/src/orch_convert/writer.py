@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -95,7 +96,7 @@ def library(name: str) -> str:
     return next(row["use"] for row in table()["libraries"] if re.search(row["match"], name))
 
 
-class Writer:
+class Writer(ABC):
     """Writes a draft. ending: of the name of the file of definitions. taken: names that this file uses itself.
 
     rows: of the table that its options stand in, for tasks and for the DAG.
@@ -105,9 +106,9 @@ class Writer:
     taken: tuple[str, ...] = ()
     rows = ("", "")
 
+    @abstractmethod
     def definitions(self) -> str:
         """The text of the file that the orchestrator loads."""
-        raise NotImplementedError
 
     def __init__(self, graph: Graph, stem: str) -> None:
         self.graph, self.module = graph, graph.module
@@ -402,7 +403,7 @@ class Writer:
             if key not in table()["nothing"] and key not in table()[self.rows[0]]
         ]
         comment = "".join(f"    # {' '.join(each.split())[:110]}\n" for each in kept)
-        return self._write(task.name, "(*args, **kwargs)", f"{comment}    raise NotImplementedError({said!r})".lstrip())
+        return self._write(task.name, "(*args, **kwargs)", f"{comment}    {error(said)}".lstrip())
 
     def _shell(self, task: Task) -> str:
         value = task.site.options.values.get("bash_command")
@@ -523,6 +524,7 @@ def _is_star(node: ast.Import | ast.ImportFrom) -> bool:
 
 
 def error(said: str) -> str:
+    """The statement by which a draft refuses to run what nobody has converted yet."""
     return f"raise NotImplementedError({said!r})"
 
 
@@ -538,4 +540,4 @@ def _raising(text: str, node: ast.FunctionDef | ast.AsyncFunctionDef, said: str)
     if docstring and len(node.body) > 1:
         after_end = len(lines) - (node.end_lineno - node.body[0].end_lineno)
     indent = " " * (node.body[0].col_offset - node.col_offset)
-    return "\n".join([*lines[:after_end], f"{indent}raise NotImplementedError({said!r})", *lines[after_end:]])
+    return "\n".join([*lines[:after_end], f"{indent}{error(said)}", *lines[after_end:]])

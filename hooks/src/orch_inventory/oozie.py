@@ -94,7 +94,7 @@ def _name(root: ET.Element, path: str, properties: dict[str, str]) -> Fact:
 
 
 def _functions(pipeline: Pipeline, root: ET.Element) -> None:
-    """Functions of Oozie's expressions: each must be worked out anew."""
+    """Note the functions that Oozie's expressions call; each has to be replaced by hand."""
     texts = [text for node in root.iter() for text in (node.text or "", *node.attrib.values())]
     used = sorted({name for text in texts if "${" in text for name in FUNCTION.findall(text)})
     if used:
