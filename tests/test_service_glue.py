@@ -33,6 +33,4 @@ def test_each_orchestrator_publishes_and_delivers_the_same(render, tmp_path_fact
         ]
     for day in DAYS:
         assert len((folder / f"var/dev/delivered/top_hundred/{day}/top_hundred.csv").read_text().splitlines()) == 101
-    for target in ("lint", "test"):
-        done = project.make(target, timeout=TEST_SECONDS)
-        assert done.returncode == 0, done.stdout + done.stderr
+    project.check_itself(TEST_SECONDS)
