@@ -123,8 +123,8 @@ def test_an_unedited_project_equals_a_fresh_one(releases, tmp_path, names):
     commit(project)
     done = update(project)
     assert done.returncode == 0, done.stdout + done.stderr
-    # What the rules said of the project when it was made stays.
-    answers["recommended_orchestrator"] = r.answers_of(project)["recommended_orchestrator"]
+    # What the rules and the defaults said when the project was made stays.
+    answers |= {name: r.answers_of(project)[name] for name in ("recommended_orchestrator", "description")}
     fresh = files_of(releases.render(tmp_path / "fresh", NEXT, **answers))
     now, rows = files_of(project), owners(project)
     platform = {path for path in now | fresh if owner(rows, path) == "platform"}
