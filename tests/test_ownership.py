@@ -60,6 +60,7 @@ def test_updates_leave_exactly_the_files_of_the_team_alone(render, names):
 def test_every_path_that_has_an_owner_is_rendered_in_some_project(render):
     projects = [render(**answers_for(SETS[-1]), ci_provider=provider) for provider in CI_PROVIDERS]
     projects += [render(orchestrator="dagster", pipeline_shape=shape, accept_exclusion="yes") for shape in SHAPES]
+    projects.append(render(pipeline_shape="mixed"))
     files = set().union(*(files_in(project) for project in projects))
     stale = {path for project in projects for path, _ in owners(project) if not any(matches([path], n) for n in files)}
     assert not stale, f"take them out of the manifests: {stale}"

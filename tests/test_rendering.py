@@ -107,17 +107,20 @@ def test_a_hosting_variant_has_the_files_of_its_places(render, variant):
     assert files_in(project) == expected
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", [*SHAPES, "mixed"])
 def test_no_two_folders_write_the_same_path(shape):
     folders = [path.name for path in (ROOT / "template").iterdir() if path.is_dir()]
-    paths = [path for folder in folders for path in template_files(folder, shape, PLACES)]
+    chosen = ("batch_etl", [*PLACES, "mixed"]) if shape == "mixed" else (shape, PLACES)
+    paths = [path for folder in folders for path in template_files(folder, *chosen)]
     assert sorted(paths) == sorted(set(paths))
 
 
-def test_hybrid_renders_its_members(render):
-    assert files_in(render(pipeline_shape="mixed")) == files_in(
-        render(**answers_for(("airflow", "dagster", "prefect")))
-    )
+def test_hybrid_renders_its_members_and_each_shape_on_one_of_them(render):
+    names = ("airflow", "dagster", "prefect")
+    places = [*places_of(DEFAULT_VARIANT.get(names[0], "")), "mixed"]
+    expected = expected_files(names, ["staging", "prod"], "github", places=places)
+    elsewhere = {"src/flight_marts/defs/flights_daily.py", "flows/flights_daily.py"}
+    assert files_in(render(pipeline_shape="mixed")) == expected - elsewhere
 
 
 CONTENT = {

@@ -135,8 +135,9 @@ def test_an_unedited_project_equals_a_fresh_one(releases, tmp_path, names):
 
 
 @pytest.mark.deep
-def test_a_second_update_changes_nothing(releases, tmp_path):
-    project = releases.project(tmp_path / "project", CURRENT, orchestrator="prefect")
+@pytest.mark.parametrize("answers", [{"orchestrator": "prefect"}, {"pipeline_shape": "mixed"}], ids=str)
+def test_a_second_update_changes_nothing(releases, tmp_path, answers):
+    project = releases.project(tmp_path / "project", CURRENT, **answers)
     assert update(project).returncode == 0
     commit(project)
     for again in (update(project), copier_update(project)):

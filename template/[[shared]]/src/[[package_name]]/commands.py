@@ -308,6 +308,16 @@ def up(orchestrator: OrchestratorId = "") -> None:
 
 
 @app.command()
+def preflight(names: Annotated[list[str], typer.Argument(metavar="ORCHESTRATOR...", help="Those to start.")]) -> None:
+    """Check that the services of several orchestrators can run on this machine at once."""
+    from . import orchestration
+    from .orchestration import services
+
+    check()
+    services.refuse_together([orchestration.get(name) for name in names])
+
+
+@app.command()
 def observe(
     receiver: Annotated[str, typer.Option(help="A URL that gets every alert, as from Alertmanager's webhook.")] = "",
     orchestrator: OrchestratorId = "",
@@ -427,18 +437,19 @@ def contracts(
 
 @app.command()
 def providers() -> None:
-    """Show whether the projects whose tables are read deliver, and report those that do not."""
+    """Show whether the pipelines and projects whose tables are read deliver, and report those that do not."""
     from .platform import pipelines
     from .platform import providers as others
 
     known = [source.status(each) for each in pipelines.all() for source in others.of(each)]
     if not known:
-        print("no pipeline reads a table of another project")
+        print("no pipeline reads a published table")
         return
     rows = []
     for each in known:
         given = each.provider
-        row = (each.pipeline.name, given.project, given.table, given.contract, each.newest or "-", each.state)
+        provider, contract = given.project or given.pipeline, given.contract or "-"
+        row = (each.pipeline.name, provider, given.table, contract, each.newest or "-", each.state)
         rows.append(row)
     _show(("pipeline", "provider", "table", "contract", "newest", ""), rows)
     wrong = [each for each in known if each.reason]
@@ -479,6 +490,13 @@ def _run(engine: Engine, pipeline: Pipeline, partitions: Sequence[Partition]) ->
 
 def _run_in_process(engine: Engine, pipeline: Pipeline, partitions: Sequence[Partition]) -> int:
     """Run partitions in this process; the engine starts when the first one has been announced."""
+        engine = orchestration.get(each.settings.orchestrator)
+        file = engine.definition.format(package=pipelines.PACKAGE, name=each.name)
+        if len(orchestration.names()) > 1 and not (config.load().root / file).is_file():
+            raise errors.ConfigError(
+                f"config/pipelines/{each.name}.toml: {each.settings.orchestrator} schedules it and has no {file}; write "
+                "that file, or name the orchestrator that has one"
+            )
     from .platform import terminal
 
     with ExitStack() as opened:

@@ -14,6 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from hashlib import sha256
 
 import psutil
@@ -26,6 +27,7 @@ START_SECONDS = 600  # a busy machine takes minutes; services that die are notic
 PID_SECONDS = 10
 STOP_SECONDS = 60
 PROGRESS_SECONDS = 15
+MEMORY_BYTES = 1_200_000_000  # that the services of one orchestrator take at most while a run is in progress
 
 
 class Services:
@@ -92,6 +94,8 @@ class Services:
             raise ConfigError(
                 f"port {self.engine.port} is taken by another program; use: make up {name.upper()}_PORT=<free port>"
             )
+        if others := [each.id for each in _up() if each.id != name]:
+            refuse_a_shared_file([name, *others])
         secrets.verify(config.load())  # services that cannot start say so in their logs only
         self.state.mkdir(parents=True, exist_ok=True)
         conf = self.root / "deploy" / "local" / f"{name}.conf"
@@ -119,6 +123,37 @@ class Services:
         except psutil.Error:
             started = 0
         return f"{started} processes run, and {self.url}{self.engine.health} does not answer yet"
+
+
+def refuse_together(engines: Sequence[Engine]) -> None:
+    """Raise ConfigError when the services of these orchestrators cannot run at once: before the first one starts."""
+    names = [each.id for each in engines]
+    refuse_a_shared_file(names)
+    starting = [each for each in engines if Services(each).supervisor is None]
+    needed, free = len(starting) * MEMORY_BYTES, psutil.virtual_memory().available
+    if needed > free:
+        raise ConfigError(
+            f"{', '.join(names)} need up to {needed / 1e9:.1f} GB of memory together, and {free / 1e9:.1f} GB are "
+            f"free: end other programs, or start one of them with: make up ORCHESTRATOR={names[0]}"
+        )
+
+
+def refuse_a_shared_file(names: Sequence[str]) -> None:
+    """Raise ConfigError when the services of several orchestrators would publish into one DuckDB file."""
+    settings = config.load()
+    if len(names) > 1 and settings.warehouse.is_file:
+        raise ConfigError(
+            f"{', '.join(names)} cannot run at once on {settings.warehouse.url}, as one process at a time may write a "
+            "DuckDB file: set APP_WAREHOUSE__URL to a PostgreSQL database, or start one of them with: "
+            f"make up ORCHESTRATOR={names[0]}"
+        )
+
+
+def _up() -> list[Engine]:
+    """The orchestrators of this project whose services run here."""
+    from .. import orchestration
+
+    return [each for name in orchestration.names() if Services(each := orchestration.get(name)).supervisor]
 
 
 def port(engine: str, default: int) -> int:

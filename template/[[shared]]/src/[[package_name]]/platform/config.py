@@ -252,15 +252,29 @@ class Step(Section):
 
 
 class Provider(Section):
-    """A table that another project publishes. warehouse: where. pipeline: which publishes it there. contract: the
-    version of the table's contract that is relied on."""
+    """A table that another pipeline publishes. pipeline: which one.
 
-    project: str
-    warehouse: Annotated[str, AfterValidator(_without_password)]
+    Of another project: its name, its warehouse, and the version of the table's contract that is relied on. All three
+    are empty for a pipeline of this project.
+    """
+
+    project: str = ""
+    warehouse: Annotated[str, AfterValidator(_without_password)] = ""
     password: Reference = ""
     pipeline: str
     table: str
-    contract: str
+    contract: str = ""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether a pipeline of this project publishes it."""
+        return not self.warehouse
+
+    @model_validator(mode="after")
+    def _complete(self) -> Provider:
+        if len({bool(self.project), bool(self.warehouse), bool(self.contract)}) > 1:
+            raise ValueError("give project, warehouse and contract of another project's table, or none of them")
+        return self
 
 
 class Pipeline(Section):

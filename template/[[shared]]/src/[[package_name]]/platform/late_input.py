@@ -1,4 +1,5 @@
-"""Late input: files that reached a partition's landing folder after they were read for what is published of it.
+"""Late input: files that reached a partition's landing folder after they were read for what is published of it, and
+tables of another pipeline that were published again since.
 
 A run notes how old its input is, and a digest of it, before it reads it. A partition is late when its folder holds
 something else than what the run that published it has read; a file that was only written again, as a checkout of git
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from . import landing, publications
+from . import landing, providers, publications
 
 if TYPE_CHECKING:
     from .partitions import Partition
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LateInput:
-    """A published partition whose landing folder has changed. published, changed: when, in UTC."""
+    """A published partition whose input has changed. published, changed: when, in UTC."""
 
     partition: Partition
     published: datetime
@@ -32,16 +33,18 @@ def of_pipeline(pipeline: Pipeline) -> list[LateInput]:
 
     A partition that was published before inputs were noted counts from its publication.
     """
-    if not pipeline.settings.is_landed:
+    arrivals = providers.arrivals(pipeline)
+    if not arrivals:
         return []
     published, read = publications.latest(pipeline), publications.inputs_read(pipeline)
-    place, late = landing.of(pipeline), []
-    for key, arrival in sorted(place.arrivals().items()):
+    late = []
+    for key, arrival in sorted(arrivals.items()):
         last = published.get(key)
         if not (last and arrival.complete):
             continue
         partition = pipeline.partition(key)
         changed, digest = read.get((key, last.engine, last.run), (last.at, ""))
-        if arrival.changed > changed and not (digest and place.digest(partition) == digest):
+        same = digest and (arrival.version or landing.of(pipeline).digest(partition)) == digest
+        if arrival.changed > changed and not same:
             late.append(LateInput(partition, last.at, arrival.changed))
     return late

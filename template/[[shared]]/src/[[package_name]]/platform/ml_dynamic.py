@@ -303,9 +303,9 @@ class MlDynamic:
         what = " ".join((self._model.__doc__ or "").split("\n\n")[0].split())
         return (
             f"# {self.pipeline.name}, {item}, {partition}\n\n{what}\n\n"
-            f"Trained on the first {self._model.TRAINED_SHARE:.0%} of the days of {partition}, judged by the rows "
-            f"after them. The gate: auc of at least {limits.min_auc:g}, and at most {limits.tolerance:g} below that of "
-            "the model in use.\n\n"
+            f"Trained on the first {self._model.TRAINED_SHARE:.0%} of {partition} by {self._model.ORDER[0]}, judged by "
+            f"the rows after them. The gate: auc of at least {limits.min_auc:g}, and at most {limits.tolerance:g} "
+            "below that of the model in use.\n\n"
             f"| figure | value |\n|---|---|\n{table}\n\n| feature | share of the gain |\n|---|---|\n{gains}\n\n"
             f"It says nothing about items other than {item}, nor about values of a feature that {partition} does not "
             f"have. Made by `make run PIPELINE={self.pipeline.name} DATE={partition}`; the same rows give the same "

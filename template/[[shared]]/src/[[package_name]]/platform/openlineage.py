@@ -142,7 +142,7 @@ def _datasets(pipeline: Pipeline, rows: Mapping[str, int]) -> dict[str, Any]:
 def _inputs(pipeline: Pipeline) -> list[InputDataset]:
     """What lands: a dataset for each landed table of a pipeline with models, else one for the folder.
 
-    A table of another project goes by the name under which that project publishes it.
+    A published table goes by the name under which its project publishes it.
     """
     from openlineage.client.event_v2 import InputDataset
 
@@ -150,7 +150,8 @@ def _inputs(pipeline: Pipeline) -> list[InputDataset]:
 
     if not pipeline.settings.landing.url:
         given = [source.settings(pipeline) for source in providers.of(pipeline)]
-        named = [(*_warehouse(each.warehouse), each.table) for each in given]
+        here = config.load().warehouse.url
+        named = [(*_warehouse(each.warehouse or here), each.table) for each in given]
         return [InputDataset(namespace, f"{prefix}.{table}") for namespace, prefix, table in named]
     namespace, place = _landing(pipeline)
     tables = _landed(pipeline)

@@ -1,10 +1,11 @@
-"""Tables of other projects as a source, and whether their providers keep to what is agreed.
+"""Published tables as a source, and whether their providers keep to what is agreed.
 
-A provider's warehouse says all of it: ``platform.published`` which partitions are there, ``platform.contracts`` under
-which contract each table is. ``[providers.<name>]`` in config/pipelines/<pipeline>.toml names the table and the version
-of the contract that the pipeline is written for. A partition is the input of a pipeline once its provider has
-published it; every orchestrator waits for that as for any other input. A provider that has changed its contract ends a
-run at once, with what differs.
+The provider is another pipeline of this project, or one of another project. Its warehouse says all of it:
+``platform.published`` which partitions are there, ``platform.contracts`` under which contract each table is.
+``[providers.<name>]`` in config/pipelines/<pipeline>.toml names the table and, of another project, the version of the
+contract that the pipeline is written for. A partition is the input of a pipeline once its provider has published it;
+every orchestrator waits for that as for any other input. A provider that has changed its contract ends a run at once,
+with what differs. Within a project there is nothing to agree on: its tests and contracts come with it.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from . import alerts, config, data_contracts, publications, schedules, sources, warehouse
+from . import alerts, config, data_contracts, landing, pipelines, publications, schedules, sources, warehouse
 from .errors import ConfigError, InputError, SourceUnavailable
+from .landing import Arrival
 from .runs import Run
 
 if TYPE_CHECKING:
@@ -27,12 +29,15 @@ if TYPE_CHECKING:
     from .warehouse import Connection
 
 ROWS_AT_ONCE = 10_000
+# What was published this long before an orchestrator looked first is new to it: services take minutes to start. What is
+# older is history, and left to backfills.
+HEAD_START = timedelta(minutes=10)
 FINE, LATE, BROKEN, AWAY = "fresh", "late", "broken", "away"
 
 
 @dataclass(frozen=True)
 class Provided:
-    """A table that another project publishes, in partitions of the same grain.
+    """A table that another pipeline publishes, in partitions of the same grain.
 
     name: of its section in the pipeline's configuration. columns: those that are read.
     """
@@ -45,12 +50,20 @@ class Provided:
         with self._connected(pipeline) as con:
             return bool(self._broken(con, pipeline)) or partition.key in self._published(con, pipeline)
 
+    def published(self, pipeline: Pipeline) -> dict[str, publications.Publication]:
+        """The newest publication of each partition, by key."""
+        with self._connected(pipeline) as con:
+            return publications.latest_in(con, self.settings(pipeline).pipeline)
+
     def describe(self, pipeline: Pipeline, partition: Partition, marker: bool = False) -> str:
         given = self.settings(pipeline)
-        return f"{given.table} {partition} of {given.project}"
+        return f"{given.table} {partition} of {given.project or given.pipeline}"
 
     def load(self, con: Connection, pipeline: Pipeline, partition: Partition, raw: str, broken: str) -> tuple[int, int]:
         given = self.settings(pipeline)
+        self._note(con, pipeline, partition)
+        if given.is_own:
+            return self._load_own(con, pipeline, partition, raw, broken)
         with self._connected(pipeline) as theirs:
             if reason := self._broken(theirs, pipeline):
                 raise InputError(reason)
@@ -61,6 +74,32 @@ class Provided:
             cursor = theirs.con.execute(f"SELECT {columns} FROM {sources.name(given.table)} WHERE {inside}")
             rows = (row for block in iter(lambda: cursor.fetchmany(ROWS_AT_ONCE), []) for row in block)
             return sources.stage_rows(con, partition, self.columns, rows, raw, broken), 0
+
+    def _note(self, con: Connection, pipeline: Pipeline, partition: Partition) -> None:
+        """Note which publications are about to be read, once: before the first rows, so that none is noted unread."""
+        if pipeline.settings.is_landed or self != next(iter(of(pipeline)), self):
+            return
+        if there := arrivals(pipeline).get(partition.key):
+            publications.note_version(con, pipeline, partition, there.at, there.version)
+
+    def _load_own(
+        self, con: Connection, pipeline: Pipeline, partition: Partition, raw: str, broken: str
+    ) -> tuple[int, int]:
+        """Stage the rows within the warehouse."""
+        given = self.settings(pipeline)
+        if partition.key not in self._published(con, pipeline):
+            raise InputError(f"{self.describe(pipeline, partition)} is not published")
+        column = pipelines.get(given.pipeline).partition_column
+        kinds = warehouse.columns(con, given.table)
+        if lost := [each for each in self.columns if each not in kinds]:
+            raise InputError(f"{given.table} of {given.pipeline} has no {', '.join(lost)}, which {pipeline.name} reads")
+        inside = partition.predicate(column, kinds.get(column, "").lower() == "date")
+        columns = ", ".join(f"CAST({sources.name(each)} AS text) AS {sources.name(each)}" for each in self.columns)
+        named = sources.row(partition, "row_number() OVER ()")
+        query = f"SELECT {named}, {columns} FROM {sources.name(given.table)} WHERE {inside}"
+        count = warehouse.stage_query(con, raw, con.con, query)
+        warehouse.stage_query(con, broken, con.con, sources.nothing(partition))
+        return count, 0
 
     def settings(self, pipeline: Pipeline) -> config.Provider:
         """Its section. Raises ConfigError without one."""
@@ -93,6 +132,10 @@ class Provided:
     @contextmanager
     def _connected(self, pipeline: Pipeline) -> Iterator[Connection]:
         given, settings = self.settings(pipeline), config.load()
+        if given.is_own:
+            with warehouse.connect(settings) as con:
+                yield con
+            return
         theirs = settings.warehouse.model_copy(update={"url": given.warehouse, "password": given.password})
         try:
             with warehouse.connect(settings.model_copy(update={"warehouse": theirs}), read_only=True) as con:
@@ -109,6 +152,8 @@ class Provided:
     def _broken(self, con: Connection, pipeline: Pipeline) -> str:
         """Why the table is not what the pipeline is written for; empty when it is, or when nothing is published yet."""
         given = self.settings(pipeline)
+        if given.is_own:
+            return ""
         contract = _contract(con, given)
         if contract is None:
             if not self._published(con, pipeline):
@@ -145,18 +190,48 @@ class Status:
 
 
 def of(pipeline: Pipeline) -> list[Provided]:
-    """The sources of a pipeline that are tables of other projects."""
+    """The sources of a pipeline that are published tables."""
     given = []
     for each in vars(pipeline.code).values():
-        given += [getattr(each, "source", None), *(getattr(each, "landed", None) or {}).values()]
+        given.append(getattr(each, "source", None))
+        for several in ("landed", "sources"):
+            given += (getattr(each, several, None) or {}).values()
     return [each for each in dict.fromkeys(given) if isinstance(each, Provided)]
+
+
+def arrivals(pipeline: Pipeline) -> dict[str, Arrival]:
+    """What there is of a pipeline's input, by the partition's key: landed folders, or partitions that are published."""
+    if pipeline.settings.is_landed:
+        return landing.of(pipeline).arrivals()
+    published = [source.published(pipeline) for source in of(pipeline)]
+    there: dict[str, Arrival] = {}
+    for key in set().union(*published):
+        every = [each[key] for each in published if key in each]
+        at = max(each.at for each in every)
+        there[key] = Arrival(len(every) == len(published), at, at, _version(every))
+    return there
+
+
+def pending(pipeline: Pipeline) -> dict[str, Arrival]:
+    """Published partitions that the pipeline has not worked on, or only on an earlier version of, by key."""
+    from . import late_input
+
+    there, own = arrivals(pipeline), publications.latest(pipeline)
+    late = {each.partition.key for each in late_input.of_pipeline(pipeline)}
+    return {key: each for key, each in there.items() if each.complete and (key not in own or key in late)}
+
+
+def _version(published: Sequence[publications.Publication]) -> str:
+    """Which publications an input consists of."""
+    return ",".join(f"{each.pipeline} {each.version}" for each in published)
 
 
 def report(status: Status) -> None:
     """Tell the pipeline's alert channel of a provider that does not deliver, once for what is due."""
     given, due = status.provider, str(status.due or "")
-    run = Run(f"{given.project} {given.table} {status.state}")
-    facts = {"provider": given.project, "table": given.table}
+    provider = given.project or given.pipeline
+    run = Run(f"{provider} {given.table} {status.state}")
+    facts = {"provider": provider, "table": given.table}
     incident = alerts.Incident("provider", status.pipeline.name, due, reason=status.reason, run=run, facts=facts)
     alerts.report(incident)
 

@@ -68,16 +68,22 @@ def record(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, 
 
 def note_input(con: Connection, pipeline: Pipeline, partition: Partition) -> None:
     """Note the landed input that the current run is about to read; see `late_input`."""
-    run = current_run()
-    place = landing.of(pipeline) if run.id and pipeline.settings.is_landed else None
+    place = landing.of(pipeline) if current_run().id and pipeline.settings.is_landed else None
     changed = place.changed(partition) if place else None
-    if place is None or changed is None:
+    if place is not None and changed is not None:
+        note_version(con, pipeline, partition, changed, place.digest(partition))
+
+
+def note_version(con: Connection, pipeline: Pipeline, partition: Partition, changed: datetime, digest: str) -> None:
+    """Note which input the current run reads: when it had changed, and what tells it from another."""
+    run = current_run()
+    if not run.id:
         return
     key = [pipeline.name, partition.key, *run.owner]
     mine = "pipeline = ? AND partition = ? AND engine = ? AND run = ?"
     warehouse.run(con, f"DELETE FROM {INPUTS} WHERE {mine}", key)
     at = changed.astimezone(UTC).replace(tzinfo=None)
-    warehouse.run(con, f"INSERT INTO {INPUTS} VALUES (?, ?, ?, ?, ?, ?)", [*key, at, place.digest(partition)])
+    warehouse.run(con, f"INSERT INTO {INPUTS} VALUES (?, ?, ?, ?, ?, ?)", [*key, at, digest])
 
 
 def inputs_read(pipeline: Pipeline) -> dict[tuple[str, str, str], tuple[datetime, str]]:
@@ -92,15 +98,20 @@ def inputs_read(pipeline: Pipeline) -> dict[tuple[str, str, str], tuple[datetime
 
 def latest(pipeline: Pipeline, keys: Iterable[str] | None = None) -> dict[str, Publication]:
     """The newest publication of each partition, or of those with the given keys, by key."""
-    newest: dict[str, Publication] = {}
     with warehouse.connect() as con:
-        if not warehouse.has(con, PUBLISHED):
-            return {}
-        selected = f"SELECT * FROM {PUBLISHED} WHERE pipeline = ? ORDER BY partition, version"
-        for name, key, version, engine, run, rows, at in warehouse.rows(con, selected, [pipeline.name]):
-            newest[key] = Publication(name, key, version, engine, run, json.loads(rows), at.replace(tzinfo=UTC))
+        newest = latest_in(con, pipeline.name)
     wanted = None if keys is None else set(keys)
     return {key: each for key, each in newest.items() if wanted is None or key in wanted}
+
+
+def latest_in(con: Connection, pipeline: str) -> dict[str, Publication]:
+    """The newest publication of each partition in a warehouse, which may be that of another project, by key."""
+    newest: dict[str, Publication] = {}
+    if warehouse.has(con, PUBLISHED):
+        selected = f"SELECT * FROM {PUBLISHED} WHERE pipeline = ? ORDER BY partition, version"
+        for name, key, version, engine, run, rows, at in warehouse.rows(con, selected, [pipeline]):
+            newest[key] = Publication(name, key, version, engine, run, json.loads(rows), at.replace(tzinfo=UTC))
+    return newest
 
 
 def missing(pipeline: Pipeline, partitions: list[Partition]) -> list[Partition]:

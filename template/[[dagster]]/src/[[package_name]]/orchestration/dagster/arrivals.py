@@ -1,7 +1,8 @@
 """Which partitions a schedule and a sensor request: each one once, when it is due and its input is there.
 
 The schedule takes the partition of its tick when the input is there at the tick. All others are the sensor's: input
-that arrives later, and partitions whose tick passed while nothing was running.
+that arrives later, and partitions whose tick passed while nothing was running. Where the input is a table that another
+pipeline publishes, the sensor also requests what that pipeline publishes again.
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from ...platform import landing, schedules
+from ...platform import providers, schedules
 from ...platform.errors import ConfigError
-from ...platform.landing import Arrival
 from ...platform.partitions import Partition
 from ...platform.pipelines import Pipeline
 from .partitions import PARTITION, argument
@@ -52,14 +52,18 @@ def since_last_look(
     look = _Look.after(context.cursor)
     if look is None:
         reason = "first look: what is there already is left to backfills"
-        return dg.SensorResult(skip_reason=reason, cursor=_Look(now, now).cursor)
+        first = now - providers.HEAD_START if providers.of(pipeline) else now
+        return dg.SensorResult(skip_reason=reason, cursor=_Look(first, now).cursor)
     due, wait = pipeline.due(tick), pipeline.settings.input_wait
     settling, timeout = timedelta(seconds=wait.poll_seconds), timedelta(seconds=wait.timeout_seconds)
-    known = {key: each for key, each in _arrived(pipeline).items() if _is_due(pipeline, partitions, key, due)}
+    known = {key: each for key, each in providers.arrivals(pipeline).items() if _is_due(pipeline, partitions, key, due)}
     settled = {key: each.at for key, each in known.items() if each.complete and each.at <= now - settling}
     newly_due = {each.key for each in _due_between(pipeline, look.at - SCHEDULE_TAKES, now - SCHEDULE_TAKES)}
     arrived = {key: at for key, at in settled.items() if at > max(look.first, look.at - settling) or key in newly_due}
-    if not pipeline.settings.is_landed:  # nothing tells when its input came to be there
+    if providers.of(pipeline):  # `platform.published` says what was not worked on, however long nothing looked
+        pending = known.keys() & providers.pending(pipeline).keys()
+        arrived = {key: known[key].at for key in pending if known[key].at > look.first or key in newly_due}
+    elif not pipeline.settings.is_landed:  # nothing tells when its input came to be there
         awaited = _due_between(pipeline, max(look.first, now - timeout - settling), now - SCHEDULE_TAKES)
         arrived = {each.key: each.end or look.at for each in awaited if _is_ready(pipeline, each)}
     new = sorted(key for key, at in arrived.items() if not _has_run(context.instance, pipeline, key, at))
@@ -73,7 +77,8 @@ def since_last_look(
         for key, each in known.items()
         if not each.complete and each.at > look.first and look.at < each.at + timeout <= now
     }
-    wanted = [_request(pipeline, key, key) for key in new]
+    versions = {key: each.version for key, each in known.items()}
+    wanted = [_request(pipeline, key, f"{key} {versions.get(key, '')}".strip()) for key in new]
     wanted += [_request(pipeline, key, f"{key} overdue") for key in sorted(overdue - set(new))]
     cursor = _Look(look.first, now).cursor
     if not wanted:
@@ -113,10 +118,6 @@ class _Look:
         return json.dumps({"first": self.first.timestamp(), "at": self.at.timestamp()})
 
 
-def _arrived(pipeline: Pipeline) -> dict[str, Arrival]:
-    return landing.of(pipeline).arrivals() if pipeline.settings.is_landed else {}
-
-
 def _due_between(pipeline: Pipeline, after: datetime, until: datetime) -> Iterator[Partition]:
     """The partitions of the ticks after one instant and until another."""
     schedule = pipeline.settings.schedule
@@ -149,10 +150,13 @@ def _was_requested(instance: dg.DagsterInstance, pipeline: Pipeline, due: Partit
 
 
 def _has_run(instance: dg.DagsterInstance, pipeline: Pipeline, key: str, since: datetime) -> bool:
-    """Whether the partition was run since its input landed, whatever became of it, or has succeeded before."""
+    """Whether the partition was run since its input came, whatever became of it, or has succeeded before.
+
+    A table that was published again is worked on again.
+    """
     tags = {PARTITION: key} if argument(pipeline.partition(key)) else {}
     later = dg.RunsFilter(job_name=pipeline.name, tags=tags, created_after=since)
-    if instance.get_runs_count(later) or not tags:
+    if instance.get_runs_count(later) or not tags or providers.of(pipeline):
         return instance.get_runs_count(later) > 0
     succeeded = dg.RunsFilter(job_name=pipeline.name, tags=tags, statuses=[dg.DagsterRunStatus.SUCCESS])
     return instance.get_runs_count(succeeded) > 0

@@ -65,7 +65,8 @@ def problems(port: int) -> list[str]:
         jobs = _jobs(f"http://127.0.0.1:{port}", "Dagster is loading the project")
     except ConfigError as error:
         return [str(error)]
-    return [f"no file in defs/ defines a job named {name}" for name in pipelines.names() if name not in jobs]
+    own = [each.name for each in pipelines.all() if each.settings.orchestrator == "dagster"]
+    return [f"no file in defs/ defines a job named {name}" for name in own if name not in jobs]
 
 
 def _selector(url: str, pipeline: Pipeline) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 Automations on the server notice runs that miss their SLA, never start, or whose process died or fell silent. Each
 starts a flow of this file, which this service runs itself, as every place of the workers may be taken at that moment.
-Runs that wait for input are started again when it is there, runs that wait for a person's decision when it is made.
+Runs that wait for input are started again when it is there, runs that wait for a person's decision when it is made. A
+table that another pipeline publishes starts a run of each partition that was not worked on.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from prefect.events.schemas.automations import Posture
 from prefect.runner import Runner
 from prefect.states import Scheduled
 
-from ...platform import alerts, config, logging, pipelines, retention
+from ...platform import alerts, config, logging, pipelines, providers, retention
 from ...platform.pipelines import Pipeline
 from . import approvals, deployments, policies, runs
 
@@ -170,6 +171,7 @@ async def _wake_waiting_runs(pipeline: Pipeline) -> None:
     while True:
         try:
             await asyncio.to_thread(wake_waiting_runs, pipeline)
+            await asyncio.to_thread(start_runs_of_published_input, pipeline)
         except Exception as error:  # noqa: BLE001  a server that restarts, a landing place that does not answer
             reason = f"{type(error).__name__}: {error}"
             logging.get_logger().warning("cannot look for input", pipeline=pipeline.name, reason=reason)
@@ -186,3 +188,32 @@ def wake_waiting_runs(pipeline: Pipeline) -> int:
                 client.set_flow_run_state(run.id, now)
                 woken += 1
     return woken
+
+
+def start_runs_of_published_input(pipeline: Pipeline) -> int:
+    """Ask for a run of each partition whose input, a published table, was not worked on. Return their number.
+
+    What was published long before the pipeline was deployed is left to backfills. The key of a run names the partition
+    and the publication, and the server starts one run of each key, however often it is asked.
+    """
+    if pipeline.settings.orchestrator != "prefect" or not providers.of(pipeline):
+        return 0
+    pending = providers.pending(pipeline)
+    if not pending:
+        return 0
+    asked = 0
+    with get_client(sync_client=True) as client:
+        deployment = client.read_deployment_by_name(f"{pipeline.name}/{deployments.name()}")
+        ours = {"deployment_id": {"any_": [deployment.id]}}
+        unended = runs.matching(client, {**ours, "state": {"type": {"any_": runs.UNENDED}}}, pipeline)
+        under_way = {policies.partition_of(pipeline, run) for run in unended}
+        for key, each in sorted(pending.items()):
+            if each.at > deployment.created - providers.HEAD_START and key not in under_way:
+                client.create_flow_run_from_deployment(
+                    deployment.id,
+                    name=f"{pipeline.name}-{key}",
+                    parameters={"partition": key},
+                    idempotency_key=f"{pipeline.name} {key} {each.version}",
+                )
+                asked += 1
+    return asked
