@@ -321,12 +321,13 @@ def preflight(names: Annotated[list[str], typer.Argument(metavar="ORCHESTRATOR..
 def observe(
     receiver: Annotated[str, typer.Option(help="A URL that gets every alert, as from Alertmanager's webhook.")] = "",
     orchestrator: OrchestratorId = "",
+    beside: Annotated[list[str] | None, typer.Option(help="Another orchestrator to probe.")] = None,
 ) -> None:
     """Run Prometheus, Alertmanager and node_exporter on this machine with the project's rules, until Ctrl-C."""
     from . import orchestration
     from .orchestration import observing
 
-    observing.observe(orchestration.get(orchestrator), receiver)
+    observing.observe(orchestration.get(orchestrator), receiver, beside or ())
 
 
 @app.command()
@@ -377,6 +378,21 @@ def compare(
     chosen = pipelines.chosen(pipeline)
     wanted = chosen.partition(partition) if partition else terminal.newest_landed(chosen)
     sys.exit(comparison.compare(chosen, wanted))
+
+
+@app.command()
+def cutover(
+    pipeline: PipelineName = "",
+    to: Annotated[str, typer.Option(help="The orchestrator that the pipeline moves to.")] = "",
+    back: Annotated[bool, typer.Option("--back", help="Give it back to the one that had it before.")] = False,
+) -> None:
+    """Move a pipeline to another orchestrator of the project; the same command goes on after a crash."""
+    from .orchestration import cutover as moves
+    from .platform import pipelines
+
+    if bool(to) == back:
+        raise errors.ConfigError("say where the pipeline moves: TO=<orchestrator>, or BACK=1 for the one before")
+    sys.exit(moves.cut_over(pipelines.chosen(pipeline), to, back))
 
 
 @app.command()
@@ -475,6 +491,13 @@ def check() -> None:
                 f"config/pipelines/{each.name}.toml: orchestrator {each.settings.orchestrator} is not in this project; "
                 f"write {' or '.join(orchestration.names())}"
             )
+        engine = orchestration.get(each.settings.orchestrator)
+        file = engine.definition.format(package=pipelines.PACKAGE, name=each.name)
+        if len(orchestration.names()) > 1 and not (config.load().root / file).is_file():
+            raise errors.ConfigError(
+                f"config/pipelines/{each.name}.toml: {each.settings.orchestrator} schedules it and has no {file}; "
+                "write that file, or name the orchestrator that has one"
+            )
         refuse_unfit(each)
 
 
@@ -490,13 +513,6 @@ def _run(engine: Engine, pipeline: Pipeline, partitions: Sequence[Partition]) ->
 
 def _run_in_process(engine: Engine, pipeline: Pipeline, partitions: Sequence[Partition]) -> int:
     """Run partitions in this process; the engine starts when the first one has been announced."""
-        engine = orchestration.get(each.settings.orchestrator)
-        file = engine.definition.format(package=pipelines.PACKAGE, name=each.name)
-        if len(orchestration.names()) > 1 and not (config.load().root / file).is_file():
-            raise errors.ConfigError(
-                f"config/pipelines/{each.name}.toml: {each.settings.orchestrator} schedules it and has no {file}; write "
-                "that file, or name the orchestrator that has one"
-            )
     from .platform import terminal
 
     with ExitStack() as opened:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,11 @@ METRICS = {
 }
 
 
-def observe(engine: Engine, receiver: str = "") -> None:
+def observe(engine: Engine, receiver: str = "", beside: Sequence[str] = ()) -> None:
     """Start the three programs and probe the orchestrator until this process is interrupted.
 
     receiver: the URL that gets every alert, as Alertmanager's webhook; empty keeps alerts in Alertmanager alone.
+    beside: other orchestrators of the project, each probed by `make probe` from its own environment.
     Raises ConfigError when a program is not installed, PermanentError when one ends.
     """
     programs = _programs()
@@ -80,6 +81,9 @@ def observe(engine: Engine, receiver: str = "") -> None:
         print("Ctrl-C ends them", flush=True)
         while True:
             probe(engine, settings)
+            for name in beside:
+                command = ["make", "--no-print-directory", "probe", f"ORCHESTRATOR={name}"]
+                subprocess.run(command, cwd=settings.root, check=False)
             time.sleep(PROBE_SECONDS)
             for name, process in running.items():
                 if process.poll() is not None:

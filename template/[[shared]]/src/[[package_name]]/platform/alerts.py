@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Literal
 
 from . import claims, config, history, logging, masking, openlineage, outgoing, secrets
+from .errors import PartitionElsewhere
 from .runs import Run, current_run
 
 SEND_SECONDS = 20  # for one delivery as a whole, the start of its process included
@@ -51,6 +52,8 @@ def report(incident: Incident) -> bool:
     failed may be tried again. Without a run nothing distinguishes one incident from the next, so it is always sent.
     Never raises: a run that failed must not fail for a second reason.
     """
+    if incident.error == PartitionElsewhere.__name__:  # the other orchestrator runs it, so nothing is wrong
+        return True
     try:
         settings = config.load()
         logging.configure(settings)

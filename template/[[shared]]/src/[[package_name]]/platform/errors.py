@@ -55,6 +55,10 @@ class Refused(PermanentError):
     """A decision that does not count; the message says why."""
 
 
+class PartitionElsewhere(PermanentError):
+    """The partition belongs to another orchestrator since the pipeline was handed over; nobody needs to be told."""
+
+
 class PartitionTaken(PermanentError):
     """Another run has taken this partition over, so this one must not publish it."""
 

@@ -136,7 +136,7 @@ def claim(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, s
 
     seconds: that the step may take. first: whether this is the run's first step that writes; only that one may take a
     partition, a later one must have it. Raises PartitionBusy while another run works on it, PartitionTaken when a later
-    step finds that its run lost it.
+    step finds that its run lost it, PartitionElsewhere when the partition belongs to another orchestrator.
     """
     until = _now() + timedelta(seconds=seconds) + GRACE
     holder = [socket.gethostname(), _process(os.getpid())]
@@ -150,6 +150,9 @@ def claim(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, s
         if _update(con, pipeline, partition, run, until, holder):
             return
     with warehouse.transaction(con, lock=f"claim {' '.join(key)}"):
+        from . import assignments  # which reads the tables of this module
+
+        assignments.refuse_another(con, pipeline, partition, run)
         selected = f"SELECT engine, run, host, process, until FROM {CLAIMS} WHERE pipeline = ? AND partition = ?"
         claims = warehouse.rows(con, selected, key)
         owner = claims[0] if claims else None
@@ -228,10 +231,23 @@ def release(con: Connection, pipeline: Pipeline, partition: Partition, run: Run)
     _update(con, pipeline, partition, run, _now(), [socket.gethostname(), ""])
 
 
+def claimed(con: Connection, pipeline: Pipeline, only_active: bool = False) -> list[str]:
+    """Keys of the partitions that a run has claimed and not published, in order; or of those with a run at work."""
+    if not warehouse.has(con, CLAIMS):
+        return []
+    selected = f"SELECT partition, host, process, until FROM {CLAIMS} WHERE pipeline = ? ORDER BY partition"
+    claims = warehouse.rows(con, selected, [pipeline.name])
+    return [key for key, *held in claims if not only_active or _is_active(*held)]
+
+
 def forget_work(con: Connection, pipeline: Pipeline) -> None:
-    """Drop the staging tables and claims of a pipeline; what it has published stays, and so does its history."""
-    if warehouse.has(con, CLAIMS):
-        warehouse.run(con, f"DELETE FROM {CLAIMS} WHERE pipeline = ?", [pipeline.name])
+    """Drop the staging tables and claims of a pipeline, and which orchestrator has which partitions.
+
+    What it has published stays, and so does its history.
+    """
+    for table in (CLAIMS, "platform.assignments"):
+        if warehouse.has(con, table):
+            warehouse.run(con, f"DELETE FROM {table} WHERE pipeline = ?", [pipeline.name])
     warehouse.drop_staged(con, *warehouse.staged_by(con, pipeline.name))
 
 
