@@ -44,6 +44,7 @@ def test_each_shape_is_defined_and_scheduled_on_its_own_orchestrator(render):
     assert [each["system"] for each in members] == list(ENGINES)
 
 
+@pytest.mark.deep
 def test_without_the_orchestrator_of_a_shape_the_project_starts_with_plain_etl(render):
     folder = render(**MIXED, needs=["many_integrations", "sensors"])
     answers = yaml.safe_load((folder / ".copier-answers.yml").read_text())
