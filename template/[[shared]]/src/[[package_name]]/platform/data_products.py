@@ -21,7 +21,19 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from . import config, contracts, data_contracts, dbt, lineage, logging, openlineage, publications, steps, warehouse
+from . import (
+    config,
+    contracts,
+    data_contracts,
+    dbt,
+    late_input,
+    lineage,
+    logging,
+    openlineage,
+    publications,
+    steps,
+    warehouse,
+)
 from .batch_etl import BatchEtl
 from .errors import PermanentError
 from .partitions import Grain, Partition
@@ -77,7 +89,7 @@ class DataProducts:
             warehouse.connect() as con,
             publications.held(con, self.pipeline, partition, "load", first=True),
         ):
-            publications.note_input(con, self.pipeline, partition)
+            late_input.note(con, self.pipeline, partition)
             read = broken = 0
             for name, source in {**self.landed, **self.reference}.items():
                 place = partition if name in self.landed else REFERENCE
