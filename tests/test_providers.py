@@ -150,14 +150,14 @@ class Warehouse:
         self.run(
             f"DELETE FROM {TABLE}",
             f"INSERT INTO {TABLE} VALUES {values}",
-            f"INSERT INTO platform.published VALUES ('flights_daily', '{DAY}', {self.version}, now() AT TIME ZONE 'UTC')",
+            f"INSERT INTO platform.published SELECT 'flights_daily', '{DAY}', {self.version}, now() AT TIME ZONE 'UTC'",
         )
 
 
-def answer(url: str, body: dict | None = None) -> dict:
+def answer(url: str, body: dict | None = None, **headers: str) -> dict:
     data = json.dumps(body).encode() if body else None
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as answered:
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **headers})  # noqa: S310  loopback
+    with urllib.request.urlopen(request, timeout=60) as answered:  # noqa: S310
         return json.load(answered)
 
 
@@ -166,9 +166,8 @@ def shown_by(engine: str, project: Project, port: int) -> list[str]:
     url = f"http://127.0.0.1:{port}"
     if engine == "airflow":
         token = answer(f"{url}/auth/token")["access_token"]
-        request = urllib.request.Request(f"{url}/api/v2/assets/events", headers={"Authorization": f"Bearer {token}"})
-        with urllib.request.urlopen(request, timeout=60) as answered:
-            return [each["partition_key"] for each in json.load(answered)["asset_events"]]
+        events = answer(f"{url}/api/v2/assets/events", Authorization=f"Bearer {token}")["asset_events"]
+        return [each["partition_key"] for each in events]
     if engine == "dagster":
         fields = "{ ... on Asset { assetMaterializations { partition } } }"
         query = f'{{ assetOrError(assetKey: {{path: ["flight-marts", "{TABLE}"]}}) {fields} }}'

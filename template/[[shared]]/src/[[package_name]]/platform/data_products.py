@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING
 from . import (
     config,
     contracts,
-    data_contracts,
     dbt,
     late_input,
     lineage,
@@ -145,7 +144,6 @@ class DataProducts:
                 written = {name: self._replace(con, partition, name) for name in tables}
                 report.rows = {name: written[name] for name in self.pipeline.tables}
                 publications.record(con, self.pipeline, partition, current_run(), report.rows)
-                data_contracts.publish(con, self.pipeline)
         return report.rows
 
     def variables(self, partition: Partition) -> dict[str, str]:

@@ -55,7 +55,9 @@ class Publication:
 
 
 def record(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, rows: Mapping[str, int]) -> None:
-    """Note a publication, in the transaction of the caller, and end the run's claim."""
+    """Note a publication and its contracts, in the transaction of the caller, and end the run's claim."""
+    from . import data_contracts  # which reads the models
+
     key = [pipeline.name, partition.key]
     newest = warehouse.rows(con, f"SELECT max(version) FROM {PUBLISHED} WHERE pipeline = ? AND partition = ?", key)
     version = (newest[0][0] or 0) + 1
@@ -64,6 +66,7 @@ def record(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, 
     warehouse.run(con, f"DELETE FROM {CLAIMS} WHERE pipeline = ? AND partition = ?", key)
     others = "pipeline = ? AND partition = ? AND NOT (engine = ? AND run = ?)"
     warehouse.run(con, f"DELETE FROM {INPUTS} WHERE {others}", [*key, *run.owner])
+    data_contracts.publish(con, pipeline)
 
 
 def note_input(con: Connection, pipeline: Pipeline, partition: Partition, changed: datetime, digest: str) -> None:
