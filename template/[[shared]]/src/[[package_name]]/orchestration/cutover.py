@@ -113,8 +113,8 @@ def _due(pipeline: Pipeline, first: str) -> list[str]:
 
 def _tell_of_failed(pipeline: Pipeline, first: str) -> int:
     """Name the partitions before the hand-over whose last run failed: they stay with the orchestrator before."""
+    published = publications.latest(pipeline)
     with warehouse.connect() as con:
-        published = publications.latest_in(con, pipeline.name)
         failed = [key for key in publications.claimed(con, pipeline) if key < first and key not in published]
     for key in failed:
         print(f"error: {pipeline.name} {key} was claimed before the hand-over and is not published", file=sys.stderr)

@@ -133,6 +133,16 @@ class InputWait(Section):
     timeout_seconds: Seconds
 
 
+class LateInput(Section):
+    """What becomes of a published partition whose input has changed. republish: run it again, without being asked.
+
+    check_seconds: between two looks for that, and for what other projects have published.
+    """
+
+    republish: bool = False
+    check_seconds: float = Field(default=300, ge=1, allow_inf_nan=False)
+
+
 class Retries(Section):
     attempts: int = Field(ge=0)
     first_delay_seconds: Seconds
@@ -289,6 +299,7 @@ class Pipeline(Section):
     providers: dict[str, Provider] = {}
     schedule: Schedule
     input_wait: InputWait
+    late_input: LateInput = LateInput()
     retries: Retries
     step_timeout_seconds: Seconds
     sla_seconds: Seconds
@@ -296,6 +307,11 @@ class Pipeline(Section):
     alerts: Alerts
     notify: Notify = Notify()
     steps: dict[str, Step] = {}
+
+    @property
+    def agreed(self) -> dict[str, Provider]:
+        """The providers in other projects, with which contracts are agreed."""
+        return {name: each for name, each in self.providers.items() if not each.is_own}
 
     @property
     def is_landed(self) -> bool:
@@ -322,6 +338,7 @@ class Settings(BaseSettings):
     paths: Paths
     warehouse: Warehouse
     input_wait: InputWait
+    late_input: LateInput = LateInput()
     retries: Retries
     step_timeout_seconds: Seconds
     sla_seconds: Seconds

@@ -34,15 +34,11 @@ MOST_DIGESTED = 256 * 2**20  # bytes of a folder on this machine: half a second
 
 @dataclass(frozen=True)
 class Arrival:
-    """A partition's input. at: when it became complete, or last changed while it is not. changed: when it last did.
-
-    version: which publication it is, where it is a table that was published; empty for a folder of files.
-    """
+    """A partition's folder. at: when it became complete, or last changed while it is not. changed: when it last did."""
 
     complete: bool
     at: datetime
     changed: datetime
-    version: str = ""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ ROWS_AT_ONCE = 10_000
 # What was published this long before an orchestrator looked first is new to it: services take minutes to start. What is
 # older is history, and left to backfills.
 HEAD_START = timedelta(minutes=10)
+SHOWN = timedelta(days=7)  # orchestrators show what was published since
 FINE, LATE, BROKEN, AWAY = "fresh", "late", "broken", "away"
 
 
@@ -50,18 +51,12 @@ class Provided:
         with self._connected(pipeline) as con:
             return bool(self._broken(con, pipeline)) or partition.key in self._published(con, pipeline)
 
-    def published(self, pipeline: Pipeline) -> dict[str, publications.Publication]:
-        """The newest publication of each partition, by key."""
-        with self._connected(pipeline) as con:
-            return publications.latest_in(con, self.settings(pipeline).pipeline)
-
     def describe(self, pipeline: Pipeline, partition: Partition, marker: bool = False) -> str:
         given = self.settings(pipeline)
         return f"{given.table} {partition} of {given.project or given.pipeline}"
 
     def load(self, con: Connection, pipeline: Pipeline, partition: Partition, raw: str, broken: str) -> tuple[int, int]:
         given = self.settings(pipeline)
-        self._note(con, pipeline, partition)
         if given.is_own:
             return self._load_own(con, pipeline, partition, raw, broken)
         with self._connected(pipeline) as theirs:
@@ -74,13 +69,6 @@ class Provided:
             cursor = theirs.con.execute(f"SELECT {columns} FROM {sources.name(given.table)} WHERE {inside}")
             rows = (row for block in iter(lambda: cursor.fetchmany(ROWS_AT_ONCE), []) for row in block)
             return sources.stage_rows(con, partition, self.columns, rows, raw, broken), 0
-
-    def _note(self, con: Connection, pipeline: Pipeline, partition: Partition) -> None:
-        """Note which publications are about to be read, once: before the first rows, so that none is noted unread."""
-        if pipeline.settings.is_landed or self != next(iter(of(pipeline)), self):
-            return
-        if there := arrivals(pipeline).get(partition.key):
-            publications.note_version(con, pipeline, partition, there.at, there.version)
 
     def _load_own(
         self, con: Connection, pipeline: Pipeline, partition: Partition, raw: str, broken: str
@@ -100,6 +88,17 @@ class Provided:
         count = warehouse.stage_query(con, raw, con.con, query)
         warehouse.stage_query(con, broken, con.con, sources.nothing(partition))
         return count, 0
+
+    def newest(self, pipeline: Pipeline, key: str = "") -> dict[str, tuple[datetime, int]]:
+        """When each partition was published last, in UTC, and its version; with a key, those of this one."""
+        values = [self.settings(pipeline).pipeline, *([key] if key else [])]
+        chosen = f"pipeline = ?{' AND partition = ?' if key else ''}"
+        with self._connected(pipeline) as con:
+            if not warehouse.has(con, publications.PUBLISHED):
+                return {}
+            selected = f'SELECT partition, max("at"), max(version) FROM {publications.PUBLISHED} WHERE {chosen}'
+            rows = warehouse.rows(con, f"{selected} GROUP BY partition", values)
+        return {partition: (at.replace(tzinfo=UTC), version) for partition, at, version in rows}
 
     def settings(self, pipeline: Pipeline) -> config.Provider:
         """Its section. Raises ConfigError without one."""
@@ -203,27 +202,66 @@ def arrivals(pipeline: Pipeline) -> dict[str, Arrival]:
     """What there is of a pipeline's input, by the partition's key: landed folders, or partitions that are published."""
     if pipeline.settings.is_landed:
         return landing.of(pipeline).arrivals()
-    published = [source.published(pipeline) for source in of(pipeline)]
+    published = [source.newest(pipeline) for source in of(pipeline)]
     there: dict[str, Arrival] = {}
     for key in set().union(*published):
-        every = [each[key] for each in published if key in each]
-        at = max(each.at for each in every)
-        there[key] = Arrival(len(every) == len(published), at, at, _version(every))
+        every = [each[key][0] for each in published if key in each]
+        there[key] = Arrival(len(every) == len(published), max(every), max(every))
     return there
 
 
-def pending(pipeline: Pipeline) -> dict[str, Arrival]:
-    """Published partitions that the pipeline has not worked on, or only on an earlier version of, by key."""
-    from . import late_input
-
-    there, own = arrivals(pipeline), publications.latest(pipeline)
-    late = {each.partition.key for each in late_input.of_pipeline(pipeline)}
-    return {key: each for key, each in there.items() if each.complete and (key not in own or key in late)}
+def pending(pipeline: Pipeline) -> dict[str, datetime]:
+    """Partitions whose input is published and that the pipeline has not published, by key: since when, in UTC."""
+    own = publications.latest(pipeline)
+    return {key: each.at for key, each in arrivals(pipeline).items() if each.complete and key not in own}
 
 
-def _version(published: Sequence[publications.Publication]) -> str:
-    """Which publications an input consists of."""
-    return ",".join(f"{each.pipeline} {each.version}" for each in published)
+def newest(pipeline: Pipeline, key: str = "") -> dict[str, tuple[datetime, str]]:
+    """When the published input was published last, in UTC, and the version of each, by partition."""
+    whole: dict[str, tuple[datetime, str]] = {}
+    for source in of(pipeline):
+        for partition, (at, version) in source.newest(pipeline, key).items():
+            before, versions = whole.get(partition, (at, ""))
+            whole[partition] = (max(at, before), f"{versions} {source.name}={version}".strip())
+    return whole
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A partition that a provider has published. at: when, in UTC. version: counts its publications, from 1."""
+
+    provider: config.Provider
+    partition: str
+    version: int
+    at: datetime
+
+    @property
+    def table(self) -> str:
+        """Its name for those who read it."""
+        return f"{self.provider.project}.{self.provider.table}"
+
+    @property
+    def facts(self) -> dict[str, str | int]:
+        return {"version": self.version, "contract": self.provider.contract, "published": self.at.isoformat()}
+
+
+def delivered(pipeline: Pipeline) -> list[Delivery]:
+    """What the providers of a pipeline have published in the time of `SHOWN`, in order, for orchestrators to show.
+
+    A provider that breaks its contract is reported, and shows nothing new. One that is late is reported by the run
+    that waits for it.
+    """
+    given, since = [], datetime.now(UTC) - SHOWN
+    for source in of(pipeline):
+        if source.settings(pipeline).is_own:  # the orchestrator that publishes it shows it
+            continue
+        status = source.status(pipeline)
+        if status.state == BROKEN:
+            report(status)
+            continue
+        newest = source.newest(pipeline)
+        given += [Delivery(status.provider, key, version, at) for key, (at, version) in newest.items() if at > since]
+    return sorted(given, key=lambda each: each.at)
 
 
 def report(status: Status) -> None:

@@ -1,8 +1,7 @@
 """Which partitions a schedule and a sensor request: each one once, when it is due and its input is there.
 
 The schedule takes the partition of its tick when the input is there at the tick. All others are the sensor's: input
-that arrives later, and partitions whose tick passed while nothing was running. Where the input is a table that another
-pipeline publishes, the sensor also requests what that pipeline publishes again.
+that arrives later, and partitions whose tick passed while nothing was running.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from ...platform import providers, schedules
+from ...platform import late_input, providers, schedules
 from ...platform.errors import ConfigError
 from ...platform.partitions import Partition
 from ...platform.pipelines import Pipeline
@@ -46,23 +45,24 @@ def since_last_look(
     A partition is taken one look after it landed, so that whoever lands it and runs it by hand does not run it twice.
     What is there at the first look is history and left to backfills. A partition is also requested, once, when
     ``input_wait.timeout_seconds`` have passed since its tick without its input, or since its input began to arrive and
-    did not become complete: that run fails, which is what tells people.
+    did not become complete: that run fails, which is what tells people. Published partitions whose input has changed
+    are requested as ``[late_input]`` says.
     """
     now, tick = datetime.now(UTC), last_tick(pipeline)
     look = _Look.after(context.cursor)
     if look is None:
         reason = "first look: what is there already is left to backfills"
         first = now - providers.HEAD_START if providers.of(pipeline) else now
-        return dg.SensorResult(skip_reason=reason, cursor=_Look(first, now).cursor)
+        return dg.SensorResult(skip_reason=reason, cursor=_Look(first, now, now).cursor)
     due, wait = pipeline.due(tick), pipeline.settings.input_wait
     settling, timeout = timedelta(seconds=wait.poll_seconds), timedelta(seconds=wait.timeout_seconds)
     known = {key: each for key, each in providers.arrivals(pipeline).items() if _is_due(pipeline, partitions, key, due)}
     settled = {key: each.at for key, each in known.items() if each.complete and each.at <= now - settling}
     newly_due = {each.key for each in _due_between(pipeline, look.at - SCHEDULE_TAKES, now - SCHEDULE_TAKES)}
     arrived = {key: at for key, at in settled.items() if at > max(look.first, look.at - settling) or key in newly_due}
+    fed = providers.pending(pipeline) if providers.of(pipeline) else {}
     if providers.of(pipeline):  # `platform.published` says what was not worked on, however long nothing looked
-        pending = known.keys() & providers.pending(pipeline).keys()
-        arrived = {key: known[key].at for key in pending if known[key].at > look.first or key in newly_due}
+        arrived = {key: at for key, at in fed.items() if key in known and (at > look.first or key in newly_due)}
     elif not pipeline.settings.is_landed:  # nothing tells when its input came to be there
         awaited = _due_between(pipeline, max(look.first, now - timeout - settling), now - SCHEDULE_TAKES)
         arrived = {each.key: each.end or look.at for each in awaited if _is_ready(pipeline, each)}
@@ -77,10 +77,18 @@ def since_last_look(
         for key, each in known.items()
         if not each.complete and each.at > look.first and look.at < each.at + timeout <= now
     }
-    versions = {key: each.version for key, each in known.items()}
-    wanted = [_request(pipeline, key, f"{key} {versions.get(key, '')}".strip()) for key in new]
+    wanted = [_request(pipeline, key, f"{key} {fed[key]:%Y%m%dT%H%M%S%f}" if key in fed else key) for key in new]
     wanted += [_request(pipeline, key, f"{key} overdue") for key in sorted(overdue - set(new))]
-    cursor = _Look(look.first, now).cursor
+    checked = look.checked
+    if now - checked >= timedelta(seconds=pipeline.settings.late_input.check_seconds):
+        checked = now
+        late = [each for each in late_input.to_republish(pipeline) if each.partition.key not in {*new, *overdue}]
+        wanted += [
+            _request(pipeline, each.partition.key, each.request)
+            for each in late
+            if partitions is None or partitions.has_partition_key(each.partition.key)
+        ]
+    cursor = _Look(look.first, now, checked).cursor
     if not wanted:
         reason = f"nothing new; {len(settled)} partitions are there, {due} was due last"
         return dg.SensorResult(skip_reason=reason, cursor=cursor)
@@ -99,23 +107,23 @@ def last_tick(pipeline: Pipeline) -> datetime:
 
 
 class _Look:
-    """The first look of a sensor and its last one, which it keeps in its cursor."""
+    """The first look of a sensor, its last one, and its last for late input, which it keeps in its cursor."""
 
-    def __init__(self, first: datetime, at: datetime) -> None:
-        self.first, self.at = first, at
+    def __init__(self, first: datetime, at: datetime, checked: datetime) -> None:
+        self.first, self.at, self.checked = first, at, checked
 
     @classmethod
     def after(cls, cursor: str | None) -> _Look | None:
         """None without a cursor, or with one that cannot be read."""
         try:
-            kept = json.loads(cursor or "")
-            return cls(*(datetime.fromtimestamp(float(kept[name]), UTC) for name in ("first", "at")))
+            kept = {"checked": 0, **json.loads(cursor or "")}
+            return cls(*(datetime.fromtimestamp(float(kept[name]), UTC) for name in ("first", "at", "checked")))
         except (ValueError, TypeError, KeyError):
             return None
 
     @property
     def cursor(self) -> str:
-        return json.dumps({"first": self.first.timestamp(), "at": self.at.timestamp()})
+        return json.dumps({name: value.timestamp() for name, value in vars(self).items()})
 
 
 def _due_between(pipeline: Pipeline, after: datetime, until: datetime) -> Iterator[Partition]:
@@ -150,13 +158,10 @@ def _was_requested(instance: dg.DagsterInstance, pipeline: Pipeline, due: Partit
 
 
 def _has_run(instance: dg.DagsterInstance, pipeline: Pipeline, key: str, since: datetime) -> bool:
-    """Whether the partition was run since its input came, whatever became of it, or has succeeded before.
-
-    A table that was published again is worked on again.
-    """
+    """Whether the partition was run since its input landed, whatever became of it, or has succeeded before."""
     tags = {PARTITION: key} if argument(pipeline.partition(key)) else {}
     later = dg.RunsFilter(job_name=pipeline.name, tags=tags, created_after=since)
-    if instance.get_runs_count(later) or not tags or providers.of(pipeline):
+    if instance.get_runs_count(later) or not tags:
         return instance.get_runs_count(later) > 0
     succeeded = dg.RunsFilter(job_name=pipeline.name, tags=tags, statuses=[dg.DagsterRunStatus.SUCCESS])
     return instance.get_runs_count(succeeded) > 0

@@ -3,7 +3,7 @@
 Automations on the server notice runs that miss their SLA, never start, or whose process died or fell silent. Each
 starts a flow of this file, which this service runs itself, as every place of the workers may be taken at that moment.
 Runs that wait for input are started again when it is there, runs that wait for a person's decision when it is made. A
-table that another pipeline publishes starts a run of each partition that was not worked on.
+partition that another pipeline has published starts a run. Published partitions whose input has changed run again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from prefect.states import Scheduled
 
 from ...platform import alerts, config, logging, pipelines, providers, retention
 from ...platform.pipelines import Pipeline
-from . import approvals, deployments, policies, runs
+from . import approvals, deployments, inputs, policies, runs
 
 ENDED = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled")}
 HEARTBEAT = "prefect.flow-run.heartbeat"  # of each run, every 30 s
@@ -144,6 +144,7 @@ async def serve() -> None:
         await runner.aadd_flow(each, triggers=of_all, entrypoint_type=EntrypointType.MODULE_PATH)
     beside = [asyncio.create_task(_wake_waiting_runs(pipeline)) for pipeline in watched]
     beside += [asyncio.create_task(_look_after_decisions(pipeline)) for pipeline in watched if pipeline.held_step]
+    beside += [asyncio.create_task(_look_after_inputs(each)) for each in watched if inputs.are_watched(each)]
     beside.append(asyncio.create_task(_remove_old_files()))
     await runner.start()
     for task in beside:
@@ -165,6 +166,16 @@ async def _look_after_decisions(pipeline: Pipeline) -> None:
             reason = f"{type(error).__name__}: {error}"
             logging.get_logger().warning("cannot look for decisions", pipeline=pipeline.name, reason=reason)
         await asyncio.sleep(pipeline.settings.approval.poll_seconds)
+
+
+async def _look_after_inputs(pipeline: Pipeline) -> None:
+    while True:
+        try:
+            await asyncio.to_thread(inputs.look, pipeline)
+        except Exception as error:  # noqa: BLE001  a server that restarts, a warehouse that does not answer
+            reason = f"{type(error).__name__}: {error}"
+            logging.get_logger().warning("cannot look for late input", pipeline=pipeline.name, reason=reason)
+        await asyncio.sleep(pipeline.settings.late_input.check_seconds)
 
 
 async def _wake_waiting_runs(pipeline: Pipeline) -> None:
@@ -191,7 +202,7 @@ def wake_waiting_runs(pipeline: Pipeline) -> int:
 
 
 def start_runs_of_published_input(pipeline: Pipeline) -> int:
-    """Ask for a run of each partition whose input, a published table, was not worked on. Return their number.
+    """Ask for a run of each unpublished partition whose input is a table that is published. Return their number.
 
     What was published long before the pipeline was deployed is left to backfills. The key of a run names the partition
     and the publication, and the server starts one run of each key, however often it is asked.
@@ -207,13 +218,13 @@ def start_runs_of_published_input(pipeline: Pipeline) -> int:
         ours = {"deployment_id": {"any_": [deployment.id]}}
         unended = runs.matching(client, {**ours, "state": {"type": {"any_": runs.UNENDED}}}, pipeline)
         under_way = {policies.partition_of(pipeline, run) for run in unended}
-        for key, each in sorted(pending.items()):
-            if each.at > deployment.created - providers.HEAD_START and key not in under_way:
+        for key, at in sorted(pending.items()):
+            if at > deployment.created - providers.HEAD_START and key not in under_way:
                 client.create_flow_run_from_deployment(
                     deployment.id,
                     name=f"{pipeline.name}-{key}",
                     parameters={"partition": key},
-                    idempotency_key=f"{pipeline.name} {key} {each.version}",
+                    idempotency_key=f"{pipeline.name} {key} {at:%Y%m%dT%H%M%S%f}",
                 )
                 asked += 1
     return asked
