@@ -130,9 +130,13 @@ def claim(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, s
     prepare(con)
     key = [pipeline.name, partition.key]
     mine = [*key, *run.owner, *holder, until]
+    from . import assignments  # which reads the tables of this module
+
     if first:  # mostly nobody has it
-        if warehouse.write(con, f"INSERT INTO {CLAIMS} VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", mine):
-            return
+        with warehouse.transaction(con):
+            assignments.refuse_another(con, pipeline, partition, run)
+            if warehouse.write(con, f"INSERT INTO {CLAIMS} VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", mine):
+                return
     else:
         kept = "pipeline = ? AND partition = ? AND engine = ? AND run = ? AND host = ? AND process = ? AND until >= ?"
         lasting = [*key, *run.owner, *holder, until - GRACE]
@@ -141,8 +145,6 @@ def claim(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, s
         if _update(con, pipeline, partition, run, until, holder):
             return
     with warehouse.transaction(con, lock=f"claim {' '.join(key)}"):
-        from . import assignments  # which reads the tables of this module
-
         assignments.refuse_another(con, pipeline, partition, run)
         selected = f"SELECT engine, run, host, process, until FROM {CLAIMS} WHERE pipeline = ? AND partition = ?"
         claims = warehouse.rows(con, selected, key)
