@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar
 
-from airflow.sdk import BaseDeadlineReference
+# Not from airflow.sdk, which lacks it in the version that managed services bring.
+from airflow.sdk.definitions.deadline import BaseDeadlineReference
 
 
 class RunQueuedAt(BaseDeadlineReference):
