@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from ...platform import config, files
 from ...platform.errors import ConfigError, PermanentError
@@ -217,7 +218,8 @@ class Emulator:
 
     def _start(self, machine: str, given: dict[str, Any]) -> str:
         arn = f"{self._prefix}{machine}"
-        return self._machines.start_execution(stateMachineArn=arn, input=json.dumps(given))["executionArn"]
+        started = self._machines.start_execution(stateMachineArn=arn, name=uuid4().hex, input=json.dumps(given))
+        return started["executionArn"]
 
     def _until_ended(self, arn: str) -> dict[str, Any]:
         while (described := self._describe(arn))["status"] == "RUNNING":
