@@ -103,7 +103,7 @@ class Emulator:
         self._log, self._variables = log, variables
         self._containers: list[tuple[list[str], Container]] = []
         self._known: dict[str, executions.Execution] = {}
-        self._written = 0.0
+        self._written, self._prefix = 0.0, ""
 
     def deploy(self, boto3: Any) -> None:
         """Make what Terraform makes: the table, the cluster with the task, and the machines, from the same values."""
@@ -198,6 +198,12 @@ class Emulator:
 
     def stop(self) -> None:
         """End what still runs, and note it."""
+        if not self._prefix:
+            return  # a definition was refused
+        watches = self._machines.list_executions(stateMachineArn=f"{self._prefix}platform-deadline")["executions"]
+        for each in watches:
+            if each["status"] == "RUNNING":
+                self._machines.stop_execution(executionArn=each["executionArn"])
         for _, container in self._containers:
             if container.exit_code is None:
                 container.stop()
