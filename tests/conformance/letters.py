@@ -1,7 +1,7 @@
 """The table of docs/conformance.md for orchestrators that run in their cloud alone: how each behaviour is shown.
 
-Their projects' own tests say so: ``@pytest.mark.shows("B2", "E")`` in template/<orchestrator>/tests. No cell is written by
-hand. ``--check`` only tells whether the page is current.
+Their projects' own tests say so: ``@pytest.mark.shows("B2", "E")`` in template/<orchestrator>/tests. No cell is written
+by hand. ``--check`` only tells whether the page is current.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def table() -> str:
     columns = {each["name"]: shown(path) for path, each in manifests.items() if "shapes" in each and "port" not in each}
     lines = ["| behaviour | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for behaviour, title in TITLES.items():
-        cells = [", ".join(each for each in LETTERS if each in seen.get(behaviour, ())) or "N" for seen in columns.values()]
+        found = [[each for each in LETTERS if each in seen.get(behaviour, ())] for seen in columns.values()]
+        cells = [", ".join(letters) or "N" for letters in found]
         lines.append(f"| {behaviour} {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
