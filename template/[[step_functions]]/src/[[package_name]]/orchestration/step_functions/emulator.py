@@ -107,11 +107,12 @@ class Emulator:
 
     def deploy(self, boto3: Any) -> None:
         """Make what Terraform makes: the table, the cluster with the task, and the machines, from the same values."""
-        client = {name: boto3.client(name, region_name=REGION) for name in ("ec2", "ecs", "dynamodb", "stepfunctions")}
+        from moto.core import DEFAULT_ACCOUNT_ID
+        from moto.ec2 import ec2_backends
+
+        client = {name: boto3.client(name, region_name=REGION) for name in ("ecs", "dynamodb", "stepfunctions")}
         self._dynamodb, self._machines = client["dynamodb"], client["stepfunctions"]
-        account = boto3.client("sts", region_name=REGION).get_caller_identity()["Account"]
-        network = client["ec2"]
-        subnets = [each["SubnetId"] for each in network.describe_subnets()["Subnets"]]
+        network = ec2_backends[DEFAULT_ACCOUNT_ID][REGION]  # a client for it takes seconds to load
         self._dynamodb.create_table(
             TableName=TABLE,
             KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
@@ -127,13 +128,13 @@ class Emulator:
             memory="512",
             containerDefinitions=[{"name": "step", "image": "project", "cpu": 256, "memory": 512}],
         )["taskDefinition"]["taskDefinitionArn"]
-        prefix = f"arn:aws:states:{REGION}:{account}:stateMachine:{definitions.prefix()}"
+        prefix = f"arn:aws:states:{REGION}:{DEFAULT_ACCOUNT_ID}:stateMachine:{definitions.prefix()}"
         values = definitions.platform_values(
             table=TABLE,
             cluster=cluster,
             task_definition=task,
-            subnets=subnets,
-            security_group=network.describe_security_groups()["SecurityGroups"][0]["GroupId"],
+            subnets=[each.id for each in network.describe_subnets()],
+            security_group=network.describe_security_groups()[0].id,
             machine_prefix=prefix,
             deadline_arn=f"{prefix}platform-deadline",
             report_arn=f"{prefix}platform-report",
