@@ -37,8 +37,9 @@ TABLE = "executions"
 POLL_SECONDS = 0.1
 WRITE_SECONDS = 1
 REPORTS = f"{__package__}.alerts"  # the module of the command that asks the cloud about a run
-# The emulator takes no others, and nothing of it leaves this process.
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "emulator", "AWS_SECRET_ACCESS_KEY": "emulator", "AWS_DEFAULT_REGION": REGION}
+CREDENTIALS = {"aws_access_key_id": "emulator", "aws_secret_access_key": "emulator", "region_name": REGION}
+# Whether an address in AWS_ENDPOINT_URL is passed over: it is for the steps, which are not emulated, and not for moto.
+PASSED_OVER = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
 STATES = {"RUNNING": "running", "SUCCEEDED": "success"}
 
 
@@ -77,23 +78,22 @@ def started() -> Iterator[Emulator]:
     moto_log.addHandler(logging.NullHandler())
     moto_log.propagate = False
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    before = {name: os.environ.get(name) for name in CREDENTIALS}
+    before = os.environ.get(PASSED_OVER)
     with files.open_log(state / "run.log") as log:
-        own = {name: value for name, value in before.items() if value is not None}
-        # The steps are not emulated: what they read and write is real, with the credentials of this machine.
-        emulator = Emulator(log, {name: own.get(name, "") for name in CREDENTIALS if name in own})
-        os.environ.update(CREDENTIALS)
+        emulator = Emulator(log, {PASSED_OVER: before or "false"})
+        os.environ[PASSED_OVER] = "true"
         moto_patches.apply(emulator.container)
-        mocked = mock_aws(config={"stepfunctions": {"execute_state_machine": True}})
+        # The credentials of this machine stay as they are: what steps read and write is real.
+        own = {"core": {"mock_credentials": False}, "stepfunctions": {"execute_state_machine": True}}
+        mocked = mock_aws(config=own)
         mocked.start()
         try:
-            emulator.deploy(boto3)
+            emulator.deploy(boto3.Session(**CREDENTIALS))
             yield emulator
         finally:
             emulator.stop()
             mocked.stop()
-            for name, value in before.items():
-                os.environ.pop(name) if value is None else os.environ.update({name: value})
+            os.environ.pop(PASSED_OVER) if before is None else os.environ.update({PASSED_OVER: before})
 
 
 class Emulator:
@@ -105,13 +105,12 @@ class Emulator:
         self._known: dict[str, executions.Execution] = {}
         self._written, self._prefix = 0.0, ""
 
-    def deploy(self, boto3: Any) -> None:
+    def deploy(self, session: Any) -> None:
         """Make what Terraform makes: the table, the cluster with the task, and the machines, from the same values."""
         from moto.core import DEFAULT_ACCOUNT_ID
         from moto.ec2 import ec2_backends
 
-        client = {name: boto3.client(name, region_name=REGION) for name in ("ecs", "dynamodb", "stepfunctions")}
-        self._dynamodb, self._machines = client["dynamodb"], client["stepfunctions"]
+        ecs, self._dynamodb, self._machines = map(session.client, ("ecs", "dynamodb", "stepfunctions"))
         network = ec2_backends[DEFAULT_ACCOUNT_ID][REGION]  # a client for it takes seconds to load
         self._dynamodb.create_table(
             TableName=TABLE,
@@ -119,8 +118,8 @@ class Emulator:
             AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
         )
-        cluster = client["ecs"].create_cluster(clusterName=definitions.project())["cluster"]["clusterArn"]
-        task = client["ecs"].register_task_definition(
+        cluster = ecs.create_cluster(clusterName=definitions.project())["cluster"]["clusterArn"]
+        task = ecs.register_task_definition(
             family=definitions.project(),
             networkMode="awsvpc",
             requiresCompatibilities=["FARGATE"],
@@ -201,10 +200,11 @@ class Emulator:
         """End what still runs, and note it."""
         if not self._prefix:
             return  # a definition was refused
-        watches = self._machines.list_executions(stateMachineArn=f"{self._prefix}platform-deadline")["executions"]
-        for each in watches:
-            if each["status"] == "RUNNING":
-                self._machines.stop_execution(executionArn=each["executionArn"])
+        for name in definitions.PLATFORM:
+            listed = self._machines.list_executions(stateMachineArn=f"{self._prefix}platform-{name}")["executions"]
+            for each in listed:
+                if each["status"] == "RUNNING":
+                    self._machines.stop_execution(executionArn=each["executionArn"])
         for _, container in self._containers:
             if container.exit_code is None:
                 container.stop()
