@@ -13,6 +13,8 @@ MANIFESTS = {
     path.parent.name.strip("[]"): yaml.safe_load(path.read_text()) for path in ROOT.glob("template/*/manifest.yml")
 }
 ORCHESTRATORS = tuple(sorted(name for name, manifest in MANIFESTS.items() if "shapes" in manifest))
+# Those with a server on this machine; the others run in their cloud alone, and here in an emulator.
+SERVED = tuple(name for name in ORCHESTRATORS if "port" in MANIFESTS[name])
 SHAPES = sorted({shape for name in ORCHESTRATORS for shape in MANIFESTS[name]["shapes"]})
 DECIDED = {
     variant["id"]: variant
