@@ -111,7 +111,8 @@ def _of_call(part: Mapping[str, Any], at: str, workflows: Mapping[str, Any]) -> 
         for missing in [each for each, about in method.get("parameters", {}).items() if about.get("required")]:
             if missing not in given:
                 yield f"{at}: {name} needs {missing}"
-        yield from _of_body(given.get("body"), method.get("request", {}).get("$ref"), schemas, f"{at}: body")
+        if given.get("uploadType") != "media":  # else the body is the object's content
+            yield from _of_body(given.get("body"), method.get("request", {}).get("$ref"), schemas, f"{at}: body")
     elif name in STANDARD:
         yield from _unknown(given, STANDARD[name], f"{at}: {name}")
     else:
@@ -119,9 +120,9 @@ def _of_call(part: Mapping[str, Any], at: str, workflows: Mapping[str, Any]) -> 
 
 
 def _of_body(given: Any, schema: str | None, schemas: Mapping[str, Any], at: str) -> Iterator[str]:
-    """Whether each key of what is sent is one of the message that the API takes. Media has no such message."""
+    """Whether each key of what is sent is one of the message that the API takes."""
     properties = schemas.get(schema or "", {}).get("properties")
-    if not isinstance(given, Mapping) or not properties or at.endswith("media"):
+    if not isinstance(given, Mapping) or not properties:
         return
     yield from _unknown(given, list(properties), at)
     for key, value in given.items():
@@ -149,8 +150,7 @@ def connector(name: str) -> tuple[Mapping[str, Any] | None, Mapping[str, Any], M
 def _parts(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """A step, and what it does conditionally or tries without a name of its own."""
     yield body
-    for condition in body.get("switch", ()):
-        yield condition
+    yield from body.get("switch", ())
     if isinstance(body.get("try"), Mapping):
         yield body["try"]
 

@@ -1,4 +1,4 @@
-"""What Terraform takes from the project, as JSON on standard output: `make deploy` hands it over as a file of variables.
+"""What Terraform takes from the project, as JSON on standard output: `make deploy` hands it over as variables.
 
 ``pipelines``: for each one that this orchestrator schedules its cron, time zone, landing bucket and variables.
 ``permissions``: of the workflows' identity, by scope.

@@ -1,11 +1,12 @@
 """The emulator of Workflows, and what it lacks: connectors that do something on this machine, and some repairs.
 
-`workflows-emulator` runs a definition within this process. It would send the calls of connectors to Google; here they go
-to handlers by name. Nothing is changed in a definition.
+`workflows-emulator` runs a definition within this process. It would send the calls of connectors to Google; here they
+go to handlers by name. Nothing is changed in a definition.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
@@ -125,6 +126,10 @@ class _NoLock:
     release = acquire
 
 
+# It logs each error that a definition catches, and prints it where nothing is set up.
+engine.logger.addHandler(logging.NullHandler())
+engine.logger.propagate = False
+rendering.logger = engine.logger
 _original_step, _original_subworkflow = engine.execute_step, engine.execute_subworkflow
 engine.execute_step, engine.execute_subworkflow = _execute_step, _execute_subworkflow
 engine.StepCall.execute_connector = staticmethod(_call_connector)

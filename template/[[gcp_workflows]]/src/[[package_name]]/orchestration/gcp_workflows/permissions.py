@@ -6,7 +6,7 @@ than what the definitions do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -14,23 +14,22 @@ import yaml
 from ...platform.errors import ConfigError
 from . import definitions
 
-# call: scope, permissions. Scopes: the job of the steps, the bucket of the locks, the project.
-PERMISSIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    # Overrides need a permission of their own. The connector waits, so it reads the operation.
-    "googleapis.run.v2.projects.locations.jobs.run": (
-        "job",
-        ("run.jobs.run", "run.jobs.runWithOverrides", "run.executions.get", "run.operations.get"),
-    ),
-    "googleapis.run.v2.projects.locations.jobs.executions.tasks.list": ("job", ("run.tasks.list",)),
+# Of each call the permissions, by scope: the job of the steps, the bucket of the locks, the project.
+PERMISSIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
+    # Overrides need a permission of their own. The connector waits, so it reads the operation, which is the project's.
+    "googleapis.run.v2.projects.locations.jobs.run": {
+        "job": ["run.jobs.run", "run.jobs.runWithOverrides", "run.executions.get"],
+        "project": ["run.operations.get"],
+    },
+    "googleapis.run.v2.projects.locations.jobs.executions.tasks.list": {"job": ["run.tasks.list"]},
     # An object that is written again is deleted first.
-    "googleapis.storage.v1.objects.insert": ("locks", ("storage.objects.create", "storage.objects.delete")),
-    "googleapis.storage.v1.objects.get": ("locks", ("storage.objects.get",)),
-    "googleapis.workflowexecutions.v1.projects.locations.workflows.executions.get": (
-        "project",
-        ("workflows.executions.get",),
-    ),
-    "sys.log": ("project", ("logging.logEntries.create",)),
-    "sys.sleep": ("project", ()),
+    "googleapis.storage.v1.objects.insert": {"locks": ["storage.objects.create", "storage.objects.delete"]},
+    "googleapis.storage.v1.objects.get": {"locks": ["storage.objects.get"]},
+    "googleapis.workflowexecutions.v1.projects.locations.workflows.executions.get": {
+        "project": ["workflows.executions.get"]
+    },
+    "sys.log": {"project": ["logging.logEntries.create"]},
+    "sys.sleep": {},
 }
 SCOPES = ("job", "locks", "project")
 
@@ -55,8 +54,8 @@ def of_sources(sources: list[str]) -> dict[str, list[str]]:
         for call in sorted(set(calls(workflows)) - set(workflows)):
             if call not in PERMISSIONS:
                 raise ConfigError(f"no permissions are known for {call}: add a row to {__name__}.PERMISSIONS")
-            scope, permissions = PERMISSIONS[call]
-            needed[scope] |= set(permissions)
+            for scope, permissions in PERMISSIONS[call].items():
+                needed[scope] |= set(permissions)
     return {scope: sorted(needed[scope]) for scope in SCOPES}
 
 

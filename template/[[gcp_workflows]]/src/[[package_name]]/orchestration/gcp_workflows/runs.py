@@ -151,7 +151,7 @@ class Machine:
         raise emulator.error("the operation failed", "OperationError", operation=operation)
 
     def tasks(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The one task of a container's execution, with its exit code; without one when it was ended at its time-out."""
+        """The one task of a container's execution, with its exit code unless it was ended at its time-out."""
         attempt = self.execution.attempts[int(given["parent"].rpartition("/")[2]) - 1]
         result = {} if attempt.exit_code is None else {"exitCode": attempt.exit_code}
         return {"tasks": [{"name": f"{given['parent']}/tasks/0", "lastAttemptResult": result}]}
