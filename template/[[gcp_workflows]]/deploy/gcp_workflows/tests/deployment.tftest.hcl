@@ -13,7 +13,7 @@ run "the_platform_follows_each_definition" {
   assert {
     condition = alltrue([
       for name, each in google_workflows_workflow.pipelines :
-      endswith(each.source_contents, file("platform.workflow.yaml")) && startswith(each.source_contents, file("../../cloud_workflows/${name}.yaml"))
+      endswith(each.source_contents, file("../../workflows/platform/subworkflows.yaml")) && startswith(each.source_contents, file("../../workflows/${name}.workflow.yaml"))
     ])
     error_message = "a workflow is the team's file and the platform's subworkflows"
   }

@@ -52,7 +52,7 @@ class Services:
 
     def are_up(self) -> bool:
         """Whether the services have been started and the server answers; without services there is nothing to start."""
-        return not self.engine.port or self.supervisor is not None and answers(self.url + self.engine.health)
+        return not self.engine.port or (self.supervisor is not None and answers(self.url + self.engine.health))
 
     def up(self) -> None:
         """Start the services and return when the server answers. Raises ConfigError when they cannot be started.

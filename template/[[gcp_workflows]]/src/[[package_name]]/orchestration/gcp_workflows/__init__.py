@@ -22,7 +22,7 @@ class GcpWorkflows:
 
     id = "gcp_workflows"
     title = "Google Cloud Workflows"
-    definition = "cloud_workflows/{name}.yaml"
+    definition = "workflows/{name}.workflow.yaml"
     port = 0
     health = ui = ""
 

@@ -12,12 +12,12 @@ from ...platform import config, pipelines
 from ...platform.errors import ConfigError
 from ...platform.pipelines import Pipeline
 
-PLATFORM = Path("deploy/gcp_workflows/platform.workflow.yaml")
+PLATFORM = Path("workflows/platform/subworkflows.yaml")
 
 
 def file_of(pipeline: Pipeline) -> Path:
     """The team's file, relative to the project."""
-    return Path("cloud_workflows") / f"{pipeline.name}.yaml"
+    return Path("workflows") / f"{pipeline.name}.workflow.yaml"
 
 
 def with_workflow() -> list[Pipeline]:

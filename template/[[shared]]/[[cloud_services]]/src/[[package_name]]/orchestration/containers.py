@@ -11,12 +11,13 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TextIO
 
 from ..platform import config, errors, pipelines, steps
 from ..platform.logging import CONTEXT
+from .executions import now
 
 STOP_SECONDS = 5  # between a request to end and the end
 # Keys of a line that are not counts of rows.
@@ -28,19 +29,14 @@ ENVIRONMENT = {"APP_LOGGING__FORMAT": "json", "APP_LOGGING__LEVEL": "INFO", "PYT
 class Container:
     """A started command. command: as in the image, ``python -m <package> step …``. log: where its output goes.
 
-    seen: gets each log line of the step that is JSON. error, reason: of the step, once it has failed.
+    error, reason: of the step, once it has failed. started, ended: ISO 8601, in UTC; ended is empty while it runs.
     """
 
-    def __init__(
-        self,
-        command: Sequence[str],
-        environment: Mapping[str, str],
-        log: TextIO,
-        seen: Callable[[dict[str, Any]], None] = lambda line: None,
-    ) -> None:
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: TextIO) -> None:
         program, *arguments = command
-        self.error = self.reason = ""
-        self._log, self._seen = log, seen
+        self.error = self.reason = self.ended = ""
+        self.started = now()
+        self._log = log
         self._process = subprocess.Popen(
             [sys.executable if program == "python" else program, *arguments],
             cwd=config.load().root,
@@ -63,6 +59,7 @@ class Container:
         if code is None:
             return None
         self._reader.join(STOP_SECONDS)  # what it has logged comes before its end
+        self.ended = self.ended or now()
         return 128 - code if code < 0 else code
 
     def wait(self, seconds: float | None = None) -> int:
@@ -92,7 +89,6 @@ class Container:
                     self._note(line)
 
     def _note(self, line: dict[str, Any]) -> None:
-        self._seen(line)
         if line.get("event") == "step failed":
             self.error, self.reason = line.get("error", ""), line.get("reason", "")
         if line.get("event") in ("step finished", "step failed"):

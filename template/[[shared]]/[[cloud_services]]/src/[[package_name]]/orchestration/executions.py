@@ -7,11 +7,14 @@ ran stays in var/<env>/executions/<orchestrator>/<execution>.json: states, times
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+
+import psutil
 
 from ..platform import config, errors, files, masking, retention
 from .engine import RunState
@@ -58,7 +61,7 @@ class Attempt:
 
 @dataclass
 class Execution:
-    """state: as in `RunState`. Times are ISO 8601, in UTC. started_by: the execution that started this one, if one did."""
+    """state: as in `RunState`. Times are ISO 8601, in UTC. process: that of the command that runs it."""
 
     engine: str
     id: str
@@ -68,7 +71,7 @@ class Execution:
     state: str = "running"
     ended: str = ""
     reason: str = ""
-    started_by: str = ""
+    process: str = field(default_factory=lambda: _process(os.getpid()))
     states: list[State] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
 
@@ -96,11 +99,13 @@ def now() -> str:
 
 
 def read(engine: str = "", pipeline: str = "") -> list[Execution]:
-    """Executions of this environment that are kept, the newest first; of one orchestrator or pipeline if it is named."""
+    """Executions of this environment that are kept, the newest first; only of that orchestrator or pipeline."""
     known = []
     for file in (config.load().state / "executions").glob(f"{engine or '*'}/*.json"):
         with suppress(OSError, ValueError, TypeError, KeyError):  # removed meanwhile, or of another version
             given = json.loads(file.read_text(encoding="utf-8"))
+            if given["state"] == "running" and _process(int(given["process"].split()[0])) != given["process"]:
+                given |= {"state": "failed", "reason": "the command that ran it was ended"}
             given["states"] = [State(**each) for each in given["states"]]
             given["attempts"] = [Attempt(**each) for each in given["attempts"]]
             known.append(Execution(**given))
@@ -131,6 +136,14 @@ def write_page() -> Path:
     text = template.render(env=settings.env, executions=shown, written=datetime.now(UTC))
     files.replace(page, text, durable=False)
     return page
+
+
+def _process(pid: int) -> str:
+    """A process by its number and start, as numbers are used again; empty when it is gone."""
+    try:
+        return f"{pid} {psutil.Process(pid).create_time():.2f}"
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def _moment(text: str) -> datetime | None:
