@@ -74,7 +74,7 @@ def test_a_planted_mistake_is_noticed(render, stand_ins, tmp_path, file, before,
 
 def test_the_facts_are_of_the_versions_that_the_files_ask_for():
     asked = re.compile(r'source\s+= "hashicorp/(\w+)"\s+version = "~> ([\d.]+)"')
-    files = list((ROOT / "template").rglob("deploy/terraform/terraform.tf"))
+    files = list((ROOT / "template").rglob("terraform.tf"))
     versions = dict(found for file in files for found in asked.findall(file.read_text()))
     known = {facts.stem: json.loads(facts.read_text())["version"] for facts in FACTS}
     assert versions == {name: ".".join(version.split(".")[:2]) for name, version in known.items()}

@@ -47,9 +47,7 @@ class GcpWorkflows:
     def runs(self, pipeline: Pipeline, limit: int) -> list[RunState]:
         """The newest executions on this machine; the cloud's console shows those in the cloud."""
         from .. import executions
-        from . import runs
 
-        runs.close_abandoned()
         return executions.newest(self.id, pipeline.name, limit)
 
     def decided(self, request: Request) -> None:
@@ -57,9 +55,8 @@ class GcpWorkflows:
 
     def problems(self) -> list[str]:
         """What is wrong with the definitions, a sentence each."""
-        from . import checks, runs
+        from . import checks
 
-        runs.close_abandoned()
         return checks.problems()
 
 

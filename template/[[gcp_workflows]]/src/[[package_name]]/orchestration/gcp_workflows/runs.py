@@ -43,7 +43,6 @@ def opened() -> Iterator[Callable[[Pipeline, Partition], RunState]]:
     """What runs partitions; each call returns how the execution ended."""
     home = _home()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    close_abandoned()
     with files.open_log(home / "run.log") as log:
         yield lambda pipeline, partition: run(pipeline, {"partition": partition.key, "again": True}, log)
 
@@ -57,37 +56,28 @@ def run(pipeline: Pipeline, arguments: Mapping[str, Any], log: TextIO) -> RunSta
     execution = executions.Execution(ENGINE, uuid4().hex, pipeline.name, "", executions.now())
     execution.partition = str(arguments.get("partition", ""))
     machine = Machine(execution, log)
-    with _held(execution.id):
+    execution.write()
+    try:
+        result = emulator.execute(
+            definition, arguments, _environment(pipeline, execution), machine.connectors, machine.note_state
+        )
+        execution.partition = result if machine.begun else execution.partition
+        execution.state = "success"
+    except emulator.Failed as failed:
+        execution.state = "failed"
+        execution.reason = _reason(execution, failed)
+        _alert(execution, failed)
+    except BaseException as error:
+        execution.state, execution.reason = "failed", f"{type(error).__name__}: the command was interrupted"
+        raise
+    finally:
+        machine.stop()
+        execution.ended = executions.now()
         execution.write()
-        try:
-            result = emulator.execute(
-                definition, arguments, _environment(pipeline, execution), machine.connectors, machine.note_state
-            )
-            execution.partition = result if machine.begun else execution.partition
-            execution.state = "success"
-        except emulator.Failed as failed:
-            execution.state = "failed"
-            execution.reason = _reason(execution, failed)
-            _alert(execution, failed)
-        except BaseException as error:
-            execution.state, execution.reason = "failed", f"{type(error).__name__}: the command was interrupted"
-            raise
-        finally:
-            machine.stop()
-            execution.ended = executions.now()
-            execution.write()
     if execution.state == "success" and not machine.begun and arguments.get("again"):
         reason = "is being run by another execution: wait until it has ended, or stop it"
         raise PartitionBusy(f"{pipeline.name} {execution.partition} {reason}")
     return execution.run_state()
-
-
-def close_abandoned() -> None:
-    """Note of executions whose process is gone that they have failed."""
-    for each in executions.read(ENGINE):
-        if each.state == "running" and not _is_alive(each.id):
-            each.state, each.ended, each.reason = "failed", executions.now(), "its process was killed"
-            each.write()
 
 
 class Machine:
@@ -130,11 +120,11 @@ class Machine:
         [container] = overrides["containerOverrides"]
         arguments = container["args"]
         number = int(arguments[arguments.index("--attempt") + 1])
-        attempt = executions.Attempt(arguments[2], number, executions.now())
+        self._container = containers.Container(["python", "-m", PACKAGE, *arguments], {}, self._log)
+        attempt = executions.Attempt(arguments[2], number, self._container.started)
         self.execution.attempts.append(attempt)
         self.execution.partition = arguments[arguments.index("--partition") + 1]
         self.execution.write()
-        self._container = containers.Container(["python", "-m", PACKAGE, *arguments], {}, self._log)
         try:
             attempt.exit_code = self._container.wait(float(overrides["timeout"].removesuffix("s")))
         except TimeoutError:
@@ -142,7 +132,7 @@ class Machine:
             attempt.error, attempt.reason = "TimeoutError", f"it took longer than {overrides['timeout']}"
         else:
             attempt.error, attempt.reason = self._container.error, self._container.reason
-        attempt.ended = executions.now()
+        attempt.ended = self._container.ended or executions.now()
         self.execution.write()
         name = f"{given['name']}/executions/{len(self.execution.attempts)}"
         if attempt.exit_code == 0:
@@ -173,7 +163,6 @@ class Machine:
 
     def get_execution(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The state of an execution, of which this machine still has the file."""
-        close_abandoned()
         wanted = given["name"].rpartition("/")[2]
         for each in executions.read(ENGINE):
             if each.id == wanted:
@@ -189,32 +178,6 @@ def _home() -> Path:
     folder = config.load().state / ENGINE
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-@contextmanager
-def _held(execution: str) -> Iterator[None]:
-    """Others see by this lock that the execution's process lives."""
-    file = _running(execution)
-    with filelock.FileLock(file):
-        yield
-    file.unlink(missing_ok=True)
-
-
-def _is_alive(execution: str) -> bool:
-    lock = filelock.FileLock(_running(execution))
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        return True
-    lock.release()
-    _running(execution).unlink(missing_ok=True)
-    return False
-
-
-def _running(execution: str) -> Path:
-    folder = _home() / "running"
-    folder.mkdir(exist_ok=True)
-    return folder / f"{execution}.lock"
 
 
 def _environment(pipeline: Pipeline, execution: executions.Execution) -> dict[str, str]:
