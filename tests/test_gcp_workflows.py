@@ -16,7 +16,7 @@ from terraform_stand_in import prepare, terraform
 ANSWERS = {"orchestrator": "gcp_workflows", "accept_exclusion": "yes"}
 VALUES = {
     "environment": "prod",
-    "permissions": {"job": ["run.jobs.run"], "locks": ["storage.objects.get"], "project": ["logging.logEntries.create"]},
+    "permissions": {"job": ["run.jobs.run"], "locks": ["storage.objects.get"], "project": ["run.operations.get"]},
     "pipelines": {
         "flights_daily": {
             "cron": "0 6 * * *",
