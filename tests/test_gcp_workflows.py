@@ -23,6 +23,7 @@ VALUES = {
             "timezone": "America/New_York",
             "landing_bucket": "landing",
             "variables": {"SETTINGS": "{}"},
+            "deadline": "{}",
         }
     },
 }

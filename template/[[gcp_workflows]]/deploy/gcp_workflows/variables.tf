@@ -29,6 +29,7 @@ variable "pipelines" {
     timezone       = string
     landing_bucket = string
     variables      = map(string)
+    deadline       = string
   }))
   description = "Pipelines by name, with what the configuration says of them"
 }

@@ -43,6 +43,21 @@ run "a_schedule_has_its_time_zone_and_a_pipeline_without_one_has_none" {
   }
 }
 
+run "every_scheduled_run_has_a_deadline" {
+  command = plan
+
+  assert {
+    condition = jsonencode({ for name, each in google_cloud_scheduler_job.deadlines : name => [each.schedule, each.time_zone] }) == jsonencode({
+      for name, each in google_cloud_scheduler_job.pipelines : name => [each.schedule, each.time_zone]
+    })
+    error_message = "the watch over the SLA starts with the run"
+  }
+  assert {
+    condition     = strcontains(google_monitoring_alert_policy.failed.conditions[0].condition_matched_log[0].filter, google_workflows_workflow.deadline.name)
+    error_message = "the policy reports late runs"
+  }
+}
+
 run "only_what_lands_in_cloud_storage_starts_by_arrival" {
   command = plan
 

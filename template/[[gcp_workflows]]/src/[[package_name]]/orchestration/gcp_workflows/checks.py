@@ -34,11 +34,11 @@ Steps = Sequence[Mapping[str, Mapping[str, Any]]]
 
 def problems() -> list[str]:
     """What is wrong with the definitions of this project, a sentence each."""
-    wrong = []
+    wrong = {file: list(of_source(source)) for file, source in definitions.sources().items()}
     for pipeline in definitions.with_workflow():
-        found = list(of_source(definitions.source(pipeline))) or list(of_pipeline(pipeline))
-        wrong += [f"{definitions.file_of(pipeline)}: {each}" for each in found]
-    return wrong
+        file = definitions.file_of(pipeline)
+        wrong[file] = wrong[file] or list(of_pipeline(pipeline))
+    return [f"{file}: {each}" for file, found in wrong.items() for each in found]
 
 
 def of_pipeline(pipeline: Pipeline) -> Iterator[str]:

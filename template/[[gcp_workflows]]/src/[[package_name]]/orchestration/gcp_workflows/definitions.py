@@ -13,6 +13,7 @@ from ...platform.errors import ConfigError
 from ...platform.pipelines import Pipeline
 
 PLATFORM = Path("workflows/platform/subworkflows.yaml")
+DEADLINE = Path("workflows/platform/deadline.yaml")
 
 
 def file_of(pipeline: Pipeline) -> Path:
@@ -27,10 +28,20 @@ def with_workflow() -> list[Pipeline]:
 
 def source(pipeline: Pipeline) -> str:
     """The text that is deployed: Terraform joins the two files in the same way. Raises ConfigError without a file."""
-    root, file = config.load().root, file_of(pipeline)
-    if not (root / file).is_file():
+    file = file_of(pipeline)
+    if not (config.load().root / file).is_file():
         raise ConfigError(f"{pipeline.name} has no workflow, so Workflows cannot run it: write {file}")
-    return "\n".join((root / each).read_text(encoding="utf-8") for each in (file, PLATFORM))
+    return joined(file)
+
+
+def joined(file: Path) -> str:
+    """The text of a definition with the platform's subworkflows. file: relative to the project."""
+    return "\n".join((config.load().root / each).read_text(encoding="utf-8") for each in (file, PLATFORM))
+
+
+def sources() -> dict[Path, str]:
+    """The text of every definition that is deployed, by its file."""
+    return {file: joined(file) for file in (*(file_of(each) for each in with_workflow()), DEADLINE)}
 
 
 def settings(pipeline: Pipeline) -> dict[str, Any]:
@@ -49,6 +60,17 @@ def settings(pipeline: Pipeline) -> dict[str, Any]:
 def variables(pipeline: Pipeline) -> dict[str, str]:
     """The part of the deployed workflow's variables that the configuration decides."""
     return {"SETTINGS": json.dumps(settings(pipeline), separators=(",", ":"))}
+
+
+def deadline(pipeline: Pipeline) -> dict[str, Any]:
+    """The arguments with which the schedule starts the watch over the SLA."""
+    known = settings(pipeline)
+    return {
+        "pipeline": pipeline.name,
+        "grain": known["grain"],
+        "timezone": known["timezone"],
+        "sla_seconds": pipeline.settings.sla_seconds,
+    }
 
 
 def landing_bucket(pipeline: Pipeline) -> str:

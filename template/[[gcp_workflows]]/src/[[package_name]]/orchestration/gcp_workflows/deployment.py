@@ -1,6 +1,7 @@
 """What Terraform takes from the project, as JSON on standard output: `make deploy` hands it over as variables.
 
-``pipelines``: for each one that this orchestrator schedules its cron, time zone, landing bucket and variables.
+``pipelines``: of each one cron, time zone and landing bucket, empty where another orchestrator starts it; its
+variables, and the arguments of its deadline.
 ``permissions``: of the workflows' identity, by scope.
 """
 
@@ -28,6 +29,7 @@ def values() -> dict[str, Any]:
                 "timezone": each.settings.schedule.timezone,
                 "landing_bucket": definitions.landing_bucket(each) if each.settings.orchestrator == ENGINE else "",
                 "variables": definitions.variables(each),
+                "deadline": json.dumps(definitions.deadline(each)),
             }
             for each in definitions.with_workflow()
         },

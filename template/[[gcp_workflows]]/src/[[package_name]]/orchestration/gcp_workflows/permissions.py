@@ -61,7 +61,7 @@ def of_sources(sources: list[str]) -> dict[str, list[str]]:
 
 def needed() -> dict[str, list[str]]:
     """The permissions that the project's definitions need, by scope. Raises ConfigError as `of_sources`."""
-    return of_sources([definitions.source(each) for each in definitions.with_workflow()])
+    return of_sources(list(definitions.sources().values()))
 
 
 def problems() -> list[str]:
