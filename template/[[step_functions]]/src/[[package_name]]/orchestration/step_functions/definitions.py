@@ -18,7 +18,7 @@ from ...platform.errors import ConfigError
 from ...platform.partitions import Grain
 from ...platform.pipelines import PACKAGE, Pipeline
 
-PLATFORM = ("run_step", "deadline", "launch", "backfill")  # in the order in which they need each other's ARN
+PLATFORM = ("run_step", "report", "deadline", "launch", "backfill")  # in the order in which they need each other's ARN
 POOL = "warehouse"  # the key of [concurrency] that all steps but the first one hold a place of
 LOOK_AGAIN_SECONDS = 900  # where an event says that a file has landed; one may be lost
 QUEUE_SECONDS = 86_400  # that a step may wait for places of a shared limit, with all its attempts
@@ -151,7 +151,8 @@ def _row(pipeline: Pipeline) -> dict[str, Any]:
         "name": pipeline.name,
         "grain": str(pipeline.grain),
         "offsets": offsets("UTC" if pipeline.grain is Grain.HOUR else settings.schedule.timezone),
-        "bucket": bucket or "landing",
+        "bucket": bucket or "landing",  # of the emulator, which makes the events of other places itself
+        "has_events": bool(bucket),
         "prefix": f"{path}/" if path else "",
         "marker": settings.landing.marker,
         "is_scheduled": bool(settings.schedule.cron) and settings.orchestrator == "step_functions",

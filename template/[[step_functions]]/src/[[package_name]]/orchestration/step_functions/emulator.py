@@ -20,12 +20,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...platform import alerts, config, files
-from ...platform import logging as platform_logging
+from ...platform import config, files
 from ...platform.errors import ConfigError, PermanentError
 from .. import executions
 from ..containers import Container
-from . import definitions
+from . import alerts, definitions
 
 if TYPE_CHECKING:
     from ...platform.partitions import Partition
@@ -36,7 +35,7 @@ REGION = "eu-central-1"
 TABLE = "executions"
 POLL_SECONDS = 0.1
 WRITE_SECONDS = 1
-LATE = f"{__package__}.alerts"  # the module of the command that reports a late run
+REPORTS = f"{__package__}.alerts"  # the module of the command that asks the cloud about a run
 # The emulator takes no others, and nothing of it leaves this process.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "emulator", "AWS_SECRET_ACCESS_KEY": "emulator", "AWS_DEFAULT_REGION": REGION}
 STATES = {"RUNNING": "running", "SUCCEEDED": "success"}
@@ -73,9 +72,12 @@ def started() -> Iterator[Emulator]:
     settings = config.load()
     state = settings.state / "step_functions"
     state.mkdir(parents=True, exist_ok=True)
+    moto_log = logging.getLogger("moto")  # has a line for each error that a state catches; the executions have them too
+    moto_log.addHandler(logging.NullHandler())
+    moto_log.propagate = False
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     before = {name: os.environ.get(name) for name in CREDENTIALS}
-    with files.open_log(state / "run.log") as log, _logging_to(log):
+    with files.open_log(state / "run.log") as log:
         own = {name: value for name, value in before.items() if value is not None}
         # The steps are not emulated: what they read and write is real, with the credentials of this machine.
         emulator = Emulator(log, {name: own.get(name, "") for name in CREDENTIALS if name in own})
@@ -91,20 +93,6 @@ def started() -> Iterator[Emulator]:
             mocked.stop()
             for name, value in before.items():
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
-
-
-@contextmanager
-def _logging_to(log: Any) -> Iterator[None]:
-    """moto's own lines go where those of the containers go."""
-    handler = logging.StreamHandler(log)
-    handler.setFormatter(platform_logging.formatter())
-    logger = logging.getLogger("moto")
-    logger.addHandler(handler)
-    logger.propagate = False
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
 
 
 class Emulator:
@@ -147,6 +135,7 @@ class Emulator:
             security_group=network.describe_security_groups()["SecurityGroups"][0]["GroupId"],
             machine_prefix=prefix,
             deadline_arn=f"{prefix}platform-deadline",
+            report_arn=f"{prefix}platform-report",
         )
         for name in definitions.PLATFORM:
             self._create(f"platform-{name}", definitions.platform_file(name), values)
@@ -200,9 +189,8 @@ class Emulator:
 
     def container(self, command: list[str], variables: dict[str, str]) -> Container:
         """Start what ECS would start."""
-        if command[1:3] == ["-m", LATE]:
-            facts = json.dumps(self._facts(command[-1]))
-            command = [*command[:-1], "--facts", facts]
+        if command[1:3] == ["-m", REPORTS]:  # a process of its own cannot ask this emulator
+            command = [*command, json.dumps(self._facts(command[-1]))]
         made = Container(command, {**self._variables, **variables}, self._log)
         self._containers.append((command, made))
         return made
@@ -267,11 +255,28 @@ class Emulator:
         if status != "RUNNING":
             execution.ended, execution.state = _iso(described["stopDate"]), STATES.get(status, "failed")
         if execution.state == "failed":
-            incident = failure(self._facts(arn), [each for _, each in self._of_run(name)][-1:])
+            incident = alerts.incident(self._facts(arn), *self._last_error(name))
             execution.reason = f"{incident.step}: {incident.reason}" if incident.step else incident.reason
-            alerts.report(incident)
         execution.write()
+        if execution.state == "failed":
+            self._report(arn, status)
         return execution
+
+    def _report(self, arn: str, status: str) -> None:
+        """Do what the rule does. Waits for the first attempt only, as a receiver that is away is tried for minutes."""
+        before = self._reports()
+        started = self._start("platform-report", {"detail": {"executionArn": arn, "status": status}})
+        while self._describe(started)["status"] == "RUNNING":
+            if any(each.exit_code is not None for each in self._reports()[len(before) :]):
+                return
+            time.sleep(POLL_SECONDS)
+
+    def _reports(self) -> list[Container]:
+        return [each for command, each in self._containers if command[1:3] == ["-m", REPORTS]]
+
+    def _last_error(self, name: str) -> tuple[str, str]:
+        *_, (_, last) = [("", None), *self._of_run(name)]
+        return (last.error, last.reason) if last else ("", "")
 
     def _of_run(self, name: str) -> list[tuple[list[str], Container]]:
         return [(command, each) for command, each in self._containers if _option(command, "--run-id") == name]
@@ -300,14 +305,6 @@ class Emulator:
     def _facts(self, arn: str) -> dict[str, Any]:
         described = self._describe(arn)
         return {name: described.get(name, "") for name in ("executionArn", "name", "status", "input", "error", "cause")}
-
-
-def failure(facts: dict[str, Any], containers: Sequence[Container] = ()) -> alerts.Incident:
-    """What is reported of an execution that failed, as `describe_execution` tells of it. containers: the last one."""
-    from .alerts import incident
-
-    made = incident(facts)
-    return incident(facts, containers[0].error, containers[0].reason) if containers and containers[0].error else made
 
 
 def _states(events: Sequence[dict[str, Any]]) -> list[executions.State]:
