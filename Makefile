@@ -11,7 +11,7 @@ ENGINES_AT_ONCE ?= --numprocesses 2 $(SPREAD)
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines test-deploy test-site test-fast conformance conformance-quick conformance-page lint decision-page integrations benchmarks constraints standards-page recommend docs docs-serve
+.PHONY: help demo test test-engines test-deploy test-site test-fast conformance conformance-quick conformance-page lint decision-page integrations benchmarks constraints standards-page recommend docs docs-serve release rendered-diff rendered-files
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 16
@@ -72,8 +72,9 @@ conformance: .venv/.installed ## test the behaviours in docs/conformance.md on r
 conformance-quick: .venv/.installed ## the quickest of them on every orchestrator
 	@$(BIN)/python -m pytest tests/conformance -m quick $(ENGINES_AT_ONCE)
 
-conformance-page: .venv/.installed ## write the results of the last make conformance into docs/conformance.md
+conformance-page: .venv/.installed ## write the results of the last make conformance, and the table of letters, into docs/conformance.md
 	@$(BIN)/python tests/conformance/results.py
+	@$(BIN)/python tests/conformance/letters.py
 
 lint: .venv/.installed ## check this repository's own code, the decision's data, and whether generated files are current
 	@$(BIN)/ruff check .
@@ -83,6 +84,7 @@ lint: .venv/.installed ## check this repository's own code, the decision's data,
 	@$(BIN)/python tools/write_integrations_page.py --check
 	@$(BIN)/python tools/write_seeds.py --check
 	@$(BIN)/python tools/write_standards_page.py --check
+	@$(BIN)/python tests/conformance/letters.py --check
 
 standards-page: .venv/.installed ## measure the standards over tests/hooks/corpus and write docs/standards.md
 	@$(BIN)/python tools/write_standards_page.py
@@ -104,3 +106,12 @@ benchmarks: .venv/.installed ## print and write the ratios of docs/benchmarks.md
 
 constraints: .venv/.installed ## resolve the versions in template/*/constraints.txt again
 	@$(BIN)/python tools/refresh_constraints.py
+
+release: .venv/.installed ## check that VERSION=1.2.3 can be released, then commit its changelog and tag it here; DRY_RUN=1 only checks
+	@$(BIN)/python tools/release.py '$(VERSION)' $(if $(DRY_RUN),--dry-run)
+
+rendered-diff: .venv/.installed ## print what a change makes of the example projects' files: make rendered-diff [FROM=v0.1.0]
+	@$(BIN)/python tools/rendered_diff.py $(FROM)
+
+rendered-files: .venv/.installed ## write tools/site/example_files.txt, the list of their files
+	@$(BIN)/python tools/rendered_diff.py --write

@@ -36,7 +36,7 @@ resource "aws_kms_alias" "this" {
 resource "aws_s3_bucket" "this" {
   # trivy:ignore:AVD-AWS-0089 CloudTrail, which belongs to the account, records who reads what.
   for_each = local.buckets
-  bucket   = "${local.name}-${each.key}-${data.aws_caller_identity.current.account_id}-${var.region}"
+  bucket   = "${local.name}-${each.key}-${substr(sha256("${data.aws_caller_identity.current.account_id}/${var.region}"), 0, 8)}"
 }
 
 resource "aws_s3_bucket_versioning" "this" {

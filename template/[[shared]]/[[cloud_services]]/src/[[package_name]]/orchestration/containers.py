@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TextIO
 
-from ..platform import config, errors, pipelines, steps
+from ..platform import config, pipelines, steps
 from ..platform.logging import CONTEXT
 from .executions import now
 
@@ -95,15 +95,6 @@ class Container:
             report = _report(line)
             for watch in steps.watchers:
                 watch(report)
-
-
-def outcome(exit_code: int) -> str:
-    """What becomes of a run whose container has ended so: ``done``, ``wait`` (for input), ``retry`` or ``fail``."""
-    if exit_code == errors.OK:
-        return "done"
-    if exit_code == errors.NO_INPUT:
-        return "wait"
-    return "retry" if exit_code in errors.TRANSIENT_CODES else "fail"
 
 
 def _report(line: Mapping[str, Any]) -> steps.StepReport:

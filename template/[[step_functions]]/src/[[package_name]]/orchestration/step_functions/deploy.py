@@ -7,6 +7,7 @@ each machine. `--check` says whether the file is current.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,17 +23,35 @@ NAMES = {"minutes": 60, "hours": 24, "days": 31, "months": 12, "weekdays": 7}  #
 
 def main() -> int:
     """Write or check the file; the return value is the exit code."""
-    path, text = file(), json.dumps(values(), indent=2) + "\n"
     if "--check" in sys.argv:
-        if path.exists() and path.read_text(encoding="utf-8") != text:
-            env = config.environment()
-            print(f"error: {_shown(path)} is not what the configuration says: make machines ENV={env}", file=sys.stderr)
-            return 1
-        return 0
+        wrong = outdated()
+        for env in wrong:
+            shown = f"deploy/terraform/machines/{env}.json"
+            print(f"error: {shown} is not what the configuration says: make machines ENV={env}", file=sys.stderr)
+        return 1 if wrong else 0
+    path = file()
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    print(f"wrote {_shown(path)}")
+    path.write_text(text(), encoding="utf-8")
+    print(f"wrote {path.relative_to(config.load().root)}")
     return 0
+
+
+def outdated() -> list[str]:
+    """Environments whose file is no longer what the configuration and the definitions say."""
+    before, wrong = os.environ.get("APP_ENV"), []
+    for env in config.environments():
+        os.environ["APP_ENV"] = env
+        config.load.cache_clear()
+        if file().exists() and file().read_text(encoding="utf-8") != text():
+            wrong.append(env)
+    os.environ.pop("APP_ENV") if before is None else os.environ.update(APP_ENV=before)
+    config.load.cache_clear()
+    return wrong
+
+
+def text() -> str:
+    """The content of the file."""
+    return json.dumps(values(), indent=2) + "\n"
 
 
 def file() -> Path:
@@ -47,9 +66,7 @@ def values() -> dict[str, Any]:
         "pipelines": definitions.table(),
         "policies": {each.name: definitions.policies(each) for each in definitions.defined()},
         "schedules": {name: row for each in definitions.defined() for name, row in _schedules(each).items()},
-        "permissions": {
-            name: permissions.as_data(needed) for name, needed in permissions.all_of_them().items()
-        },
+        "permissions": {name: permissions.as_data(needed) for name, needed in permissions.all_of_them().items()},
     }
 
 
@@ -90,10 +107,6 @@ def expressions(cron: str) -> list[str]:
     if fields["weekdays"] == "*":
         return [of_month]
     return [of_week] if fields["days"] == "*" else [of_month, of_week]
-
-
-def _shown(path: Path) -> Path:
-    return path.relative_to(config.load().root)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from ...platform import config, files
 from ...platform.errors import ConfigError, PermanentError
@@ -36,8 +37,9 @@ TABLE = "executions"
 POLL_SECONDS = 0.1
 WRITE_SECONDS = 1
 REPORTS = f"{__package__}.alerts"  # the module of the command that asks the cloud about a run
-# The emulator takes no others, and nothing of it leaves this process.
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "emulator", "AWS_SECRET_ACCESS_KEY": "emulator", "AWS_DEFAULT_REGION": REGION}
+CREDENTIALS = {"aws_access_key_id": "emulator", "aws_secret_access_key": "emulator", "region_name": REGION}
+# Whether an address in AWS_ENDPOINT_URL is passed over: it is for the steps, which are not emulated, and not for moto.
+PASSED_OVER = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
 STATES = {"RUNNING": "running", "SUCCEEDED": "success"}
 
 
@@ -76,23 +78,22 @@ def started() -> Iterator[Emulator]:
     moto_log.addHandler(logging.NullHandler())
     moto_log.propagate = False
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    before = {name: os.environ.get(name) for name in CREDENTIALS}
+    before = os.environ.get(PASSED_OVER)
     with files.open_log(state / "run.log") as log:
-        own = {name: value for name, value in before.items() if value is not None}
-        # The steps are not emulated: what they read and write is real, with the credentials of this machine.
-        emulator = Emulator(log, {name: own.get(name, "") for name in CREDENTIALS if name in own})
-        os.environ.update(CREDENTIALS)
+        emulator = Emulator(log, {PASSED_OVER: before or "false"})
+        os.environ[PASSED_OVER] = "true"
         moto_patches.apply(emulator.container)
-        mocked = mock_aws(config={"stepfunctions": {"execute_state_machine": True}})
+        # The credentials of this machine stay as they are: what steps read and write is real.
+        own = {"core": {"mock_credentials": False}, "stepfunctions": {"execute_state_machine": True}}
+        mocked = mock_aws(config=own)
         mocked.start()
         try:
-            emulator.deploy(boto3)
+            emulator.deploy(boto3.Session(**CREDENTIALS))
             yield emulator
         finally:
             emulator.stop()
             mocked.stop()
-            for name, value in before.items():
-                os.environ.pop(name) if value is None else os.environ.update({name: value})
+            os.environ.pop(PASSED_OVER) if before is None else os.environ.update({PASSED_OVER: before})
 
 
 class Emulator:
@@ -102,23 +103,23 @@ class Emulator:
         self._log, self._variables = log, variables
         self._containers: list[tuple[list[str], Container]] = []
         self._known: dict[str, executions.Execution] = {}
-        self._written = 0.0
+        self._written, self._prefix = 0.0, ""
 
-    def deploy(self, boto3: Any) -> None:
+    def deploy(self, session: Any) -> None:
         """Make what Terraform makes: the table, the cluster with the task, and the machines, from the same values."""
-        client = {name: boto3.client(name, region_name=REGION) for name in ("ec2", "ecs", "dynamodb", "stepfunctions")}
-        self._dynamodb, self._machines = client["dynamodb"], client["stepfunctions"]
-        account = boto3.client("sts", region_name=REGION).get_caller_identity()["Account"]
-        network = client["ec2"]
-        subnets = [each["SubnetId"] for each in network.describe_subnets()["Subnets"]]
+        from moto.core import DEFAULT_ACCOUNT_ID
+        from moto.ec2 import ec2_backends
+
+        ecs, self._dynamodb, self._machines = map(session.client, ("ecs", "dynamodb", "stepfunctions"))
+        network = ec2_backends[DEFAULT_ACCOUNT_ID][REGION]  # a client for it takes seconds to load
         self._dynamodb.create_table(
             TableName=TABLE,
             KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
             AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
         )
-        cluster = client["ecs"].create_cluster(clusterName=definitions.project())["cluster"]["clusterArn"]
-        task = client["ecs"].register_task_definition(
+        cluster = ecs.create_cluster(clusterName=definitions.project())["cluster"]["clusterArn"]
+        task = ecs.register_task_definition(
             family=definitions.project(),
             networkMode="awsvpc",
             requiresCompatibilities=["FARGATE"],
@@ -126,13 +127,13 @@ class Emulator:
             memory="512",
             containerDefinitions=[{"name": "step", "image": "project", "cpu": 256, "memory": 512}],
         )["taskDefinition"]["taskDefinitionArn"]
-        prefix = f"arn:aws:states:{REGION}:{account}:stateMachine:{definitions.prefix()}"
+        prefix = f"arn:aws:states:{REGION}:{DEFAULT_ACCOUNT_ID}:stateMachine:{definitions.prefix()}"
         values = definitions.platform_values(
             table=TABLE,
             cluster=cluster,
             task_definition=task,
-            subnets=subnets,
-            security_group=network.describe_security_groups()["SecurityGroups"][0]["GroupId"],
+            subnets=[each.id for each in network.describe_subnets()],
+            security_group=network.describe_security_groups()[0].id,
             machine_prefix=prefix,
             deadline_arn=f"{prefix}platform-deadline",
             report_arn=f"{prefix}platform-report",
@@ -197,6 +198,13 @@ class Emulator:
 
     def stop(self) -> None:
         """End what still runs, and note it."""
+        if not self._prefix:
+            return  # a definition was refused
+        for name in definitions.PLATFORM:
+            listed = self._machines.list_executions(stateMachineArn=f"{self._prefix}platform-{name}")["executions"]
+            for each in listed:
+                if each["status"] == "RUNNING":
+                    self._machines.stop_execution(executionArn=each["executionArn"])
         for _, container in self._containers:
             if container.exit_code is None:
                 container.stop()
@@ -217,7 +225,8 @@ class Emulator:
 
     def _start(self, machine: str, given: dict[str, Any]) -> str:
         arn = f"{self._prefix}{machine}"
-        return self._machines.start_execution(stateMachineArn=arn, input=json.dumps(given))["executionArn"]
+        started = self._machines.start_execution(stateMachineArn=arn, name=uuid4().hex, input=json.dumps(given))
+        return started["executionArn"]
 
     def _until_ended(self, arn: str) -> dict[str, Any]:
         while (described := self._describe(arn))["status"] == "RUNNING":

@@ -2,9 +2,8 @@
 
 - JSONata: moto has no evaluator of its own, and hands texts over unquoted.
 - ECS: a task starts nothing, and a machine that waits for one ignores its exit code.
-- Names: parameters of `ecs` and `states` reach the client in the wrong case; a child without a name is called 'None'.
+- Names: parameters reach the client, and answers the state, in the wrong case; a child without a name is called 'None'.
 - A state that is tried again finds the interrupted callback of its first attempt, and times out at once.
-- Validation errors of a client (an execution that exists) have the client's class, not the service's name.
 """
 
 from __future__ import annotations
@@ -66,6 +65,9 @@ def _run_tasks() -> None:
 
 def _name_parameters() -> None:
     import boto3
+    from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_aws_sdk import (
+        StateTaskServiceAwsSdk,
+    )
     from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_ecs import (
         StateTaskServiceEcs,
     )
@@ -92,7 +94,8 @@ def _name_parameters() -> None:
         parameters.setdefault("Name", uuid4().hex)
         request(self, parameters, *arguments, **options)
 
-    StateTaskServiceEcs._normalise_parameters, StateTaskServiceEcs._normalise_response = request, response
+    for each in (StateTaskServiceAwsSdk, StateTaskServiceEcs):
+        each._normalise_parameters, each._normalise_response = request, response
     StateTaskServiceSfn._normalise_parameters, StateTaskServiceSfn._normalise_response = request_of_child, response
 
 
