@@ -5,6 +5,12 @@ variable "machines_file" {
   default     = ""
 }
 
+variable "pipelines_folder" {
+  description = "Where the definitions of the pipelines are, from this folder."
+  type        = string
+  default     = "../../workflows"
+}
+
 locals {
   buckets = toset(["data"])
   # What containers call, for a network without a way out.
@@ -13,8 +19,8 @@ locals {
   account  = data.aws_caller_identity.current.account_id
   machines = jsondecode(file("${path.module}/${coalesce(var.machines_file, "machines/${var.environment}.json")}"))
   definitions = merge(
-    { for name in ["run_step", "report", "deadline", "launch", "backfill"] : "platform-${name}" => "platform/${name}.asl.json" },
-    { for name in keys(local.machines.policies) : name => "${name}.asl.json" },
+    { for name in ["run_step", "report", "deadline", "launch", "backfill"] : "platform-${name}" => "../../workflows/platform/${name}.asl.json" },
+    { for name in keys(local.machines.policies) : name => "${var.pipelines_folder}/${name}.asl.json" },
   )
   # Names, not references, as machines name each other.
   prefix = "arn:aws:states:${var.region}:${local.account}:stateMachine:${local.name}-"
@@ -61,7 +67,7 @@ resource "aws_sfn_state_machine" "this" {
   role_arn = aws_iam_role.machine[each.key].arn
   publish  = true
 
-  definition = templatefile("${path.module}/../../workflows/${each.value}", merge(local.values, {
+  definition = templatefile("${path.module}/${each.value}", merge(local.values, {
     policies = replace(jsonencode(lookup(local.machines.policies, each.key, {})), "\"", "\\\"")
   }))
 
