@@ -15,7 +15,7 @@ MANIFESTS = {
 ORCHESTRATORS = tuple(sorted(name for name, manifest in MANIFESTS.items() if "shapes" in manifest))
 SHAPES = sorted({shape for name in ORCHESTRATORS for shape in MANIFESTS[name]["shapes"]})
 DECIDED = {
-    variant["id"]: variant
+    variant["id"]: {**variant, "orchestrator": name}
     for name in ORCHESTRATORS
     for variant in yaml.safe_load((ROOT / f"decision/systems/{name}.yml").read_text())["variants"]
 }
@@ -25,17 +25,25 @@ VARIANTS = {
     for name in ORCHESTRATORS
     for variant, row in MANIFESTS[name].get("variants", {}).items()
 }
-# Of those, the one that default answers, which leave the hosting to a vendor, have.
-DEFAULT_VARIANT = {row["orchestrator"]: name for name, row in VARIANTS.items() if row["hosting"] == "managed"}
+# The one of each orchestrator that default answers have: they leave the hosting to a vendor, on AWS.
+DEFAULT_VARIANT = {
+    row["orchestrator"]: name
+    for name, row in reversed(DECIDED.items())
+    if row["hosting"] == "managed" and row.get("only_on", "aws") == "aws"
+}
+CLOUDS = ("aws", "gcp")  # with files for Terraform
 PLACES = sorted({place for row in VARIANTS.values() for place in row["places"]})
 QUICK = "dagster"  # the one that the short run of the tests installs; the others are for the deep one
-# Each alone, some beside another one, and all of them.
-SETS = [*((name,) for name in ORCHESTRATORS), *itertools.pairwise(ORCHESTRATORS), ORCHESTRATORS]
+# Each alone and all of them, then some beside another one.
+ALONE_OR_ALL, BESIDE = [*((name,) for name in ORCHESTRATORS), ORCHESTRATORS], list(itertools.pairwise(ORCHESTRATORS))
+SETS = [*ALONE_OR_ALL, *BESIDE]
 ENVIRONMENTS = [list(names) for size in (0, 1, 2) for names in itertools.combinations(("staging", "prod"), size)]
 CLOUD_OF = {name: variant["only_on"] for name, variant in DECIDED.items() if "only_on" in variant}
 CI_PROVIDERS = list(QUESTIONS["ci_provider"]["choices"].values())
-# What decides which files there are, besides the name of the package: every pair of values.
-FILE_COMBINATIONS = [tuple(row) for row in AllPairs([SETS, ENVIRONMENTS, CI_PROVIDERS])]
+# What decides which files there are, besides the name of the package: every pair of values. Two orchestrators side by
+# side are rendered once each, as their folders know nothing of the environments and the provider.
+FILE_COMBINATIONS = [tuple(row) for row in AllPairs([ALONE_OR_ALL, ENVIRONMENTS, CI_PROVIDERS])]
+FILE_COMBINATIONS += zip(BESIDE, itertools.cycle(ENVIRONMENTS), itertools.cycle(CI_PROVIDERS))
 
 
 def answers_for(names: tuple[str, ...]) -> dict:
@@ -53,7 +61,10 @@ def answers_for_variant(variant: str) -> dict:
 
 def places_of(variant: str) -> list[str]:
     """The folders of the template that a hosting variant takes, its own among them."""
-    return [*VARIANTS[variant]["places"], variant] if variant in VARIANTS else []
+    if variant not in VARIANTS:
+        return []
+    places = VARIANTS[variant]["places"]
+    return [*places, variant, *([CLOUD_OF.get(variant, "aws")] if "terraform" in places else [])]
 
 
 def files_in(folder: Path) -> set[str]:

@@ -42,6 +42,8 @@ MOVED = {
 # Pages that are made from sources.
 MADE = ("questions", "commands", "settings", "support", "examples")
 NAVIGATION = re.compile(r": ([\w/-]+\.md)$", re.MULTILINE)
+# A line of a page that is only a link to a file of Python beside it; the site shows the file.
+SHOWN = re.compile(r"^\[`[^`]+`\]\(([\w/]+\.py)\)$", re.MULTILINE)
 FORM_PLACE = re.compile(r"<!-- the form .*?-->")
 TARGET = re.compile(r"^([a-z-]+):[^#\n]*## (.*)$", re.MULTILINE)
 # Hosting variants whose projects have commands of their own.
@@ -52,6 +54,9 @@ def stage() -> None:
     """Write everything that the generator reads to build/site-source."""
     shutil.rmtree(SOURCE, ignore_errors=True)
     shutil.copytree(ROOT / "docs", SOURCE)
+    for page in SOURCE.glob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(SHOWN.sub(lambda link: shown(SOURCE / link[1]), text), encoding="utf-8")
     for name, page in MOVED.items():
         (SOURCE / page).write_text(moved((ROOT / name).read_text(encoding="utf-8")), encoding="utf-8")
     project = rendered(BUILD / "site-project")
@@ -60,6 +65,10 @@ def stage() -> None:
     for page, text in zip(MADE, made, strict=True):
         (SOURCE / f"{page}.md").write_text(text, encoding="utf-8")
     decision_page()
+
+
+def shown(file: Path) -> str:
+    return f'``` {{.python title="{file.name}"}}\n{file.read_text(encoding="utf-8")}```'
 
 
 def moved(text: str) -> str:

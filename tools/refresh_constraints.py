@@ -4,6 +4,10 @@ One resolution over a project with all of them, each as a conflicting group of i
 where they can, and with the packages of all systems in decision/integrations.yml, so that those install with the
 project. connections.txt has what only these bring; where they bring nothing, there is none. Lines are requirement pins
 with markers, without any index or hash.
+
+A service that brings the orchestrator itself has versions of its own: a hosting variant with `versions: 3.3.1` takes
+constraints-3.3.1.txt. It has those of pins-3.3.1.txt, which the service installs, wherever the project's own bounds
+take them, and those of deploy/package/*/constraints.txt of the variants, which the service does not let change.
 """
 
 from __future__ import annotations
@@ -48,13 +52,15 @@ def resolved() -> dict[Path, str]:
         _lock(project)
         for name in ids:
             packages = {system[name]["package"] for system in touched.values() if "package" in system.get(name, {})}
-            packages -= {re.split(r"[^\w.-]", each)[0] for each in _of_shapes(name)}
+            packages -= {_name(each) for each in _of_shapes(name)}
             others = [other for other in ids if other != name]
             everything, base = _export(project, others), _export(project, others, packages)
             pins = {"constraints": base, "connections": [pin for pin in everything if pin not in base]}
-            for file, lines in pins.items():
-                path = ROOT / "template" / f"[[{name}]]" / f"{file}.txt"
-                texts[path] = HEAD + "".join(f"{line}\n" for line in lines)
+            texts |= _texts(name, pins)
+            for version in {
+                row["versions"] for row in manifests()[name].get("variants", {}).values() if "versions" in row
+            }:
+                texts |= _for_services(project, name, version, packages)
     for environment in sorted((ROOT / "template" / "[[shared]]" / "environments").glob("*/pyproject.toml")):
         texts[environment] = _refreshed(environment)
     return texts
@@ -79,8 +85,11 @@ def _versions(text: str) -> dict[str, str]:
 def _project_with_every_client(ids: list[str], touched: list[str], folder: Path) -> Path:
     """A project with all orchestrators, systems and clients of secrets backends, and with no other constraint."""
     dependencies: set[str] = set()
+    # A managed service of the first one must not bring a version of its own.
+    own = {name for name in ids for row in manifests()[name].get("variants", {}).values() if "versions" in row}
+    first = next(name for name in ids if name not in own)
     for client in CLIENTS:
-        answers = {"orchestrator": ids[0], "also_orchestrators": ids, "connects_to": touched, "secrets_backend": client}
+        answers = {"orchestrator": first, "also_orchestrators": ids, "connects_to": touched, "secrets_backend": client}
         answers |= {"accept_exclusion": "yes"}
         project = folder / client
         copier.run_copy(str(ROOT), project, data=answers, defaults=True, quiet=True, vcs_ref="HEAD")
@@ -102,6 +111,50 @@ def _project_with_every_client(ids: list[str], touched: list[str], folder: Path)
         )
     (project / "pyproject.toml").write_text(text)
     return project
+
+
+def _texts(name: str, pins: dict[str, list[str]]) -> dict[Path, str]:
+    folder = ROOT / "template" / f"[[{name}]]"
+    return {folder / f"{file}.txt": HEAD + "".join(f"{line}\n" for line in lines) for file, lines in pins.items()}
+
+
+def _for_services(project: Path, name: str, version: str, packages: set[str]) -> dict[Path, str]:
+    """Resolve the orchestrator's group for the variants whose services have it in this version."""
+    folder = ROOT / "template" / f"[[{name}]]"
+    rows = {key: row for key, row in manifests()[name]["variants"].items() if row.get("versions") == version}
+    settings = tomllib.loads((project / "pyproject.toml").read_text())
+    own = [each for row in rows.values() for each in row["dependencies"]]
+    replaced = {_name(each) for each in own}
+    general = [each for each in settings["dependency-groups"][name] if _name(each) not in replaced]
+    fixed = [
+        line
+        for variant in rows
+        for line in (folder / f"[[{variant}]]/deploy/package/{name}/constraints.txt").read_text().splitlines()
+    ]
+    with tempfile.TemporaryDirectory() as place:
+        limits, result = Path(place, "limits.txt"), Path(place, "result.txt")
+        limits.write_text("\n".join([*fixed, *AVOIDED, *settings["tool"]["uv"].get("constraint-dependencies", [])]))
+        overrides = Path(place, "overrides.txt")
+        overrides.write_text("\n".join(settings["tool"]["uv"].get("override-dependencies", [])))
+        # What the result has before is what the resolver prefers.
+        result.write_text((folder / f"pins-{version}.txt").read_text())
+        groups = settings["dependency-groups"]
+        found = []
+        for without in (set(), packages):
+            needed = [each for each in general if _name(each) not in without]
+            needed += [*own, *settings["project"]["dependencies"], *groups["dev"], *groups["telemetry"]]
+            command = [UV, "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--no-header"]
+            command += ["--no-annotate", "--constraints", limits, "--overrides", overrides]
+            command += ["--output-file", result, "-"]
+            subprocess.run(command, cwd=place, check=True, input="\n".join(needed), text=True, capture_output=True)
+            found.append(sorted(line for line in result.read_text().splitlines() if PIN.match(line)))
+        everything, base = found
+        connections = [pin for pin in everything if pin not in base]
+    return _texts(name, {f"constraints-{version}": base, f"connections-{version}": connections})
+
+
+def _name(requirement: str) -> str:
+    return re.split(r"[^\w.-]", requirement)[0].lower()
 
 
 def _of_shapes(name: str) -> list[str]:
