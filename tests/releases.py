@@ -164,7 +164,8 @@ def matches(patterns: list[str], path: str) -> bool:
 
 @cache
 def _spec(*patterns: str) -> PathSpec:
-    return PathSpec.from_lines("gitignore", ["/" + pattern.lstrip("/") for pattern in patterns])
+    anchored = [pattern if pattern.startswith("!") else "/" + pattern.lstrip("/") for pattern in patterns]
+    return PathSpec.from_lines("gitignore", anchored)
 
 
 def update(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
