@@ -19,7 +19,7 @@ SCENES = yaml.safe_load((ROOT / "tests" / "docs_commands.yml").read_text())
 BOX = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 # A line of a box that is a command, not what a command prints. Words two spaces or more behind it explain it.
 COMMAND = re.compile(
-    r"^\s*((?:make|git|copier|uvx?|pip|python|\S+/python|mkdir|\(cd|orch-\w+) .*?)(?:\s{3,}(?:#.*|\w.*))?$"
+    r"^\s*((?:make|git|copier|uvx?|pip|python|\S+/python|mkdir|\(cd|orch-\w+) .*?)(?:\s{2,}#.*|\s{3,}\w.*)?$"
 )
 TYPED = "tutorials/"  # whose `sh` boxes tests/test_tutorials.py types
 PAGES = {
@@ -120,7 +120,7 @@ def test_commands_work_as_they_are_written(home, name):
         lines += [
             f"set -e; {scene.get('between', ':')}",
             "set +e",
-            f"({typed}) </dev/null",
+            f"(\n{typed}\n) </dev/null",
             'echo "exit code: $?"',
             "set -e",
         ]
