@@ -59,10 +59,10 @@ def record(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, 
     from . import data_contracts  # which reads the models
 
     key = [pipeline.name, partition.key]
-    newest = warehouse.rows(con, f"SELECT max(version) FROM {PUBLISHED} WHERE pipeline = ? AND partition = ?", key)
-    version = (newest[0][0] or 0) + 1
-    values = [*key, version, *run.owner, json.dumps(dict(rows)), _now()]
-    warehouse.run(con, f"INSERT INTO {PUBLISHED} VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+    row = "?, ?, coalesce(max(version), 0) + 1, ?, ?, ?, ?"
+    earlier = f"FROM {PUBLISHED} WHERE pipeline = ? AND partition = ?"
+    values = [*key, *run.owner, json.dumps(dict(rows)), _now(), *key]
+    warehouse.run(con, f"INSERT INTO {PUBLISHED} SELECT {row} {earlier}", values)
     warehouse.run(con, f"DELETE FROM {CLAIMS} WHERE pipeline = ? AND partition = ?", key)
     others = "pipeline = ? AND partition = ? AND NOT (engine = ? AND run = ?)"
     warehouse.run(con, f"DELETE FROM {INPUTS} WHERE {others}", [*key, *run.owner])
@@ -129,7 +129,11 @@ def claim(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, s
     holder = [socket.gethostname(), _process(os.getpid())]
     prepare(con)
     key = [pipeline.name, partition.key]
-    if not first:
+    mine = [*key, *run.owner, *holder, until]
+    if first:  # mostly nobody has it
+        if warehouse.write(con, f"INSERT INTO {CLAIMS} VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", mine):
+            return
+    else:
         kept = "pipeline = ? AND partition = ? AND engine = ? AND run = ? AND host = ? AND process = ? AND until >= ?"
         lasting = [*key, *run.owner, *holder, until - GRACE]
         if warehouse.rows(con, f"SELECT 1 FROM {CLAIMS} WHERE {kept}", lasting):
@@ -157,8 +161,7 @@ def claim(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, s
                     "or stop it"
                 )
         warehouse.run(con, f"DELETE FROM {CLAIMS} WHERE pipeline = ? AND partition = ?", key)
-        values = [*key, *run.owner, *holder, until]
-        warehouse.run(con, f"INSERT INTO {CLAIMS} VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+        warehouse.run(con, f"INSERT INTO {CLAIMS} VALUES (?, ?, ?, ?, ?, ?, ?)", mine)
 
 
 @contextmanager
