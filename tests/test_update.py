@@ -102,6 +102,8 @@ def test_the_teams_work_is_kept_through_two_releases(releases, tmp_path, names):
     keep_both_sides(project, re.findall(r"^conflict   (.*): \d", done.stdout, re.MULTILINE))
     assert_as_the_team_left_it(project, left)
     assert r.answers_of(project)["_commit"] == CURRENT
+    if "airflow" in names:
+        assert (project / "dags/watch_inputs.py").exists(), "a file of the platform's in a folder of the team's follows"
     assert 'timezone = "Europe/Berlin"' in (project / "config/base.toml").read_text()
     commit(project)
 
