@@ -202,7 +202,9 @@ def wake_waiting_runs(pipeline: Pipeline) -> int:
 
 
 def start_runs_of_published_input(pipeline: Pipeline) -> int:
-    """Ask for a run of each unpublished partition whose input is a table that is published. Return their number.
+    """Ask for a run of the next unpublished partition whose input is a table that is published. Returns 1, or 0.
+
+    One after the other, in order, as the model of a partition is judged by the one before.
 
     What was published long before the pipeline was deployed is left to backfills. The key of a run names the partition
     and the publication, and the server starts one run of each key, however often it is asked.
@@ -212,19 +214,21 @@ def start_runs_of_published_input(pipeline: Pipeline) -> int:
     pending = providers.pending(pipeline)
     if not pending:
         return 0
-    asked = 0
     with get_client(sync_client=True) as client:
         deployment = client.read_deployment_by_name(f"{pipeline.name}/{deployments.name()}")
         ours = {"deployment_id": {"any_": [deployment.id]}}
-        unended = runs.matching(client, {**ours, "state": {"type": {"any_": runs.UNENDED}}}, pipeline)
+        unended = list(runs.matching(client, {**ours, "state": {"type": {"any_": runs.UNENDED}}}, pipeline))
+        if any(not run.auto_scheduled for run in unended):
+            return 0
         under_way = {policies.partition_of(pipeline, run) for run in unended}
         for key, at in sorted(pending.items()):
             if at > deployment.created - providers.HEAD_START and key not in under_way:
-                client.create_flow_run_from_deployment(
+                run = client.create_flow_run_from_deployment(
                     deployment.id,
                     name=f"{pipeline.name}-{key}",
                     parameters={"partition": key},
                     idempotency_key=f"{pipeline.name} {key} {at:%Y%m%dT%H%M%S%f}",
                 )
-                asked += 1
-    return asked
+                if not (run.state and run.state.is_final()):  # else it has failed before
+                    return 1
+    return 0
