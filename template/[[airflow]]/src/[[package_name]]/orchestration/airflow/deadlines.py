@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar
 
-from airflow.sdk import BaseDeadlineReference
+from airflow.sdk.definitions.deadline import BaseDeadlineReference  # airflow.sdk has it since 3.3.2
 
 
 class RunQueuedAt(BaseDeadlineReference):
