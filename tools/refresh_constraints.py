@@ -26,6 +26,7 @@ from decision_engine import ROOT, data, manifests
 
 UV = Path(sys.executable).with_name("uv")
 PIN = re.compile(r"^[A-Za-z0-9._-]+==\S+( ; .*)?$")
+PIN_IN = re.compile(r'^ *"?([A-Za-z0-9._-]+)==([^\s",;]+)', re.MULTILINE)
 CLIENTS = ("aws_secrets_manager", "google_secret_manager", "azure_key_vault", "hashicorp_vault")
 # What the resolver must not take. The parser of dbt Core 1.12 downloads itself from a code host while it is installed.
 AVOIDED = ["dbt-core<1.12"]
@@ -33,26 +34,52 @@ HEAD = "# Versions that a resolver found together and the tests ran; refreshed b
 
 
 def main() -> None:
+    print("resolving the versions of all orchestrators", flush=True)
+    for path, text in resolved().items():
+        path.write_text(text)
+        if text == HEAD:
+            path.unlink()
+        print(f"  {path.relative_to(ROOT)}: {text.count('==')} packages")
+
+
+def resolved() -> dict[Path, str]:
+    """What each file of pins holds when everything is resolved again; nothing is written."""
     ids = list(manifests())
     touched = data("integrations")["systems"]
+    texts = {}
     with tempfile.TemporaryDirectory() as folder:
         project = _project_with_every_client(ids, list(touched), Path(folder))
-        print(f"resolving {', '.join(ids)}", flush=True)
-        subprocess.run([UV, "lock", "--quiet"], cwd=project, check=True)
+        _lock(project)
         for name in ids:
             packages = {system[name]["package"] for system in touched.values() if "package" in system.get(name, {})}
             packages -= {_name(each) for each in _of_shapes(name)}
             others = [other for other in ids if other != name]
             everything, base = _export(project, others), _export(project, others, packages)
             pins = {"constraints": base, "connections": [pin for pin in everything if pin not in base]}
-            _write(name, pins)
-            print(f"  {name}: {len(base)} packages, {len(everything)} with those of all systems")
+            texts |= _texts(name, pins)
             for version in {
                 row["versions"] for row in manifests()[name].get("variants", {}).values() if "versions" in row
             }:
-                _refresh_for_services(project, name, version, packages)
+                texts |= _for_services(project, name, version, packages)
     for environment in sorted((ROOT / "template" / "[[shared]]" / "environments").glob("*/pyproject.toml")):
-        _refresh(environment)
+        texts[environment] = _refreshed(environment)
+    return texts
+
+
+def behind(texts: dict[Path, str]) -> list[tuple[str, str, str]]:
+    """Package, pinned and newest version of each pin that is not the newest; of several by marker, all of them."""
+    rows = set()
+    for path, text in texts.items():
+        newest, pinned = _versions(text), _versions(path.read_text() if path.exists() else "")
+        rows |= {(name, pinned[name], newest[name]) for name in pinned.keys() & newest if pinned[name] != newest[name]}
+    return sorted(rows)
+
+
+def _versions(text: str) -> dict[str, str]:
+    versions: dict[str, list[str]] = {}
+    for name, version in PIN_IN.findall(text):
+        versions.setdefault(name, []).append(version)
+    return {name: ", ".join(sorted(each)) for name, each in versions.items()}
 
 
 def _project_with_every_client(ids: list[str], touched: list[str], folder: Path) -> Path:
@@ -86,15 +113,12 @@ def _project_with_every_client(ids: list[str], touched: list[str], folder: Path)
     return project
 
 
-def _write(name: str, pins: dict[str, list[str]]) -> None:
-    for file, lines in pins.items():
-        path = ROOT / "template" / f"[[{name}]]" / f"{file}.txt"
-        path.write_text(HEAD + "".join(f"{line}\n" for line in lines))
-        if not lines:
-            path.unlink()
+def _texts(name: str, pins: dict[str, list[str]]) -> dict[Path, str]:
+    folder = ROOT / "template" / f"[[{name}]]"
+    return {folder / f"{file}.txt": HEAD + "".join(f"{line}\n" for line in lines) for file, lines in pins.items()}
 
 
-def _refresh_for_services(project: Path, name: str, version: str, packages: set[str]) -> None:
+def _for_services(project: Path, name: str, version: str, packages: set[str]) -> dict[Path, str]:
     """Resolve the orchestrator's group for the variants whose services have it in this version."""
     folder = ROOT / "template" / f"[[{name}]]"
     rows = {key: row for key, row in manifests()[name]["variants"].items() if row.get("versions") == version}
@@ -126,8 +150,7 @@ def _refresh_for_services(project: Path, name: str, version: str, packages: set[
             found.append(sorted(line for line in result.read_text().splitlines() if PIN.match(line)))
         everything, base = found
         connections = [pin for pin in everything if pin not in base]
-        _write(name, {f"constraints-{version}": base, f"connections-{version}": connections})
-        print(f"  {name} {version}, for {', '.join(rows)}: {len(base)} packages, {len(everything)} with all systems")
+    return _texts(name, {f"constraints-{version}": base, f"connections-{version}": connections})
 
 
 def _name(requirement: str) -> str:
@@ -139,17 +162,20 @@ def _of_shapes(name: str) -> list[str]:
     return [each for shape in manifests()[name].get("shape_dependencies", {}).values() for each in shape]
 
 
-def _refresh(environment: Path) -> None:
-    """Resolve a tool's own environment again, into the constraints of its pyproject.toml."""
+def _refreshed(environment: Path) -> str:
+    """The pyproject.toml of a tool's own environment with its constraints resolved again."""
     text = environment.read_text()
     pins = re.compile(r"^constraint-dependencies = \[.*?\n\]", flags=re.DOTALL | re.MULTILINE)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "pyproject.toml").write_text(pins.sub("", text))
-        subprocess.run([UV, "lock", "--quiet"], cwd=folder, check=True)
-        resolved = _export(Path(folder), ())
-    rows = "".join(f"  {json.dumps(pin)},\n" for pin in resolved)
-    environment.write_text(pins.sub(lambda _: f"constraint-dependencies = [\n{rows}]", text))
-    print(f"  {environment.parent.name}: {len(resolved)} packages in an environment of its own")
+        _lock(Path(folder))
+        lines = _export(Path(folder), ())
+    rows = "".join(f"  {json.dumps(pin)},\n" for pin in lines)
+    return pins.sub(lambda _: f"constraint-dependencies = [\n{rows}]", text)
+
+
+def _lock(project: Path) -> None:
+    subprocess.run([UV, "lock", "--quiet"], cwd=project, check=True, stderr=subprocess.PIPE, text=True)
 
 
 def _export(project: Path, others: Iterable[str], without: Iterable[str] = ()) -> list[str]:

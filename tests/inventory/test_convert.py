@@ -160,6 +160,13 @@ def test_each_construct_has_a_disposition(report):
     assert rows["retries of check"]["becomes"] == "retries=0"  # its own before the defaults
 
 
+@pytest.mark.parametrize(("text", "places"), [(TASKFLOW, 0), (CLASSIC, 2)], ids=["none", "some"])
+def test_what_is_of_airflow_2_is_named_as_the_step_before(tmp_path, capsys, text, places):
+    assert convert(tmp_path, text) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "ruff check --select AIR3" in line]
+    assert [line.split()[0] for line in lines] == ([str(places)] if places else [])
+
+
 def test_what_has_no_equivalent_is_an_error_that_names_the_library(report, tmp_path):
     rows = report(CLASSIC)
     steps = loaded(tmp_path / "classic_steps.py")

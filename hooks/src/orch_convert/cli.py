@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,10 +36,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, text in draft.files.items():
         (options.output / name).write_text(text, encoding="utf-8")
         print(f"written: {options.output / name}", file=sys.stderr)
+    old = of_airflow_2(options.file)
     if options.format == "json":
         rows = [vars(row) for row in draft.constructs]
-        print(json.dumps({"file": str(options.file), "refused": "", "constructs": rows}, indent=2))
+        whole = {"file": str(options.file), "refused": "", "of_airflow_2": old, "constructs": rows}
+        print(json.dumps(whole, indent=2))
     else:
+        if old:
+            print(
+                f"{old} places are of Airflow 2; better first: ruff check --select AIR3 --preview --fix {options.file}"
+            )
         _show(draft.constructs)
     return 0
 
@@ -49,6 +57,19 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=Path(), metavar="FOLDER", help="where to (the current folder)")
     parser.add_argument("--format", choices=("table", "json"), default="table", help="of the report (%(default)s)")
     return parser.parse_args(argv)
+
+
+def of_airflow_2(file: Path) -> int:
+    """Places that Airflow 3 moved or removed, as ruff finds them; 0 where ruff is not installed."""
+    ruff = shutil.which("ruff") or shutil.which("ruff", path=str(Path(sys.executable).parent))
+    if not ruff:
+        return 0
+    command = [ruff, "check", "--isolated", "--no-cache", "--preview", "--select", "AIR3", "--output-format", "json"]
+    done = subprocess.run([*command, str(file)], capture_output=True, text=True, check=False)
+    try:
+        return len(json.loads(done.stdout))
+    except ValueError:  # a ruff that does not know these rules
+        return 0
 
 
 def _wrong(sentence: str) -> int:
