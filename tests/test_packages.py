@@ -398,7 +398,7 @@ def test_airflow_of_the_service_loads_the_dags_of_a_package(packaged, tmp_path):
         version in Requirement(f"airflow{fixed.read_text().splitlines()[1].removeprefix('apache-airflow')}").specifier
     )
     assert errors == {}
-    assert dags == ["flights_daily"]
+    assert "flights_daily" in dags
     assert Path(module).is_relative_to(home / "plugins" if variant == "composer" else tmp_path / "venv")
     assert project_root == str(root)
     assert ("ProjectSecrets" in backends) == (variant != "composer"), "Composer has its own"
