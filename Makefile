@@ -72,8 +72,9 @@ conformance: .venv/.installed ## test the behaviours in docs/conformance.md on r
 conformance-quick: .venv/.installed ## the quickest of them on every orchestrator
 	@$(BIN)/python -m pytest tests/conformance -m quick $(ENGINES_AT_ONCE)
 
-conformance-page: .venv/.installed ## write the results of the last make conformance into docs/conformance.md
+conformance-page: .venv/.installed ## write the results of the last make conformance, and the table of letters, into docs/conformance.md
 	@$(BIN)/python tests/conformance/results.py
+	@$(BIN)/python tests/conformance/letters.py
 
 lint: .venv/.installed ## check this repository's own code, the decision's data, and whether generated files are current
 	@$(BIN)/ruff check .
@@ -83,6 +84,7 @@ lint: .venv/.installed ## check this repository's own code, the decision's data,
 	@$(BIN)/python tools/write_integrations_page.py --check
 	@$(BIN)/python tools/write_seeds.py --check
 	@$(BIN)/python tools/write_standards_page.py --check
+	@$(BIN)/python tests/conformance/letters.py --check
 
 standards-page: .venv/.installed ## measure the standards over tests/hooks/corpus and write docs/standards.md
 	@$(BIN)/python tools/write_standards_page.py

@@ -45,7 +45,8 @@ class InProcess(Protocol):
 class Engine(Protocol):
     """id: as in ORCHESTRATOR. title: for people. definition: the thin file of a pipeline, with {package} and {name}.
 
-    port: of the server on this machine. health: path that answers 200 when it is ready. ui: path to look at.
+    port: of the server on this machine; 0 for an orchestrator that has none, as it runs in its cloud alone. health:
+    path that answers 200 when the server is ready. ui: path to look at.
     """
 
     id: str
