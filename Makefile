@@ -11,7 +11,7 @@ ENGINES_AT_ONCE ?= --numprocesses 2 $(SPREAD)
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines test-deploy test-site test-fast conformance conformance-quick conformance-page lint decision-page integrations benchmarks constraints standards-page recommend docs docs-serve release rendered-diff rendered-files
+.PHONY: help demo test test-engines test-deploy test-site test-fast conformance conformance-quick conformance-page lint decision-page integrations benchmarks constraints standards-page recommend docs docs-serve release rendered-diff rendered-files new
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 16
@@ -115,3 +115,6 @@ rendered-diff: .venv/.installed ## print what a change makes of the example proj
 
 rendered-files: .venv/.installed ## write tools/site/example_files.txt, the list of their files
 	@$(BIN)/python tools/rendered_diff.py --write
+
+new: .venv/.installed ## ask at the terminal and make a project, with a way back and a summary: make new [DIR=myproj]
+	@$(BIN)/python tools/new.py '$(or $(DIR),myproj)' $(DATA:%=--data '%') $(if $(TEMPLATE),--template '$(TEMPLATE)')
