@@ -46,6 +46,8 @@ class Engine(Protocol):
     """id: as in ORCHESTRATOR. title: for people. definition: the thin file of a pipeline, with {package} and {name}.
 
     port: of the server on this machine. health: path that answers 200 when it is ready. ui: path to look at.
+    worker, server: the services, by their names in deploy/local/<id>.conf, that run steps and that start runs; the same
+    one may do both. peak_mb: about what services and runs take at their highest, in MB.
     """
 
     id: str
@@ -54,6 +56,9 @@ class Engine(Protocol):
     port: int
     health: str
     ui: str
+    worker: str
+    server: str
+    peak_mb: int
 
     def in_process(self) -> AbstractContextManager[InProcess]:
         """What runs partitions in this process; entering it loads the engine."""
