@@ -11,7 +11,7 @@ ENGINES_AT_ONCE ?= --numprocesses 2 $(SPREAD)
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines test-deploy test-site test-fast conformance conformance-quick conformance-page lint decision-page integrations benchmarks constraints standards-page recommend docs docs-serve
+.PHONY: help demo test test-engines test-deploy test-site test-fast conformance conformance-quick conformance-page lint decision-page integrations benchmarks constraints standards-page recommend docs docs-serve release rendered-diff rendered-files
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 16
@@ -104,3 +104,12 @@ benchmarks: .venv/.installed ## print and write the ratios of docs/benchmarks.md
 
 constraints: .venv/.installed ## resolve the versions in template/*/constraints.txt again
 	@$(BIN)/python tools/refresh_constraints.py
+
+release: .venv/.installed ## check that VERSION=1.2.3 can be released, then commit its changelog and tag it here; DRY_RUN=1 only checks
+	@$(BIN)/python tools/release.py '$(VERSION)' $(if $(DRY_RUN),--dry-run)
+
+rendered-diff: .venv/.installed ## print what a change makes of the example projects' files: make rendered-diff [FROM=v0.1.0]
+	@$(BIN)/python tools/rendered_diff.py $(FROM)
+
+rendered-files: .venv/.installed ## write tools/site/example_files.txt, the list of their files
+	@$(BIN)/python tools/rendered_diff.py --write

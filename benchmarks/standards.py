@@ -16,6 +16,10 @@ from pathlib import Path
 from projects import scratch
 from report import ROOT, Figure, conclude, median_ratio, progress, spent
 
+sys.path.insert(0, str(ROOT / "tests" / "hooks"))
+
+from corpus_score import repositories  # it stands beside the corpus
+
 SECONDS = 5.0  # what 500 files may take; one thread does it, so on an idle machine it is what one waits
 PARSE = "import ast, pathlib, sys; [ast.parse(path.read_bytes()) for path in pathlib.Path(sys.argv[1]).rglob('*.py')]"
 
@@ -39,8 +43,8 @@ def main() -> None:
 
 def fill(repository: Path, number: int) -> int:
     """Write so many files; returns their lines."""
-    cases = ROOT / "tests" / "hooks" / "corpus"
-    corpus = [path for path in sorted(cases.rglob("*.py")) if path.stat().st_size and "unparsed" not in path.parts]
+    cases = [path for each in repositories() for path in sorted(each.rglob("*.py"))]
+    corpus = [path for path in cases if path.stat().st_size and "unparsed" not in path.parts]
     template = [path for path in sorted((ROOT / "template").rglob("*.py")) if path.stat().st_size > 200]
     lines = 0
     for copy, path in zip(range(number), itertools.cycle([*corpus, *template]), strict=False):

@@ -15,7 +15,7 @@ MANIFESTS = {
 ORCHESTRATORS = tuple(sorted(name for name, manifest in MANIFESTS.items() if "shapes" in manifest))
 SHAPES = sorted({shape for name in ORCHESTRATORS for shape in MANIFESTS[name]["shapes"]})
 DECIDED = {
-    variant["id"]: variant
+    variant["id"]: {**variant, "orchestrator": name}
     for name in ORCHESTRATORS
     for variant in yaml.safe_load((ROOT / f"decision/systems/{name}.yml").read_text())["variants"]
 }
@@ -25,8 +25,13 @@ VARIANTS = {
     for name in ORCHESTRATORS
     for variant, row in MANIFESTS[name].get("variants", {}).items()
 }
-# Of those, the one that default answers, which leave the hosting to a vendor, have.
-DEFAULT_VARIANT = {row["orchestrator"]: name for name, row in VARIANTS.items() if row["hosting"] == "managed"}
+# The one of each orchestrator that default answers have: they leave the hosting to a vendor, on AWS.
+DEFAULT_VARIANT = {
+    row["orchestrator"]: name
+    for name, row in reversed(DECIDED.items())
+    if row["hosting"] == "managed" and row.get("only_on", "aws") == "aws"
+}
+CLOUDS = ("aws", "gcp")  # with files for Terraform
 PLACES = sorted({place for row in VARIANTS.values() for place in row["places"]})
 QUICK = "dagster"  # the one that the short run of the tests installs; the others are for the deep one
 # Each alone, some beside another one, and all of them.
@@ -53,7 +58,10 @@ def answers_for_variant(variant: str) -> dict:
 
 def places_of(variant: str) -> list[str]:
     """The folders of the template that a hosting variant takes, its own among them."""
-    return [*VARIANTS[variant]["places"], variant] if variant in VARIANTS else []
+    if variant not in VARIANTS:
+        return []
+    places = VARIANTS[variant]["places"]
+    return [*places, variant, *([CLOUD_OF.get(variant, "aws")] if "terraform" in places else [])]
 
 
 def files_in(folder: Path) -> set[str]:

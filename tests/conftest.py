@@ -18,7 +18,6 @@ from copier import _template as copier_template
 from repository import QUESTIONS, ROOT, git
 from servers import postgresql_server
 
-collect_ignore_glob = ["hooks/corpus/*"]  # what the standards are tried on, some of it tests
 RELEASE = "v0.1.0"
 SAME_PROJECTS = ("test_rendering", "test_ownership", "hooks.test_generated_projects", "test_generated_projects")
 

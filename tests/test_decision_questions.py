@@ -51,7 +51,7 @@ def template(tmp_path):
     (root / "template").mkdir(parents=True)
     shutil.copytree(ROOT / "decision", root / "decision")
     (root / "questions").mkdir()
-    for name in ("kind.yml", "decision.yml", "orchestrator.yml", "validators.jinja"):
+    for name in ("kind.yml", "decision.yml", "orchestrator.yml", "validators.jinja", "fixed.jinja"):
         shutil.copy(ROOT / "questions" / name, root / "questions" / name)
     (root / "copier.yml").write_text(COPIER_YML)
     (root / "template/result.json.jinja").write_text(RESULT)

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import chart_values
 import copier
+import psutil
+import psycopg
 import pytest
 import yaml
 from allpairspy import AllPairs
 from combinations import CI_PROVIDERS, CLOUD_OF, PLACES, VARIANTS, files_in
-from projects import UV
+from projects import RUN_SECONDS, SET_UP_SECONDS, UV, Project, processes_of
 from releases import owner, owners
 from repository import QUESTIONS, ROOT, git
+from servers import free_port
 
 BIN = Path(sys.executable).parent
 AXES = {
@@ -544,6 +550,13 @@ def test_a_machine_of_production_gets_no_untested_commit(on_a_machine):
     assert "install.sh install" not in on_a_machine[1].read_text()
 
 
+def test_several_machines_get_it_one_after_the_other(on_a_machine):
+    done = deploy_script(on_a_machine, "deploy", "prod", YES="1", MACHINE="main worker")
+    assert done.returncode == 0, done.stderr
+    hosts = re.findall(r"^ssh (\S+) .*install\.sh install", on_a_machine[1].read_text(), flags=re.MULTILINE)
+    assert hosts == ["main", "worker"]
+
+
 def test_places_have_a_folder():
     assert {"image", "kubernetes", "vm"} <= set(PLACES)
 
@@ -562,6 +575,74 @@ def test_images_and_releases_have_dbt_when_a_pipeline_has_models(render, tmp_pat
     assert "!environments" in (project / ".dockerignore").read_text().splitlines()
     planned = subprocess.run(["make", f"UV={UV}", "-n", "image"], cwd=project, capture_output=True, text=True)
     assert ("lock --quiet --project environments/dbt" in planned.stdout) == has_dbt, planned.stderr
+
+
+@contextlib.contextmanager
+def served(project: Path, name: str, settings: dict[str, str]) -> Iterator[subprocess.Popen]:
+    """Services as systemd starts them on a machine with these settings, which are kept in the project here."""
+    file, script = project / f"{name}.settings", project / f"{name}.sh"
+    file.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+    text = (project / "deploy" / "vm" / "serve.sh").read_text()
+    assert "/etc/flight-marts/settings" in text
+    script.write_text(text.replace("/etc/flight-marts/settings", str(file)).replace("/../..", ""))
+    with (project / f"{name}.log").open("w") as log:
+        process = subprocess.Popen(["sh", script, name], cwd=project, stdout=log, stderr=log)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(timeout=150)
+
+
+@pytest.mark.deep
+def test_workers_of_celery_run_the_tasks_also_after_one_was_killed(render, tmp_path, postgresql):
+    if not shutil.which("redis-server"):
+        pytest.skip("there is no broker here: install redis-server")
+    row = {"hosting_variant": "airflow_celery", "vpc": "open", "cloud": "aws", "secrets_backend": "environment"}
+    folder = Path(shutil.copytree(render(**answers(row)), tmp_path / "project"))
+    project = Project(folder, ("airflow",))
+    made = project.make("setup", timeout=SET_UP_SECONDS)
+    assert made.returncode == 0, made.stderr
+    broker, port = free_port(), str(free_port())
+    settings = {
+        "APP_ENV": "dev",
+        "AIRFLOW_PORT": port,
+        "MAIN_MACHINE": "127.0.0.1",
+        "EXECUTION_PORT": str(free_port()),
+        **dict.fromkeys(("ENGINE_DATABASE_URL", "APP_WAREHOUSE__URL"), postgresql),
+        "AIRFLOW__CELERY__BROKER_URL": f"redis://127.0.0.1:{broker}/0",
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+        "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(os.urandom(32)).decode(),
+        **dict.fromkeys(("AIRFLOW__API__SECRET_KEY", "AIRFLOW__API_AUTH__JWT_SECRET"), os.urandom(32).hex()),
+    }
+    options = ["--port", str(broker), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(tmp_path)]
+    redis = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
+    try:
+        workers = {key: value for key, value in settings.items() if key != "ENGINE_DATABASE_URL"}
+        with (
+            served(folder, "airflow", settings) as main,
+            served(folder, "airflow-execution", settings),
+            served(folder, "airflow-worker", workers) as worker,
+        ):
+            url = f"http://127.0.0.1:{port}/api/v2/version"
+            while subprocess.run(["curl", "--silent", "--fail", "--output", "/dev/null", url], check=False).returncode:
+                assert main.poll() is None, (folder / "airflow.log").read_text()
+                time.sleep(1)
+            for day in ("2013-01-01", "2013-01-02"):
+                done = project.make("backfill", f"FROM={day}", f"TO={day}", timeout=RUN_SECONDS, **settings)
+                assert "1 of 1 partitions published" in done.stdout, done.stdout + done.stderr
+                for each in psutil.Process(worker.pid).children(recursive=True):
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        each.kill()  # the worker, and what it has started
+    finally:
+        redis.terminate()
+        redis.wait(timeout=30)
+    assert processes_of(folder) == []
+    log = (folder / "var" / "dev" / "airflow" / "worker.log").read_text()
+    assert log.count("final_state=success") >= 8  # four steps of two days
+    with psycopg.connect(postgresql) as con:
+        days = con.execute("SELECT count(DISTINCT flight_date) FROM fact_flights").fetchone()
+    assert days == (2,)
 
 
 BASE = "python:3.11-slim-bookworm"

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from allpairspy import AllPairs
 from combinations import (
+    CLOUDS,
     DEFAULT_VARIANT,
     ENVIRONMENTS,
     FILE_COMBINATIONS,
@@ -34,6 +35,7 @@ from repository import QUESTIONS, ROOT
 SUFFIX = ".jinja"
 EXCLUDED = {
     *("manifest.yml", "questions.yml", "constraints.txt", "connections.txt", "runbook.md", "seeds.yml", "sample.json"),
+    *("constraints-3.3.1.txt", "connections-3.3.1.txt", "pins-3.3.1.txt"),
     "stack.yml.jinja",
 }
 NESTED = re.compile(r"^\[\[(\w+)\]\]/")
@@ -108,9 +110,10 @@ def test_a_hosting_variant_has_the_files_of_its_places(render, variant):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_no_two_folders_write_the_same_path(shape):
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_no_two_folders_write_the_same_path(shape, cloud):
     folders = [path.name for path in (ROOT / "template").iterdir() if path.is_dir()]
-    paths = [path for folder in folders for path in template_files(folder, shape, PLACES)]
+    paths = [path for folder in folders for path in template_files(folder, shape, [*PLACES, cloud])]
     assert sorted(paths) == sorted(set(paths))
 
 

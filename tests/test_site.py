@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from functools import partial
+from html import unescape
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,10 +19,13 @@ import decision_page
 import pytest
 import yaml
 from build_site import MADE, MOVED, NAVIGATION
+from combinations import ORCHESTRATORS, SHAPES, files_in
 from decision_engine import CHOICES, LISTS
 from keyboard import asked
 from recommend import recommend
+from rendered_diff import ANSWERS, EXAMPLES
 from repository import QUESTIONS, ROOT
+from site_examples import LINES_SHOWN
 
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *(ROOT / name for name in MOVED)]
 MAKEFILES = [ROOT / "Makefile", *ROOT.glob("template/**/Makefile.jinja"), *ROOT.glob("template/**/*.mk.jinja")]
@@ -189,13 +193,13 @@ def test_the_engine_that_the_browser_gets_agrees_with_make_recommend(site, situa
 
 @pytest.fixture(scope="module")
 def address(site):
-    """The site on a web server as simple as any."""
-    handler = partial(QuietHandler, directory=str(site))
+    """The site in a folder of a web server as simple as any."""
+    handler = partial(QuietHandler, directory=str(site.parent))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            yield f"http://127.0.0.1:{server.server_port}/{site.name}"
         finally:
             server.shutdown()
             thread.join()
@@ -206,16 +210,20 @@ class QuietHandler(SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="module")
-def seen(address, situations) -> dict:
-    """What Chromium shows, see tests/site/browser.mjs."""
+def in_browser(script: str, address: str, given: list) -> dict:
+    """What a script in tests/site/ sees in Chromium."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not program or not shutil.which("node"):
         pytest.skip("Chromium or node is not on this machine")
-    call = ["node", str(ROOT / "tests" / "site" / "browser.mjs"), address, str(NPM), program]
-    done = subprocess.run(call, input=json.dumps(situations), capture_output=True, text=True, timeout=550)
+    call = ["node", str(ROOT / "tests" / "site" / script), address, str(NPM), program]
+    done = subprocess.run(call, input=json.dumps(given), capture_output=True, text=True, timeout=550)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def seen(address, situations) -> dict:
+    return in_browser("browser.mjs", address, situations)
 
 
 @pytest.mark.deep
@@ -279,3 +287,40 @@ def test_the_page_works_by_keyboard_on_a_phone_and_asks_no_other_host(seen):
     assert seen["record"] == decision_page.record(decision_page.decide({"pipeline_shape": "data_products"}))
     assert seen["elsewhere"] == []
     assert seen["errors"] == []
+
+
+@pytest.mark.deep
+def test_every_page_fits_a_phone_and_a_desktop_and_is_legible_light_and_dark(site, address):
+    paths = [path.parent.relative_to(site).as_posix() for path in sorted(site.rglob("index.html"))]
+    seen = in_browser("pages.mjs", address, [f"{path}/".removeprefix("./") for path in paths])
+    assert len(seen["pages"]) == 4 * len(paths)
+    for page in seen["pages"]:
+        assert page["tooWide"] <= 0, page
+        assert page["contrast"] >= 4.5, page
+        assert page["dark"] == (page["colorScheme"] == "dark"), page
+    assert seen["errors"] == []
+    for example in seen["example"].values():
+        assert example["text"].startswith("# The targets are the same on every orchestrator.")
+        assert (example["linked"], example["opened"], example["inView"]) == ("Makefile", True, True)
+
+
+@pytest.mark.deep
+def test_an_example_is_shown_as_it_is_rendered(site, render):
+    page = (site / "examples" / "index.html").read_text()
+    for name, example in EXAMPLES.items():
+        project = render(**example["answers"])
+        linked = re.findall(rf'<a href="([^"]+)" data-file="{name}/([^"]+)"', page)
+        assert {path for _, path in linked} == files_in(project)
+        for link, path in linked:
+            shown = (site / "examples" / link).read_text()
+            content = (project / path).read_text().splitlines()
+            text = unescape(re.sub(r"<[^>]+>", "", shown[shown.index("<body>") :])).splitlines()
+            if path != ANSWERS:
+                assert content[:LINES_SHOWN] == text[: min(len(content), LINES_SHOWN)], path
+
+
+def test_the_examples_show_every_orchestrator_and_shape():
+    answers = [example["answers"] for example in EXAMPLES.values()]
+    assert {each.get("orchestrator") for each in answers} >= set(ORCHESTRATORS)
+    assert {each.get("pipeline_shape", "batch_etl") for each in answers} >= set(SHAPES)
+    assert "mixed" in {each.get("pipeline_shape") for each in answers}

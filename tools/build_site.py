@@ -5,9 +5,7 @@ Called by make docs, which installs what this needs: the generator in build/site
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import io
 import re
 import shutil
 import subprocess
@@ -18,10 +16,11 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-import copier
 import yaml
 from decision_engine import CHOICES, LISTS, QUESTIONS, ROOT, data, manifests
 from decision_page import RECORD, decide
+from rendered_diff import WORKING_TREE, render
+from site_examples import examples_page
 
 BUILD = ROOT / "build"
 SOURCE = BUILD / "site-source"
@@ -41,7 +40,7 @@ MOVED = {
     "SECURITY.md": "security.md",
 }
 # Pages that are made from sources.
-MADE = ("questions", "commands", "settings", "support")
+MADE = ("questions", "commands", "settings", "support", "examples")
 NAVIGATION = re.compile(r": ([\w/-]+\.md)$", re.MULTILINE)
 # A line of a page that is only a link to a file of Python beside it; the site shows the file.
 SHOWN = re.compile(r"^\[`[^`]+`\]\(([\w/]+\.py)\)$", re.MULTILINE)
@@ -61,7 +60,9 @@ def stage() -> None:
     for name, page in MOVED.items():
         (SOURCE / page).write_text(moved((ROOT / name).read_text(encoding="utf-8")), encoding="utf-8")
     project = rendered(BUILD / "site-project")
-    for page, text in zip(MADE, (questions(), commands(project), settings(project), support(project)), strict=True):
+    examples = examples_page(SOURCE / "examples" / "files", fresh(BUILD / "site-examples"))
+    made = (questions(), commands(project), settings(project), support(project), examples)
+    for page, text in zip(MADE, made, strict=True):
         (SOURCE / f"{page}.md").write_text(text, encoding="utf-8")
     decision_page()
 
@@ -78,10 +79,13 @@ def moved(text: str) -> str:
 
 def rendered(target: Path, **answers) -> Path:
     """A project of the working tree with these answers."""
-    shutil.rmtree(target, ignore_errors=True)
-    with contextlib.redirect_stderr(io.StringIO()):
-        copier.run_copy(str(ROOT), target, data=answers, defaults=True, vcs_ref="HEAD", quiet=True)
+    render(fresh(target), WORKING_TREE, answers)
     return target
+
+
+def fresh(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder
 
 
 def table(head: list[str], rows: Iterable[list[str]]) -> str:
@@ -272,7 +276,7 @@ def form(fetched: int) -> str:
     short = "".join(field(name, default) for name in asked if words[name].get("short"))
     more = "".join(field(name, default) for name in asked if not words[name].get("short"))
     return f"""\
-<link rel="stylesheet" href="../decide/decide.css">
+<link rel="stylesheet" href="decide/decide.css">
 <div class="decide">
 <form id="decide-form" data-bytes="{fetched}" aria-label="Your situation">
 {short}<details class="decide-more" open><summary>More questions, which make it more precise</summary>
@@ -288,7 +292,7 @@ def form(fetched: int) -> str:
 </div>
 </div>
 <a id="decide-bar" href="#decide-status">Loading the rules</a>
-<script type="module" src="../decide/decide.mjs"></script>
+<script type="module" src="decide/decide.mjs"></script>
 """
 
 

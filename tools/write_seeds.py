@@ -31,15 +31,23 @@ CONDITION = """
 def seeds(manifest: Path) -> str:
     """The text of seeds.yml for that manifest; empty when its folder has no file of the team."""
     name = manifest.parent.name.strip("[]")
-    team = yaml.safe_load(manifest.read_text(encoding="utf-8")).get("team", {})
-    patterns = ["/" + re.sub(r"\[\[.*?\]\]", "*", path) for path in team]
+    owned = yaml.safe_load(manifest.read_text(encoding="utf-8"))
+    team = owned.get("team", {})
+    # A file of the platform's in a folder of the team's is updated as others are.
+    ours = [path for path in owned.get("platform", {}) if any(path.startswith(each) for each in team)]
+    paths = [("/", path) for path in team] + [("!/", path) for path in ours]
+    patterns = [sign + re.sub(r"\[\[.*?\]\]", "*", path) for sign, path in paths]
     if not patterns:
         return ""
     return SEEDS.format(
-        skipped="\n".join(f"  - {pattern}" for pattern in patterns),
+        skipped="\n".join(f"  - {_quoted(pattern)}" for pattern in patterns),
         condition="" if name == "shared" else CONDITION.format(name=name),
         excluded="\n".join(f"    {pattern}" for pattern in patterns),
     )
+
+
+def _quoted(pattern: str) -> str:
+    return f'"{pattern}"' if pattern.startswith("!") else pattern  # a tag in YAML
 
 
 def main() -> int:

@@ -95,7 +95,7 @@ def late(
     republish: Annotated[bool, typer.Option("--republish", help="Run these partitions again.")] = False,
     orchestrator: OrchestratorId = "",
 ) -> None:
-    """List published partitions whose landed files have changed since they were read, or republish them."""
+    """List published partitions whose input has changed since it was read, or republish them."""
     from . import orchestration
     from .platform import late_input, pipelines
 
@@ -422,11 +422,10 @@ def contracts(
     only_check: Annotated[bool, typer.Option("--check", help="Write nothing; fail when one is wrong.")] = False,
     base: Annotated[str, typer.Option(help="The revision that consumers rely on. Default: the newest tag.")] = "",
 ) -> None:
-    """Write the data contracts of all pipelines with models, or check them."""
+    """Write the data contracts of all published tables, or check them."""
     from .platform import data_contracts, pipelines
-    from .platform import dbt as tool
 
-    chosen = [each for each in pipelines.all() if tool.is_used_by(each)]
+    chosen = pipelines.all()
     if not only_check:
         for each in chosen:
             for file in data_contracts.write(each, project):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Literal
@@ -57,12 +58,10 @@ def report(incident: Incident) -> bool:
         from . import report as report_pages  # which reads the pipelines
 
         run = incident.run if incident.run.id else current_run()
-        if incident.kind in RECORDED:
-            _record(settings, incident, run)
-        title, body = _text(settings, incident, run)
         key = f"{settings.env} {incident.pipeline} {incident.partition} {run.id} {incident.kind}" if run.id else ""
-        if incident.kind == "failed":
-            openlineage.failed(incident.pipeline, incident.partition, run, incident.reason)
+        if incident.kind in RECORDED:
+            _record_once(settings, key, incident, run)
+        title, body = _text(settings, incident, run)
         references = settings.for_pipeline(incident.pipeline).alerts.urls
         delivered = [send_once(settings, reference, key, title, body) for reference in references]
         if incident.kind in RECORDED:
@@ -73,6 +72,16 @@ def report(incident: Incident) -> bool:
         log.exception("alert not sent", pipeline=incident.pipeline, partition=incident.partition)
         return False
     return bool(delivered) and all(delivered)
+
+
+def _record_once(settings: config.Settings, key: str, incident: Incident, run: Run) -> None:
+    """Add the incident to the history and to the lineage; the first report of a run knows the most about it."""
+    with claims.hold(settings, f"{key} in the history") if key else nullcontext(claims.Claim()) as claim:
+        if not claim.done:
+            _record(settings, incident, run)
+            if incident.kind == "failed":
+                openlineage.failed(incident.pipeline, incident.partition, run, incident.reason)
+            claim.done = True
 
 
 def _record(settings: config.Settings, incident: Incident, run: Run) -> None:

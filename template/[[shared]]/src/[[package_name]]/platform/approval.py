@@ -17,7 +17,7 @@ from hashlib import sha256
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import config, contracts, decisions, landing, publications, steps, warehouse
+from . import config, contracts, decisions, landing, late_input, publications, steps, warehouse
 from .batch_etl import BatchEtl
 from .errors import InputError, NotApproved
 from .runs import current_run
@@ -58,7 +58,7 @@ class Approval:
         """
         with steps.work(self.pipeline, "train", partition, first=True) as (report, con):
             decisions.refuse_while_pending(self.pipeline, partition)
-            publications.note_input(con, self.pipeline, partition)
+            late_input.note(con, self.pipeline, partition)
             rows = self._rows(partition)
             self._stage(con, partition, "candidate", "feature", self._model.train(rows))
             report.rows = {"read": len(next(iter(rows.values())))}

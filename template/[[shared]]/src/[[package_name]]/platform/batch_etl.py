@@ -15,7 +15,7 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from . import contracts, publications, steps, warehouse
+from . import contracts, late_input, publications, steps, warehouse
 from .errors import InputNotReady, PermanentError
 from .runs import current_run
 
@@ -74,7 +74,7 @@ class BatchEtl:
 
     def _load(self, partition: Partition, step: str) -> dict[str, int]:
         with steps.work(self.pipeline, step, partition, first=True) as (report, con):
-            publications.note_input(con, self.pipeline, partition)
+            late_input.note(con, self.pipeline, partition)
             names = [self._staging(partition, part) for part in ("raw", "broken")]
             lines, broken = self.source.load(con, self.pipeline, partition, *names)
             report.rows = {"read": lines + broken, "quarantined": broken}

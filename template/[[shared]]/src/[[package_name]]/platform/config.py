@@ -133,6 +133,16 @@ class InputWait(Section):
     timeout_seconds: Seconds
 
 
+class LateInput(Section):
+    """What becomes of a published partition whose input has changed. republish: run it again, without being asked.
+
+    check_seconds: between two looks for that, and for what other projects have published.
+    """
+
+    republish: bool = False
+    check_seconds: float = Field(default=300, ge=1, allow_inf_nan=False)
+
+
 class Retries(Section):
     attempts: int = Field(ge=0)
     first_delay_seconds: Seconds
@@ -275,6 +285,7 @@ class Pipeline(Section):
     providers: dict[str, Provider] = {}
     schedule: Schedule
     input_wait: InputWait
+    late_input: LateInput = LateInput()
     retries: Retries
     step_timeout_seconds: Seconds
     sla_seconds: Seconds
@@ -308,6 +319,7 @@ class Settings(BaseSettings):
     paths: Paths
     warehouse: Warehouse
     input_wait: InputWait
+    late_input: LateInput = LateInput()
     retries: Retries
     step_timeout_seconds: Seconds
     sla_seconds: Seconds

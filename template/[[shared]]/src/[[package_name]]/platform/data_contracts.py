@@ -1,20 +1,23 @@
 """Data contracts of published tables, as files of the Open Data Contract Standard 3.1: `make contracts` writes them.
 
-They say what dbt's manifest says of each public model whose contract is enforced: columns, types, what is never null,
-owner, how late the table may be. `make lint` refuses a file that is not current or not valid, and a change that breaks
-what was released.
+They say what dbt's manifest says of each public model whose contract is enforced, and of a pipeline without models what
+each class in ``CONTRACTS`` says of its table: columns, types, what is never null, owner, how late the table may be.
+`make lint` refuses a file that is not current or not valid, and a change that breaks what was released.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import config, dbt, lineage, warehouse
+from . import config, contracts, dbt, lineage, warehouse
 from .errors import ConfigError, PermanentError
 from .partitions import Grain
 
@@ -25,7 +28,10 @@ if TYPE_CHECKING:
 FOLDER = "contracts"
 PUBLISHED = "platform.contracts"  # what is in force, for those who read the tables
 API = "v3.1.0"
-HEAD = "# Written by `make contracts` from the models of {pipeline}: change those, not this file.\n"
+HEAD = "# Written by `make contracts` from {source} of {pipeline}: change {it}, not this file.\n"
+# What a type of `contracts.Column` is called in the warehouse.
+PHYSICAL = {"string": "text", "int32": "integer", "int64": "bigint", "float64": "double precision"}
+VERSION = re.compile(r"_v(\d+)$")  # ends the name of a table that is published beside its former version
 LOGICAL = {
     **dict.fromkeys(("text", "varchar"), "string"),
     **dict.fromkeys(("integer", "bigint"), "integer"),
@@ -41,31 +47,63 @@ Contract = dict[str, Any]
 
 def made(pipeline: Pipeline, project: str) -> dict[str, Contract]:
     """The contract of each published table that has one, by table. project: the name of the project."""
+    if not dbt.is_used_by(pipeline):
+        return _of_classes(pipeline, project)
     manifest = dbt.read_manifest(dbt.manifest(pipeline))
     tests = _tests(manifest)
     groups = {each["name"]: each["owner"] for each in manifest["groups"].values()}
-    contracts = {}
+    whole = {}
     for key, node in manifest["nodes"].items():
         name = lineage.name_of(node) if node["resource_type"] == "model" else ""
         if name in pipeline.tables and node["access"] == "public" and node["config"]["contract"]["enforced"]:
-            contracts[name] = _contract(
-                pipeline, project, name, node, groups.get(node.get("group"), {}), tests.get(key, {})
+            whole[name] = _contract(
+                pipeline,
+                project,
+                name,
+                _columns_of_model(pipeline, node, tests.get(key, {})),
+                node.get("description") or "",
+                version=node.get("version") or 1,
+                owner=groups.get(node.get("group"), {}),
+                ends=node.get("deprecation_date"),
             )
-    return contracts
+    return whole
+
+
+def _of_classes(pipeline: Pipeline, project: str) -> dict[str, Contract]:
+    """As `made`, of a pipeline without models: from the classes of its ``contract.py``."""
+    if not find_spec(f"{pipeline.module}.contract"):
+        return {}
+    classes = import_module(f"{pipeline.module}.contract").CONTRACTS
+    whole = {}
+    for name in pipeline.tables:
+        if name not in classes:
+            continue
+        version = VERSION.search(name)
+        whole[name] = _contract(
+            pipeline,
+            project,
+            name,
+            _columns_of_class(pipeline, classes[name]),
+            " ".join((classes[name].__doc__ or "").split()),
+            version=int(version[1]) if version else 1,
+        )
+    return whole
 
 
 def write(pipeline: Pipeline, project: str) -> list[Path]:
     """Write the contract of each table, and remove those of tables that have none any more. Returns the files."""
     folder = config.load().root / FOLDER / pipeline.name
-    contracts = made(pipeline, project)
+    wanted = made(pipeline, project)
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.glob("*.odcs.yaml"):
-        if path.name.removesuffix(".odcs.yaml") not in contracts:
+        if path.name.removesuffix(".odcs.yaml") not in wanted:
             path.unlink()
     files = []
-    for name, contract in contracts.items():
+    for name, contract in wanted.items():
         files.append(folder / f"{name}.odcs.yaml")
-        files[-1].write_text(HEAD.format(pipeline=pipeline.name) + _yaml(contract), encoding="utf-8")
+        it = "those" if dbt.is_used_by(pipeline) else "that"
+        head = HEAD.format(pipeline=pipeline.name, source=_source(pipeline), it=it)
+        files[-1].write_text(head + _yaml(contract), encoding="utf-8")
     return files
 
 
@@ -101,21 +139,25 @@ def check(pipeline: Pipeline, project: str, base: str) -> Iterator[str]:
 
     base: the revision that consumers rely on; empty for none. A table without a file is under no contract yet.
     """
-    root, wanted = config.load().root, made(pipeline, project)
-    files = sorted((root / FOLDER / pipeline.name).glob("*.odcs.yaml"))
+    root = config.load().root
+    files, earlier = sorted((root / FOLDER / pipeline.name).glob("*.odcs.yaml")), _released(root, pipeline, base)
+    if not (files or earlier or dbt.is_used_by(pipeline)):
+        return
+    wanted = made(pipeline, project)
     there = {path.name.removesuffix(".odcs.yaml"): _read(path.read_text(encoding="utf-8")) for path in files}
     for name, contract in there.items():
         if contract != wanted.get(name):
-            yield f"{FOLDER}/{pipeline.name}/{name}.odcs.yaml is not what the models say: make contracts"
+            file = f"{FOLDER}/{pipeline.name}/{name}.odcs.yaml"
+            yield f"{file} is not what {_source(pipeline)} of {pipeline.name} says: make contracts"
     yield from not_in_catalogue(root, files)
-    yield from _invalid(files)
-    consumers = dict(_consumers(pipeline))
-    for name, released in _released(root, pipeline, base).items():
+    yield from _invalid(pipeline, files)
+    consumers, kind = dict(_consumers(pipeline)), "model" if dbt.is_used_by(pipeline) else "table"
+    for name, released in earlier.items():
         for change in breaking(released, wanted.get(name)):
-            readers = ", ".join(consumers.get(name, [])) or "nobody that dbt knows of"
+            readers = ", ".join(consumers.get(name, [])) or "nobody that this project knows of"
             yield (
                 f"{name}: {change}, which breaks the contract released in {base}. It is read by {readers}. "
-                "Publish a new version of the model beside this one instead"
+                f"Publish a new version of the {kind} beside this one instead"
             )
 
 
@@ -150,32 +192,17 @@ def _contract(
     pipeline: Pipeline,
     project: str,
     name: str,
-    node: Mapping[str, Any],
-    owner: Mapping[str, Any],
-    tests: Mapping[str, set[str]],
+    properties: list[dict[str, Any]],
+    purpose: str,
+    *,
+    version: int,
+    owner: Mapping[str, Any] | None = None,
+    ends: str | None = None,
 ) -> Contract:
-    settings, version = pipeline.settings, node.get("version") or 1
-    properties = []
-    for column in node["columns"].values():
-        kind = str(column["data_type"]).lower()
-        described = {
-            "name": column["name"],
-            "logicalType": LOGICAL.get(kind, "string"),
-            "physicalType": kind,
-            "description": column.get("description") or "",
-        }
-        described |= {"required": True} if "not_null" in tests.get(column["name"], ()) else {}
-        described |= (
-            {"unique": True} if "unique" in tests.get(column["name"], ()) and not pipeline.partition_column else {}
-        )
-        described |= (
-            {"partitioned": True, "partitionKeyPosition": 1} if column["name"] == pipeline.partition_column else {}
-        )
-        properties.append(described)
+    settings, owner = pipeline.settings, owner or {}
     sla = [{"property": "latency", "value": round(settings.sla_seconds / 3600, 2), "unit": "h"}]
     if pipeline.grain in FREQUENCY:
         sla.append({"property": "frequency", "value": 1, "unit": FREQUENCY[pipeline.grain]})
-    ends = node.get("deprecation_date")
     return {
         "apiVersion": API,
         "kind": "DataContract",
@@ -184,7 +211,7 @@ def _contract(
         "version": f"{version}.0.0",
         "status": "deprecated" if ends else "active",
         "dataProduct": pipeline.name,
-        "description": {"purpose": node.get("description") or ""},
+        "description": {"purpose": purpose},
         "team": {
             "name": owner.get("name") or project,
             "members": [{"username": owner["email"], "role": "owner"}] if owner.get("email") else [],
@@ -210,6 +237,52 @@ def _contract(
     }
 
 
+def _columns_of_model(
+    pipeline: Pipeline, node: Mapping[str, Any], tests: Mapping[str, set[str]]
+) -> list[dict[str, Any]]:
+    properties = []
+    for column in node["columns"].values():
+        promised = tests.get(column["name"], ())
+        more = {"description": column.get("description") or ""}
+        more |= {"required": True} if "not_null" in promised else {}
+        more |= {"unique": True} if "unique" in promised and not pipeline.partition_column else {}
+        properties.append(_property(pipeline, column["name"], str(column["data_type"]).lower(), more))
+    return properties
+
+
+def _columns_of_class(pipeline: Pipeline, own: type[contracts.Contract]) -> list[dict[str, Any]]:
+    checked = contracts.columns(contracts.CheckedRow)  # what the check of a row needs is not published
+    columns = {name: each for name, each in contracts.columns(own).items() if name not in checked}
+    keys = [name for name, each in columns.items() if each.key]
+    properties = []
+    for name, column in columns.items():
+        kind = PHYSICAL.get(column.type, column.type.replace("decimal", "numeric"))
+        more: dict[str, Any] = {"required": True} if column.key or not column.nullable else {}
+        if column.key:
+            more |= {"primaryKey": True, "primaryKeyPosition": keys.index(name) + 1}
+        if keys == [name] and not pipeline.partition_column:
+            more["unique"] = True
+        if LOGICAL.get(kind.partition("(")[0]) in ("integer", "number"):
+            limits = {"minimum": column.min, "maximum": column.max}
+        else:
+            limits = {"pattern": column.regex or None}
+        if options := {limit: value for limit, value in limits.items() if value is not None}:
+            more["logicalTypeOptions"] = options
+        properties.append(_property(pipeline, name, kind, more))
+    return properties
+
+
+def _property(pipeline: Pipeline, name: str, kind: str, more: Mapping[str, Any]) -> dict[str, Any]:
+    """A column. kind: its type in the warehouse."""
+    described = {"name": name, "logicalType": LOGICAL.get(kind.partition("(")[0], "string"), "physicalType": kind}
+    parted = {"partitioned": True, "partitionKeyPosition": 1} if name == pipeline.partition_column else {}
+    return {**described, **more, **parted}
+
+
+def _source(pipeline: Pipeline) -> str:
+    return "the models" if dbt.is_used_by(pipeline) else "contract.py"
+
+
 def _tests(manifest: Mapping[str, Any]) -> dict[str, dict[str, set[str]]]:
     """Names of the generic tests that fail a build, by model and column."""
     by_model: dict[str, dict[str, set[str]]] = {}
@@ -223,6 +296,8 @@ def _tests(manifest: Mapping[str, Any]) -> dict[str, dict[str, set[str]]]:
 
 def _consumers(pipeline: Pipeline) -> Iterator[tuple[str, list[str]]]:
     """Who reads each published table: exposures with their owners, and models."""
+    if not dbt.is_used_by(pipeline):
+        return
     known = lineage.of_manifest(dbt.read_manifest(dbt.manifest(pipeline)), {})
     for name in pipeline.tables:
         yield (
@@ -258,9 +333,9 @@ def not_in_catalogue(root: Path, files: Sequence[Path]) -> Iterator[str]:
             yield f"catalog-info.yaml has no API whose definition is ./{name}: add one, beside those of other tables"
 
 
-def _invalid(files: Sequence[Path]) -> list[str]:
+def _invalid(pipeline: Pipeline, files: Sequence[Path]) -> list[str]:
     """What the standard's own schema says against the files; it is in the environment of dbt."""
-    if not files:
+    if not (files and dbt.is_used_by(pipeline)):  # what is made of classes is as the code here makes it
         return []
     python = Path(dbt.executable()).with_name("python")
     validator = Path(__file__).with_name("odcs.py")

@@ -21,7 +21,18 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from . import config, contracts, data_contracts, dbt, lineage, logging, openlineage, publications, steps, warehouse
+from . import (
+    config,
+    contracts,
+    dbt,
+    late_input,
+    lineage,
+    logging,
+    openlineage,
+    publications,
+    steps,
+    warehouse,
+)
 from .batch_etl import BatchEtl
 from .errors import PermanentError
 from .partitions import Grain, Partition
@@ -77,7 +88,7 @@ class DataProducts:
             warehouse.connect() as con,
             publications.held(con, self.pipeline, partition, "load", first=True),
         ):
-            publications.note_input(con, self.pipeline, partition)
+            late_input.note(con, self.pipeline, partition)
             read = broken = 0
             for name, source in {**self.landed, **self.reference}.items():
                 place = partition if name in self.landed else REFERENCE
@@ -133,7 +144,6 @@ class DataProducts:
                 written = {name: self._replace(con, partition, name) for name in tables}
                 report.rows = {name: written[name] for name in self.pipeline.tables}
                 publications.record(con, self.pipeline, partition, current_run(), report.rows)
-                data_contracts.publish(con, self.pipeline)
         return report.rows
 
     def variables(self, partition: Partition) -> dict[str, str]:

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 TABLE = "platform.history"
 STEP, NOTICE = "step", "notice"  # kinds beside those of incidents
-LOCK_SECONDS = 10
-RECORD_SECONDS = 5  # a warehouse that hangs costs a step no more than this
+RECORD_SECONDS = 5  # a warehouse that hangs, or a file that stays locked, costs a step no more than this
 
 
 @dataclass(frozen=True)
@@ -54,9 +53,11 @@ def record_step(report: StepReport, settings: config.Settings) -> None:
 
 def record(settings: config.Settings, pipeline: str, fact: Fact) -> None:
     """Add a fact. Never raises: what happens matters more than its record."""
-    store = _add_line if settings.warehouse.is_file else _add_row
     try:
-        outgoing.within(RECORD_SECONDS, lambda: store(settings, pipeline, fact), key="history")
+        if settings.warehouse.is_file:
+            _add_line(settings, pipeline, fact)
+        else:
+            outgoing.within(RECORD_SECONDS, lambda: _add_row(settings, pipeline, fact), key="history")
     except Exception as error:  # noqa: BLE001
         logging.get_logger().warning("history not recorded", error=type(error).__name__, reason=str(error))
 
@@ -96,7 +97,7 @@ def _locked(file: Path) -> Iterator[None]:
     from filelock import FileLock
 
     file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(file.with_suffix(".lock"), timeout=LOCK_SECONDS):
+    with FileLock(file.with_suffix(".lock"), timeout=RECORD_SECONDS):
         yield
 
 

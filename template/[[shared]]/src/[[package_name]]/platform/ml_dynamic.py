@@ -25,7 +25,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from . import contracts, evaluation, masking, publications, steps, warehouse
+from . import contracts, evaluation, late_input, masking, publications, steps, warehouse
 from .batch_etl import ROW, BatchEtl
 from .errors import ContractError, InputError, PermanentError
 from .partitions import Grain
@@ -80,7 +80,7 @@ class MlDynamic:
         with steps.step(self.pipeline, "prepare", partition) as report:
             self.registry.prepare()
             with warehouse.connect() as con, publications.held(con, self.pipeline, partition, "prepare", first=True):
-                publications.note_input(con, self.pipeline, partition)
+                late_input.note(con, self.pipeline, partition)
                 broken = 0
                 for name, source in self.sources.items():
                     raw, aside = (self._name(partition, f"{name}{part}") for part in ("raw", "broken"))

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from . import alerts, config, data_contracts, publications, schedules, sources, warehouse
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .warehouse import Connection
 
 ROWS_AT_ONCE = 10_000
+SHOWN = timedelta(days=7)  # orchestrators show what was published since
 FINE, LATE, BROKEN, AWAY = "fresh", "late", "broken", "away"
 
 
@@ -61,6 +62,17 @@ class Provided:
             cursor = theirs.con.execute(f"SELECT {columns} FROM {sources.name(given.table)} WHERE {inside}")
             rows = (row for block in iter(lambda: cursor.fetchmany(ROWS_AT_ONCE), []) for row in block)
             return sources.stage_rows(con, partition, self.columns, rows, raw, broken), 0
+
+    def newest(self, pipeline: Pipeline, key: str = "") -> dict[str, tuple[datetime, int]]:
+        """When each partition was published last, in UTC, and its version; with a key, those of this one."""
+        values = [self.settings(pipeline).pipeline, *([key] if key else [])]
+        chosen = f"pipeline = ?{' AND partition = ?' if key else ''}"
+        with self._connected(pipeline) as con:
+            if not warehouse.has(con, publications.PUBLISHED):
+                return {}
+            selected = f'SELECT partition, max("at"), max(version) FROM {publications.PUBLISHED} WHERE {chosen}'
+            rows = warehouse.rows(con, f"{selected} GROUP BY partition", values)
+        return {partition: (at.replace(tzinfo=UTC), version) for partition, at, version in rows}
 
     def settings(self, pipeline: Pipeline) -> config.Provider:
         """Its section. Raises ConfigError without one."""
@@ -150,6 +162,52 @@ def of(pipeline: Pipeline) -> list[Provided]:
     for each in vars(pipeline.code).values():
         given += [getattr(each, "source", None), *(getattr(each, "landed", None) or {}).values()]
     return [each for each in dict.fromkeys(given) if isinstance(each, Provided)]
+
+
+def newest(pipeline: Pipeline, key: str = "") -> dict[str, tuple[datetime, str]]:
+    """When the input from other projects was published last, in UTC, and the version of each, by partition."""
+    whole: dict[str, tuple[datetime, str]] = {}
+    for source in of(pipeline):
+        for partition, (at, version) in source.newest(pipeline, key).items():
+            before, versions = whole.get(partition, (at, ""))
+            whole[partition] = (max(at, before), f"{versions} {source.name}={version}".strip())
+    return whole
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A partition that a provider has published. at: when, in UTC. version: counts its publications, from 1."""
+
+    provider: config.Provider
+    partition: str
+    version: int
+    at: datetime
+
+    @property
+    def table(self) -> str:
+        """Its name for those who read it."""
+        return f"{self.provider.project}.{self.provider.table}"
+
+    @property
+    def facts(self) -> dict[str, str | int]:
+        return {"version": self.version, "contract": self.provider.contract, "published": self.at.isoformat()}
+
+
+def delivered(pipeline: Pipeline) -> list[Delivery]:
+    """What the providers of a pipeline have published in the time of `SHOWN`, in order, for orchestrators to show.
+
+    A provider that breaks its contract is reported, and shows nothing new. One that is late is reported by the run
+    that waits for it.
+    """
+    given, since = [], datetime.now(UTC) - SHOWN
+    for source in of(pipeline):
+        status = source.status(pipeline)
+        if status.state == BROKEN:
+            report(status)
+            continue
+        newest = source.newest(pipeline)
+        given += [Delivery(status.provider, key, version, at) for key, (at, version) in newest.items() if at > since]
+    return sorted(given, key=lambda each: each.at)
 
 
 def report(status: Status) -> None:

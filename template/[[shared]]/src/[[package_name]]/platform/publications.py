@@ -4,7 +4,7 @@
 ``partition_claims`` has a row for each partition that a run works on. A run claims its partition with its first step
 that writes; another run of that partition is then refused until the first has published, has failed for good or is
 gone. A run whose partition was taken over cannot publish it any more. ``inputs_read`` has a row for each run that has
-read a partition's landed input since the partition was published: how old the input was, and a digest of it.
+read a partition's input since the partition was published: how old the input was, and a digest of it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from . import config, landing, warehouse
+from . import config, warehouse
 from .errors import PartitionBusy, PartitionTaken
 from .runs import current_run
 
@@ -55,29 +55,27 @@ class Publication:
 
 
 def record(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, rows: Mapping[str, int]) -> None:
-    """Note a publication, in the transaction of the caller, and end the run's claim."""
+    """Note a publication and its contracts, in the transaction of the caller, and end the run's claim."""
+    from . import data_contracts  # which reads the models
+
     key = [pipeline.name, partition.key]
-    newest = warehouse.rows(con, f"SELECT max(version) FROM {PUBLISHED} WHERE pipeline = ? AND partition = ?", key)
-    version = (newest[0][0] or 0) + 1
-    values = [*key, version, *run.owner, json.dumps(dict(rows)), _now()]
-    warehouse.run(con, f"INSERT INTO {PUBLISHED} VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+    row = "?, ?, coalesce(max(version), 0) + 1, ?, ?, ?, ?"
+    earlier = f"FROM {PUBLISHED} WHERE pipeline = ? AND partition = ?"
+    values = [*key, *run.owner, json.dumps(dict(rows)), _now(), *key]
+    warehouse.run(con, f"INSERT INTO {PUBLISHED} SELECT {row} {earlier}", values)
     warehouse.run(con, f"DELETE FROM {CLAIMS} WHERE pipeline = ? AND partition = ?", key)
     others = "pipeline = ? AND partition = ? AND NOT (engine = ? AND run = ?)"
     warehouse.run(con, f"DELETE FROM {INPUTS} WHERE {others}", [*key, *run.owner])
+    data_contracts.publish(con, pipeline)
 
 
-def note_input(con: Connection, pipeline: Pipeline, partition: Partition) -> None:
-    """Note the landed input that the current run is about to read; see `late_input`."""
-    run = current_run()
-    place = landing.of(pipeline) if run.id and pipeline.settings.is_landed else None
-    changed = place.changed(partition) if place else None
-    if place is None or changed is None:
-        return
-    key = [pipeline.name, partition.key, *run.owner]
+def note_input(con: Connection, pipeline: Pipeline, partition: Partition, changed: datetime, digest: str) -> None:
+    """Note the input that the current run is about to read: when it changed last, and its digest; see `late_input`."""
+    key = [pipeline.name, partition.key, *current_run().owner]
     mine = "pipeline = ? AND partition = ? AND engine = ? AND run = ?"
     warehouse.run(con, f"DELETE FROM {INPUTS} WHERE {mine}", key)
     at = changed.astimezone(UTC).replace(tzinfo=None)
-    warehouse.run(con, f"INSERT INTO {INPUTS} VALUES (?, ?, ?, ?, ?, ?)", [*key, at, place.digest(partition)])
+    warehouse.run(con, f"INSERT INTO {INPUTS} VALUES (?, ?, ?, ?, ?, ?)", [*key, at, digest])
 
 
 def inputs_read(pipeline: Pipeline) -> dict[tuple[str, str, str], tuple[datetime, str]]:
@@ -131,7 +129,11 @@ def claim(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, s
     holder = [socket.gethostname(), _process(os.getpid())]
     prepare(con)
     key = [pipeline.name, partition.key]
-    if not first:
+    mine = [*key, *run.owner, *holder, until]
+    if first:  # mostly nobody has it
+        if warehouse.write(con, f"INSERT INTO {CLAIMS} VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", mine):
+            return
+    else:
         kept = "pipeline = ? AND partition = ? AND engine = ? AND run = ? AND host = ? AND process = ? AND until >= ?"
         lasting = [*key, *run.owner, *holder, until - GRACE]
         if warehouse.rows(con, f"SELECT 1 FROM {CLAIMS} WHERE {kept}", lasting):
@@ -159,8 +161,7 @@ def claim(con: Connection, pipeline: Pipeline, partition: Partition, run: Run, s
                     "or stop it"
                 )
         warehouse.run(con, f"DELETE FROM {CLAIMS} WHERE pipeline = ? AND partition = ?", key)
-        values = [*key, *run.owner, *holder, until]
-        warehouse.run(con, f"INSERT INTO {CLAIMS} VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+        warehouse.run(con, f"INSERT INTO {CLAIMS} VALUES (?, ?, ?, ?, ?, ?, ?)", mine)
 
 
 @contextmanager

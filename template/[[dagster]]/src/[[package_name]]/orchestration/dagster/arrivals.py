@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from ...platform import landing, schedules
+from ...platform import landing, late_input, schedules
 from ...platform.errors import ConfigError
 from ...platform.landing import Arrival
 from ...platform.partitions import Partition
@@ -46,13 +46,14 @@ def since_last_look(
     A partition is taken one look after it landed, so that whoever lands it and runs it by hand does not run it twice.
     What is there at the first look is history and left to backfills. A partition is also requested, once, when
     ``input_wait.timeout_seconds`` have passed since its tick without its input, or since its input began to arrive and
-    did not become complete: that run fails, which is what tells people.
+    did not become complete: that run fails, which is what tells people. Published partitions whose input has changed
+    are requested as ``[late_input]`` says.
     """
     now, tick = datetime.now(UTC), last_tick(pipeline)
     look = _Look.after(context.cursor)
     if look is None:
         reason = "first look: what is there already is left to backfills"
-        return dg.SensorResult(skip_reason=reason, cursor=_Look(now, now).cursor)
+        return dg.SensorResult(skip_reason=reason, cursor=_Look(now, now, now).cursor)
     due, wait = pipeline.due(tick), pipeline.settings.input_wait
     settling, timeout = timedelta(seconds=wait.poll_seconds), timedelta(seconds=wait.timeout_seconds)
     known = {key: each for key, each in _arrived(pipeline).items() if _is_due(pipeline, partitions, key, due)}
@@ -75,7 +76,16 @@ def since_last_look(
     }
     wanted = [_request(pipeline, key, key) for key in new]
     wanted += [_request(pipeline, key, f"{key} overdue") for key in sorted(overdue - set(new))]
-    cursor = _Look(look.first, now).cursor
+    checked = look.checked
+    if now - checked >= timedelta(seconds=pipeline.settings.late_input.check_seconds):
+        checked = now
+        late = [each for each in late_input.to_republish(pipeline) if each.partition.key not in {*new, *overdue}]
+        wanted += [
+            _request(pipeline, each.partition.key, each.request)
+            for each in late
+            if partitions is None or partitions.has_partition_key(each.partition.key)
+        ]
+    cursor = _Look(look.first, now, checked).cursor
     if not wanted:
         reason = f"nothing new; {len(settled)} partitions are there, {due} was due last"
         return dg.SensorResult(skip_reason=reason, cursor=cursor)
@@ -94,23 +104,23 @@ def last_tick(pipeline: Pipeline) -> datetime:
 
 
 class _Look:
-    """The first look of a sensor and its last one, which it keeps in its cursor."""
+    """The first look of a sensor, its last one, and its last for late input, which it keeps in its cursor."""
 
-    def __init__(self, first: datetime, at: datetime) -> None:
-        self.first, self.at = first, at
+    def __init__(self, first: datetime, at: datetime, checked: datetime) -> None:
+        self.first, self.at, self.checked = first, at, checked
 
     @classmethod
     def after(cls, cursor: str | None) -> _Look | None:
         """None without a cursor, or with one that cannot be read."""
         try:
-            kept = json.loads(cursor or "")
-            return cls(*(datetime.fromtimestamp(float(kept[name]), UTC) for name in ("first", "at")))
+            kept = {"checked": 0, **json.loads(cursor or "")}
+            return cls(*(datetime.fromtimestamp(float(kept[name]), UTC) for name in ("first", "at", "checked")))
         except (ValueError, TypeError, KeyError):
             return None
 
     @property
     def cursor(self) -> str:
-        return json.dumps({"first": self.first.timestamp(), "at": self.at.timestamp()})
+        return json.dumps({name: value.timestamp() for name, value in vars(self).items()})
 
 
 def _arrived(pipeline: Pipeline) -> dict[str, Arrival]:

@@ -3,12 +3,12 @@ old history."""
 
 import dagster as dg
 
-from . import history, incidents, logs, warehouse
+from . import history, incidents, logs, provided, warehouse
 
 
 def shared() -> dg.Definitions:
     logs.show_our_lines()
-    return dg.Definitions(
+    own = dg.Definitions(
         resources={"warehouse": warehouse.resource()},
         loggers={"console": logs.console},
         sensors=[
@@ -18,3 +18,4 @@ def shared() -> dg.Definitions:
             history.remove_old_history,
         ],
     )
+    return dg.Definitions.merge(own, provided.definitions())

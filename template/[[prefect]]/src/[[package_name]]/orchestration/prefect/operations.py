@@ -3,6 +3,7 @@
 Automations on the server notice runs that miss their SLA, never start, or whose process died or fell silent. Each
 starts a flow of this file, which this service runs itself, as every place of the workers may be taken at that moment.
 Runs that wait for input are started again when it is there, runs that wait for a person's decision when it is made.
+Published partitions whose input has changed run again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from prefect.states import Scheduled
 
 from ...platform import alerts, config, logging, pipelines, retention
 from ...platform.pipelines import Pipeline
-from . import approvals, deployments, policies, runs
+from . import approvals, deployments, inputs, policies, runs
 
 ENDED = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled")}
 HEARTBEAT = "prefect.flow-run.heartbeat"  # of each run, every 30 s
@@ -143,6 +144,7 @@ async def serve() -> None:
         await runner.aadd_flow(each, triggers=of_all, entrypoint_type=EntrypointType.MODULE_PATH)
     beside = [asyncio.create_task(_wake_waiting_runs(pipeline)) for pipeline in watched]
     beside += [asyncio.create_task(_look_after_decisions(pipeline)) for pipeline in watched if pipeline.held_step]
+    beside += [asyncio.create_task(_look_after_inputs(each)) for each in watched if inputs.are_watched(each)]
     beside.append(asyncio.create_task(_remove_old_files()))
     await runner.start()
     for task in beside:
@@ -164,6 +166,16 @@ async def _look_after_decisions(pipeline: Pipeline) -> None:
             reason = f"{type(error).__name__}: {error}"
             logging.get_logger().warning("cannot look for decisions", pipeline=pipeline.name, reason=reason)
         await asyncio.sleep(pipeline.settings.approval.poll_seconds)
+
+
+async def _look_after_inputs(pipeline: Pipeline) -> None:
+    while True:
+        try:
+            await asyncio.to_thread(inputs.look, pipeline)
+        except Exception as error:  # noqa: BLE001  a server that restarts, a warehouse that does not answer
+            reason = f"{type(error).__name__}: {error}"
+            logging.get_logger().warning("cannot look for late input", pipeline=pipeline.name, reason=reason)
+        await asyncio.sleep(pipeline.settings.late_input.check_seconds)
 
 
 async def _wake_waiting_runs(pipeline: Pipeline) -> None:

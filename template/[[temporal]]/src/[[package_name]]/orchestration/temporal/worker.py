@@ -16,7 +16,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from ...platform import config
 from ...platform.pipelines import PACKAGE
-from . import approvals, connection, policies, processes, telemetry, workflows
+from . import approvals, connection, inputs, policies, processes, telemetry, workflows
 from .workflows import Loaded
 
 GRACE = timedelta(
@@ -40,7 +40,11 @@ async def run() -> None:
     async with AsyncExitStack() as working:
         for worker in workers(client, loaded):
             await working.enter_async_context(worker)
+        watched = [each.pipeline for each in loaded if inputs.are_watched(each.pipeline)]
+        beside = [asyncio.create_task(inputs.watch(client, each)) for each in watched]
         await stopped.wait()
+        for task in beside:
+            task.cancel()
 
 
 def workers(client: Client, loaded: Sequence[Loaded]) -> Iterator[Worker]:

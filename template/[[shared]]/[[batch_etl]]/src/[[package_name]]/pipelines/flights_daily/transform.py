@@ -30,7 +30,7 @@ def _clock_time(text: ir.StringColumn) -> ir.StringColumn:
 
 def _utc_instant(text: ir.StringColumn, local_date: ir.DateColumn) -> ir.TimestampColumn:
     # West of Greenwich a local day ends on the next day in UTC; any other date is wrong. Without a Z it is not UTC.
-    dates = [(local_date + ibis.interval(days=days)).strftime("%Y-%m-%d") for days in (0, 1)]
+    dates = [date.strftime("%Y-%m-%d") for date in (local_date, local_date + ibis.interval(days=1))]
     of_the_day = text.startswith(dates[0]) | text.startswith(dates[1])
     return ibis.cases((of_the_day & text.endswith("Z"), reading.timestamp(text)))
 

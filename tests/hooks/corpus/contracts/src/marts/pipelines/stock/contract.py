@@ -1,1 +1,0 @@
-"""Words about stock_levels are no contract."""

@@ -1,1 +1,0 @@
-PUBLISHED_TABLES: list[str] = ["stock_levels"]  # expect: table-without-contract

@@ -1,3 +1,0 @@
-import dagster
-
-print(dagster)

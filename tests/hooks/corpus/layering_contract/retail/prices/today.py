@@ -1,3 +1,0 @@
-import dagster  # expect: business-imports-orchestrator
-
-print(dagster)

@@ -1,3 +1,0 @@
-from airflow.sdk import Variable
-
-print(Variable)

@@ -1,1 +1,0 @@
-from airflow.sdk import Asset

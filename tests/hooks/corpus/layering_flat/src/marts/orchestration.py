@@ -1,3 +1,0 @@
-"""The orchestrator's side: may import it."""
-
-from dagster import AssetExecutionContext as context

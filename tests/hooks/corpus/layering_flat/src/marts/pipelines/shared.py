@@ -1,1 +1,0 @@
-from marts.pipelines import clocks as clock

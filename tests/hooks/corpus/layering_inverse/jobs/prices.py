@@ -1,3 +1,0 @@
-import prefect
-
-print(prefect)

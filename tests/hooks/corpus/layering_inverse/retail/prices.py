@@ -1,3 +1,0 @@
-import prefect  # expect: business-imports-orchestrator
-
-print(prefect)

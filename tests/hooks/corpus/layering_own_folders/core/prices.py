@@ -1,2 +1,0 @@
-import helpers.money
-from helpers import runs  # expect: business-imports-orchestrator

@@ -1,5 +1,0 @@
-import prefect
-
-
-def who() -> str:
-    return prefect.runtime.flow_run.name

@@ -1,1 +1,0 @@
-from helpers.deeper import who

@@ -1,1 +1,0 @@
-"""Rows that were rejected; no leftover."""

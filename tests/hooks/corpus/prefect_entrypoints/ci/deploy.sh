@@ -1,1 +1,0 @@
-prefect deploy ./jobs/cli.py:run --name main --pool machines

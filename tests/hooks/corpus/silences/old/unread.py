@@ -1,5 +1,0 @@
-from prefect import flow
-
-
-@flow
-def unread(): ...

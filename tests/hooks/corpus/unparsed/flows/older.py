@@ -1,3 +1,0 @@
-from prefect import flow
-
-print "Python 2"  # expect: file-not-parsed

@@ -1,2 +1,0 @@
-import prefect
-broken on purpose

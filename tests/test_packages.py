@@ -1,0 +1,323 @@
+"""Packages of managed services: what they hold, that they fit the service, and what a deployment asks of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+import zipfile
+from pathlib import Path
+
+import botocore.session
+import pytest
+from botocore.validate import ParamValidator
+from combinations import MANIFESTS, VARIANTS, answers_for_variant
+from packaging.requirements import Requirement
+from projects import UV
+from repository import ROOT, git
+
+pytestmark = pytest.mark.deep
+PACKAGED = [name for name, row in VARIANTS.items() if "package" in row["places"]]
+BRINGS_AIRFLOW = [name for name in PACKAGED if VARIANTS[name]["orchestrator"] == "airflow"]
+PINS = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)", re.MULTILINE)
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pins(text: str) -> dict[str, str]:
+    return {normal(name): version for name, version in PINS.findall(text)}
+
+
+def committed(project: Path) -> Path:
+    git("init", "--quiet", "--initial-branch=main", cwd=project)
+    git("add", "--all", cwd=project)
+    git("commit", "--quiet", "--message", "work", cwd=project)
+    git("update-ref", "refs/remotes/origin/main", "HEAD", cwd=project)
+    return project
+
+
+@pytest.mark.parametrize("variant", BRINGS_AIRFLOW)
+def test_the_constraints_are_those_of_the_service(render, variant):
+    project = render(**answers_for_variant(variant))
+    settings = tomllib.loads((project / "pyproject.toml").read_text())
+    given = pins("\n".join(settings["tool"]["uv"]["constraint-dependencies"]))
+    fixed = (project / "deploy/package/airflow/constraints.txt").read_text().splitlines()
+    fixed = [Requirement(line) for line in fixed if not line.startswith("#")]
+    assert any(normal(each.name) == "apache-airflow" for each in fixed)
+    for each in fixed:
+        assert normal(each.name) not in given or given[normal(each.name)] in each.specifier, each
+    [bound] = [Requirement(each) for each in settings["dependency-groups"]["airflow"] if "airflow" in each]
+    assert VARIANTS[variant]["versions"] in bound.specifier
+
+
+def test_most_of_what_the_service_has_stays_as_it_is():
+    """Each other version is installed by every worker that starts."""
+    folder = ROOT / "template" / "[[airflow]]"
+    for version in {VARIANTS[name]["versions"] for name in BRINGS_AIRFLOW}:
+        there = pins((folder / f"pins-{version}.txt").read_text())
+        given = pins((folder / f"constraints-{version}.txt").read_text())
+        other = {name for name, pin in given.items() if name in there and there[name] != pin}
+        assert len(other) < 10, other
+
+
+@pytest.fixture(params=PACKAGED)
+def packaged(render, request, tmp_path) -> tuple[str, Path, Path]:
+    """Variant, project and what `make package` has made."""
+    answers = answers_for_variant(request.param)
+    project = committed(Path(shutil.copytree(render(**answers), tmp_path / "project")))
+    done = subprocess.run(
+        ["make", "--no-print-directory", f"UV={UV}", "package"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return request.param, project, project / done.stdout.strip()
+
+
+def test_a_package_has_the_project_and_nothing_that_the_service_brings(packaged):
+    variant, project, package = packaged
+    assert (package / "dags" / "flights_daily.py").read_text() == (project / "dags" / "flights_daily.py").read_text()
+    names = {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()}
+    if "plugins.zip" in names:
+        names |= {f"plugins/{name}" for name in zipfile.ZipFile(package / "plugins.zip").namelist()}
+    assert any(name.endswith("partitions_and_deadlines.py") for name in names)
+    assert any(name.endswith("config/prod.toml") for name in names)
+    assert any(name.endswith((".whl", "flight_marts/commands.py")) for name in names)
+    assert not [name for name in names if name.endswith((".pyc", ".duckdb", "locked.txt"))]
+    requirements = (package / "requirements.txt").read_text()
+    assert not {"apache-airflow", "apache-airflow-core", "pytest", "ruff"} & pins(requirements).keys()
+    assert {"duckdb", "ibis-framework", "openlineage-python"} <= pins(requirements).keys()
+    assert ("\n--constraint " in f"\n{requirements}") == (variant == "mwaa")
+
+
+def test_a_package_that_the_service_does_not_take_is_not_made(render, tmp_path):
+    project = committed(Path(shutil.copytree(render(**answers_for_variant("mwaa")), tmp_path / "project")))
+    fixed = project / "deploy/package/airflow/constraints.txt"
+    fixed.write_text(fixed.read_text().replace("SQLAlchemy==2.0.51", "SQLAlchemy==2.0.50"))
+    done = subprocess.run(
+        ["make", "--no-print-directory", f"UV={UV}", "package"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "sqlalchemy==2.0.5" in done.stderr
+
+
+def test_a_project_with_models_is_refused(render, tmp_path):
+    answers = answers_for_variant("mwaa") | {"pipeline_shape": "data_products"}
+    project = committed(Path(shutil.copytree(render(**answers), tmp_path / "project")))
+    done = subprocess.run(
+        ["sh", "deploy/package/deploy.sh", "package", "dev"],
+        cwd=project,
+        env=os.environ | {"ORCHESTRATOR": "airflow", "UV": UV},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "dbt needs an environment of its own" in done.stderr
+
+
+# Stand-ins: they write down what they are asked, and answer as the service would, with the state in a folder of files.
+AWS = r"""
+case "$*" in
+*get-environment*SourceBucketArn*) echo arn:aws:s3:::packages ;;
+*get-environment*PluginsS3Path*) cat "$STATE/running" 2>/dev/null || echo None ;;
+*get-environment*Status*) echo AVAILABLE ;;
+*head-object*) [ ! -f "$STATE/missing" ] && echo version-1 ;;
+*update-environment*)
+  file=$(echo "$*" | sed 's|.*file://||'); cp "$file" "$STATE/update.json"
+  sed -n 's|.*"PluginsS3Path": "\(.*\)",|\1|p' "$file" > "$STATE/running" ;;
+*invoke-rest-api*) cp "$(echo "$*" | sed 's|.*file://||')" "$STATE/pools.json" ;;
+*put-object*) echo "$*" | sed 's|.*--key ||' >> "$STATE/keys" ;;
+*list-objects-v2*) tr '\n' '\t' < "$STATE/keys" 2>/dev/null ;;
+esac
+"""
+GCLOUD = r"""
+case "$*" in
+*describe*dagGcsPrefix*) echo gs://packages/dags ;;
+*describe*airflowConfigOverrides*) cat "$STATE/configs" 2>/dev/null ;;
+*update-airflow-configs*) echo "$*" > "$STATE/configs" ;;
+*"storage ls"*) sed 's|^|gs://packages/|' "$STATE/keys" 2>/dev/null ;;
+*"storage cp"*requirements.txt*) for last; do :; done; cp "$STATE/requirements" "$last" ;;
+*"storage cp"*) cat > /dev/null; echo "$*" | sed 's|.*gs://packages/||' >> "$STATE/keys" ;;
+esac
+"""
+# Makes the package of an earlier commit again, as far as a deployment looks at it.
+PACKAGER = r"""#!/bin/sh
+case "$*" in
+build*) for last; do :; done; touch "$last/flight_marts-0.1.0-py3-none-any.whl" ;;
+export*) for last; do :; done; echo duckdb==1.5 > "$last" ;;
+esac
+"""
+ASTRO = ':\n[ ! -f Dockerfile ] || cp Dockerfile "$STATE/Dockerfile"'
+# A clock on which no two deployments are at the same time.
+DATE = """#!/bin/sh
+echo . >> "$STATE/clock"
+printf '2026-11-26T1000%02dZ\\n' $(wc -l < "$STATE/clock")
+"""
+RUNNER = """#!/bin/sh
+case "$*" in *json*) echo '[{"name": "warehouse", "slots": 4}]' ;; *) echo warehouse 4 ;; esac
+"""
+PROGRAMS = {"mwaa": ("aws", AWS), "composer": ("gcloud", GCLOUD), "astronomer": ("astro", ASTRO)}
+
+
+class Service:
+    def __init__(self, variant: str, project: Path, folder: Path) -> None:
+        self.variant, self.project, self.state = variant, project, folder / "state"
+        tools = folder / "tools"
+        for each in (tools, self.state):
+            each.mkdir()
+        name, body = PROGRAMS[variant]
+        (tools / name).write_text(f'#!/bin/sh\necho "{name} $*" >> "$STATE/log"\n{body}')
+        (tools / "runner").write_text(RUNNER)
+        (tools / "packager").write_text(PACKAGER)
+        (tools / "date").write_text(DATE)
+        for each in tools.iterdir():
+            each.chmod(0o755)
+        self.environment = os.environ | {
+            "PATH": f"{tools}:{os.environ['PATH']}",
+            "STATE": str(self.state),
+            "ORCHESTRATOR": "airflow",
+            "RUN": "runner",
+            "REGION": "eu-central-1",
+            "DEPLOYMENT": "clx",
+            "YES": "1",
+        }
+
+    @property
+    def commit(self) -> str:
+        return git("rev-parse", "HEAD", cwd=self.project)
+
+    def prepare(self) -> None:
+        """What `make package` makes, as far as a deployment looks at it."""
+        package = self.project / "dist" / self.commit
+        package.mkdir(parents=True)
+        (self.state / "requirements").write_text(f"duckdb==1.5 # {self.commit}\n")
+
+    def deploy_script(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["sh", "deploy/package/deploy.sh", *arguments],
+            cwd=self.project,
+            env=self.environment | variables,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def log(self) -> str:
+        return (self.state / "log").read_text() if (self.state / "log").exists() else ""
+
+
+@pytest.fixture(params=PACKAGED)
+def service(render, request, tmp_path) -> Service:
+    project = Path(shutil.copytree(render(**answers_for_variant(request.param)), tmp_path / "project"))
+    (project / ".gitignore").write_text("dist/\n")
+    origin = tmp_path / "origin"
+    git("init", "--quiet", "--bare", str(origin), cwd=tmp_path)
+    committed(project)
+    git("remote", "add", "origin", str(origin), cwd=project)
+    made = Service(request.param, project, tmp_path)
+    made.prepare()
+    return made
+
+
+CHANGES = re.compile(r"update-environment|environments update|rsync|astro deploy |put-object| s3 cp ")
+
+
+def test_a_deployment_is_planned_made_and_recorded(service):
+    planned = service.deploy_script("plan", "prod")
+    assert planned.returncode == 0, planned.stderr
+    assert f"flight-marts-prod runs nothing yet, and would run {service.commit}" in planned.stdout
+    assert not CHANGES.search(service.log())
+    done = service.deploy_script("deploy", "prod")
+    assert done.returncode == 0, done.stderr
+    assert f"prod runs {service.commit}" in done.stdout
+    assert CHANGES.search(service.log())
+    recorded = service.deploy_script("deployments", "prod")
+    [line] = recorded.stdout.splitlines()
+    assert line.split()[1:4] == ["deployed", service.commit, "by"]
+    again = service.deploy_script("plan", "prod")
+    assert f"flight-marts-prod runs {service.commit}, and would run {service.commit}" in again.stdout
+
+
+def test_without_agreement_nothing_is_changed(service):
+    done = service.deploy_script("deploy", "staging", YES="")
+    assert done.returncode != 0
+    assert "nothing was changed" in done.stderr
+    assert not CHANGES.search(service.log())
+
+
+def test_production_takes_what_is_committed_and_tested_alone(service):
+    (service.project / "README.md").write_text("half-done\n")
+    assert "not committed" in service.deploy_script("deploy", "prod").stderr
+    git("commit", "--quiet", "--all", "--message", "untested", cwd=service.project)
+    assert "where CI has tested" in service.deploy_script("deploy", "prod").stderr
+    assert "ENV=dev is a laptop" in service.deploy_script("deploy", "dev").stderr
+    assert not CHANGES.search(service.log())
+
+
+def test_going_back_is_one_command(service):
+    first = service.commit
+    assert service.deploy_script("deploy", "staging").returncode == 0
+    (service.project / "README.md").write_text("changed\n")
+    git("commit", "--quiet", "--all", "--message", "changed", cwd=service.project)
+    service.prepare()
+    assert service.deploy_script("deploy", "staging").returncode == 0
+    done = service.deploy_script("rollback", "staging", UV="packager")
+    assert done.returncode == 0, done.stderr
+    assert f"staging runs {first}" in done.stdout
+    assert service.deploy_script("deployments", "staging").stdout.splitlines()[-1].split()[1:3] == [
+        "rolled-back-to",
+        first,
+    ]
+
+
+def test_a_service_whose_program_is_missing_is_named(service):
+    tools = Path(service.environment["PATH"].split(":")[0])
+    name = PROGRAMS[service.variant][0]
+    (tools / name).unlink()
+    for needed in ("sh", "git", "dirname"):
+        (tools / needed).symlink_to(shutil.which(needed))
+    done = service.deploy_script("plan", "staging", PATH=str(tools))
+    assert f"error: {name} is not installed: install it" in done.stderr
+
+
+@pytest.mark.parametrize("service", ["mwaa"], indirect=True)
+def test_mwaa_takes_what_is_asked_of_it(service):
+    """By the shapes that botocore knows of the service."""
+    assert service.deploy_script("deploy", "prod").returncode == 0
+    model = botocore.session.get_session().get_service_model("mwaa")
+    for file, operation in (("update", "UpdateEnvironment"), ("pools", "InvokeRestApi")):
+        asked = json.loads((service.state / f"{file}.json").read_text())
+        report = ParamValidator().validate(asked, model.operation_model(operation).input_shape)
+        assert not report.has_errors(), report.generate_report()
+    assert asked["Body"]["actions"][0]["entities"] == [{"name": "warehouse", "slots": 4}]
+    asked = json.loads((service.state / "update.json").read_text())
+    asked["DagsS3Path"] = asked.pop("DagS3Path")
+    shape = model.operation_model("UpdateEnvironment").input_shape
+    assert "DagsS3Path" in ParamValidator().validate(asked, shape).generate_report()
+
+
+@pytest.mark.parametrize("service", ["mwaa"], indirect=True)
+def test_going_back_to_what_was_never_deployed_is_refused(service):
+    assert "there is no deployment before" in service.deploy_script("rollback", "staging").stderr
+    (service.state / "missing").touch()
+    done = service.deploy_script("rollback", "staging", REVISION="0" * 40)
+    assert "has no release 000" in done.stderr
+    assert "update-environment" not in service.log()
+
+
+def test_every_packaged_variant_has_a_stand_in():
+    assert set(PACKAGED) == set(PROGRAMS)
+    assert {VARIANTS[name]["orchestrator"] for name in PACKAGED} <= set(MANIFESTS)
