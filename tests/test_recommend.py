@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -154,10 +155,13 @@ def test_make_passes_it_on(tmp_path):
     assert json.loads(shown.stdout[shown.stdout.index("{") :])["decision"]["recommended"] == "hybrid"
 
 
+NUMBERS = itertools.count()
+
+
 def measurement(speaks_to: str, **results: tuple[float | None, str]) -> dict:
     best = next(name for name, (_, verdict) in results.items() if verdict == "best")
     figures = {name: {"median": value, "verdict": verdict} for name, (value, verdict) in results.items()}
-    return {"speaks_to": speaks_to, "best": best, "results": figures}
+    return {"id": f"m{next(NUMBERS)}", "speaks_to": speaks_to, "best": best, "results": figures}
 
 
 def test_what_was_measured_replaces_the_guides_scores_and_is_marked(recommend, tmp_path):
@@ -166,6 +170,8 @@ def test_what_was_measured_replaces_the_guides_scores_and_is_marked(recommend, t
         measurement("testing", dagster=(1.1, "no difference seen"), prefect=(1.0, "best")),
         measurement("", dagster=(9.0, "worse"), prefect=(1.0, "best")),
         measurement("operations", dagster=(None, "worse"), prefect=(1.0, "best")),
+        measurement("operations", dagster=(9.0, "too few measurements to tell"), prefect=(1.0, "best")),
+        measurement("operations", dagster=(None, "not measured"), prefect=(1.0, "best")),
     ]
     file = tmp_path / "trial.json"
     file.write_text(json.dumps({"orchestrators": {"dagster": "Dagster", "prefect": "Prefect"}, "metrics": rows}))

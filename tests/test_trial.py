@@ -134,12 +134,13 @@ def test_a_difference_is_told_from_noise(project):
         from flight_marts.orchestration.trial import Cell, summary
 
         chance, cells = random.Random(3), []
-        centres = {"load": (1.0, 3.0), "first": (5.0, 5.02), "tests": (None, 7.0)}
+        centres = {"load": (1.0, 3.0), "first": (5.0, 5.02), "tests": ("broken", 7.0), "run_killed": ("no end", 7.0)}
         for metric, (one, two) in centres.items():
             for block in range(1, 11):
                 for name, centre in (("dagster", one), ("prefect", two), ("dagster again", one)):
-                    value = None if centre is None else centre + chance.gauss(0, 0.1)
-                    cells.append(Cell(name, metric, block, value, "it broke" if value is None else ""))
+                    has_none = isinstance(centre, str)
+                    value = None if has_none else centre + chance.gauss(0, 0.1)
+                    cells.append(Cell(name, metric, block, value, "it broke" if has_none else "", centre == "no end"))
         engines = {name: orchestration.get(name) for name in ("dagster", "prefect")}
         print(json.dumps(summary(cells, list(engines), engines)))
         """
@@ -149,7 +150,8 @@ def test_a_difference_is_told_from_noise(project):
     verdicts = {m["id"]: {name: r["verdict"] for name, r in m["results"].items()} for m in result["metrics"]}
     assert verdicts["load"] == {"dagster": "best", "prefect": "worse"}
     assert "no difference seen" in verdicts["first"].values()
-    assert verdicts["tests"] == {"dagster": "worse", "prefect": "best"}
+    assert verdicts["tests"] == {"dagster": "not measured", "prefect": "best"}
+    assert verdicts["run_killed"] == {"dagster": "worse", "prefect": "best"}
     load = next(m for m in result["metrics"] if m["id"] == "load")["results"]["prefect"]
     low, high = load["interval"]
     assert low < 2.0 < high

@@ -32,6 +32,8 @@ RECORD = """\
 
 # What a project's answers file says it is built on.
 CHOSEN = ("orchestrator", "hosting_variant")
+# Verdicts of a trial that say nothing about who is better.
+UNSAID = {"not measured", "no end", "too few measurements to tell"}
 
 
 def recommend(given: dict | None, scores: dict[str, dict[str, float]] | None = None) -> dict:
@@ -106,8 +108,10 @@ def measured_scores(file: Path) -> dict[str, dict[str, float]]:
             raise ValueError(f"{file}: there is no system {missing[0]}")
         scores: dict[str, dict[str, float]] = {name: {} for name in names}
         for dimension in dict.fromkeys(row["speaks_to"] for row in rows if row["speaks_to"]):
-            measured = [row for row in rows if row["speaks_to"] == dimension and len(row["results"]) == len(names)]
-            measured = [row for row in measured if row["best"] and row["results"][row["best"]]["median"]]
+            measured = [row for row in rows if row["speaks_to"] == dimension and row["best"]]
+            verdicts = {row["id"]: {row["results"][name]["verdict"] for name in names} for row in measured}
+            measured = [row for row in measured if not verdicts[row["id"]] & UNSAID]
+            measured = [row for row in measured if row["results"][row["best"]]["median"]]  # a ratio to 0 says nothing
             for name in names if measured else []:
                 lost = sum(_points_lost(row["results"][name], row["results"][row["best"]]) for row in measured) / len(
                     measured

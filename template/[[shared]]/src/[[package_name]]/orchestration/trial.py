@@ -79,7 +79,7 @@ METRICS = (*ALONE, *ON_SERVICES)
 
 @dataclass(frozen=True)
 class Cell:
-    """One measurement. value: None where it did not end by itself or could not be made, with the reason in note.
+    """One measurement. value: None where it could not be made, with the reason in note, or did not end by itself.
 
     load: the machine's load average when it began. steal: share of the processors' time that other machines took.
     """
@@ -89,12 +89,17 @@ class Cell:
     block: int
     value: float | None
     note: str = ""
+    no_end: bool = False
     load: float = 0.0
     steal: float = 0.0
 
 
 class NotMeasuredError(Exception):
     """Why there is no value: a sentence for the page."""
+
+
+class NoEndError(NotMeasuredError):
+    """What was to happen by itself did not happen; this counts as worse than any value."""
 
 
 def run(pipeline: Pipeline, blocks: int, only: Sequence[str], seed: int) -> int:
@@ -199,20 +204,20 @@ class Contender:
         try:
             for metric in metrics:
                 load, before = os.getloadavg()[0], psutil.cpu_times()
-                value, note = None, ""
+                value, note, no_end = None, "", False
                 try:
                     value = getattr(self, metric.id)()
                 except NotMeasuredError as reason:
-                    note = str(reason)
+                    note, no_end = str(reason), isinstance(reason, NoEndError)
                 except subprocess.TimeoutExpired:
                     note = f"not within {LIMIT_SECONDS if metric.limited else COMMAND_SECONDS} s"
+                    no_end = metric.limited
                 if value is None and metric.limited:  # a run that hangs would hold up what is measured next
                     self._make("down")
                     shutil.rmtree(self.folder / "var", ignore_errors=True)
                 rounded = None if value is None else round(value, 3)
-                yield Cell(
-                    contender, metric.id, block, rounded, note, round(load, 2), _steal(before, psutil.cpu_times())
-                )
+                steal = _steal(before, psutil.cpu_times())
+                yield Cell(contender, metric.id, block, rounded, note, no_end, round(load, 2), steal)
         finally:
             self._make("down")
             shutil.rmtree(self.folder / "var", ignore_errors=True)
@@ -317,7 +322,7 @@ class Contender:
         while True:
             left = LIMIT_SECONDS - (time.monotonic() - start)
             if left <= 0:
-                raise NotMeasuredError(f"not within {LIMIT_SECONDS} s")
+                raise NoEndError(f"not within {LIMIT_SECONDS} s")
             if self._run(self._backfill_command([partition]), left).returncode == 0:
                 return time.monotonic() - start
             time.sleep(1)
@@ -336,7 +341,7 @@ class Contender:
             _kill(victims(before))
             start = time.monotonic()
             if command.wait(LIMIT_SECONDS):
-                raise NotMeasuredError("not by itself: the run has failed, and a person starts it again")
+                raise NoEndError("not by itself: the run has failed, and a person starts it again")
         return time.monotonic() - start
 
     def _of_the_run(self, before: set[int]) -> list[psutil.Process]:
@@ -412,7 +417,7 @@ class Contender:
         start = time.monotonic()
         while not is_so():
             if time.monotonic() - start > LIMIT_SECONDS:
-                raise NotMeasuredError(f"not within {LIMIT_SECONDS} s")
+                raise NoEndError(f"not within {LIMIT_SECONDS} s")
             time.sleep(pause)
 
     @contextmanager
@@ -486,25 +491,23 @@ def summary(cells: Sequence[Cell], names: Sequence[str], engines: dict[str, Engi
     """The result as data: of each metric the figures of each orchestrator, and how far it is from the best."""
     metrics = []
     for metric in METRICS:
+        made = [cell for cell in cells if cell.metric == metric.id]
+        if not made:
+            continue
         values = {
             name: [
-                c.value if c.value is not None else math.inf
-                for c in cells
-                if (c.contender, c.metric) == (name, metric.id)
+                math.inf if cell.no_end else cell.value
+                for cell in made
+                if cell.contender == name and (cell.no_end or cell.value is not None)
             ]
             for name in (*names, names[0] + AGAIN)
         }
-        notes = {c.contender: c.note for c in cells if c.metric == metric.id and c.note}
-        if not any(values.values()):
-            continue
+        notes = {cell.contender: cell.note for cell in made if cell.note}
         medians = {name: median(each) for name, each in values.items() if each}
-        floor = abs(medians.get(names[0], 0) - medians.get(names[0] + AGAIN, medians.get(names[0], 0)))
+        own = medians.get(names[0], 0.0)
+        floor = abs(own - medians.get(names[0] + AGAIN, own)) if math.isfinite(own) else 0.0
         best = min((name for name in names if name in medians), key=medians.get, default="")
-        results = {
-            name: _figures(values[name], values[best], floor if math.isfinite(floor) else 0.0, notes.get(name, ""))
-            for name in names
-            if values[name]
-        }
+        results = {name: _figures(values[name], values.get(best, []), floor, notes.get(name, "")) for name in names}
         metrics.append(asdict(metric) | {"best": best, "noise": _number(floor), "results": results})
     loads = [cell.load for cell in cells] or [0.0]
     titles = {name: engine.title for name, engine in engines.items()}
@@ -519,12 +522,14 @@ def summary(cells: Sequence[Cell], names: Sequence[str], engines: dict[str, Engi
 
 def _figures(values: list[float], best: list[float], floor: float, note: str) -> dict[str, Any]:
     """Median, quartiles, and the interval of the difference to the best, in the unit of the metric."""
-    middle = median(values)
+    middle = median(values or [math.inf])
     low, _, high = quantiles(values, n=4, method="inclusive") if len(values) > 1 else (middle, middle, middle)
     difference = middle - median(best) if math.isfinite(middle) else math.inf
     interval = difference_interval(values, best)
-    if not math.isfinite(middle):
-        verdict = "worse" if math.isfinite(median(best)) else "not measured"
+    if not values or not math.isfinite(median(best)):
+        verdict = "no end" if values else "not measured"
+    elif not math.isfinite(middle):
+        verdict = "worse"
     elif values is best:
         verdict = "best"
     elif min(len(values), len(best)) < FEWEST:
@@ -540,7 +545,7 @@ def _figures(values: list[float], best: list[float], floor: float, note: str) ->
 
 def difference_interval(values: Sequence[float], others: Sequence[float]) -> list[float] | None:
     """Where the difference of the medians lies in 95 of 100 resamples; None where a value is missing."""
-    if not all(map(math.isfinite, (*values, *others))):
+    if not values or not all(map(math.isfinite, (*values, *others))):
         return None
     chance = random.Random(1)  # noqa: S311  the same interval for the same values
     found = sorted(
@@ -572,6 +577,7 @@ def _words(name: str, titles: dict[str, str], metrics: Sequence[dict[str, Any]])
             ("no difference seen", "No difference seen to the best"),
             ("worse", "Behind the best"),
             ("too few measurements to tell", "Too few measurements to tell"),
+            ("no end", "Did not end by itself, here or elsewhere"),
             ("not measured", "Not measured"),
         )
         if verdict in by_verdict
