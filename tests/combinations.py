@@ -34,13 +34,16 @@ DEFAULT_VARIANT = {
 CLOUDS = ("aws", "gcp")  # with files for Terraform
 PLACES = sorted({place for row in VARIANTS.values() for place in row["places"]})
 QUICK = "dagster"  # the one that the short run of the tests installs; the others are for the deep one
-# Each alone, some beside another one, and all of them.
-SETS = [*((name,) for name in ORCHESTRATORS), *itertools.pairwise(ORCHESTRATORS), ORCHESTRATORS]
+# Each alone and all of them, then some beside another one.
+ALONE_OR_ALL, BESIDE = [*((name,) for name in ORCHESTRATORS), ORCHESTRATORS], list(itertools.pairwise(ORCHESTRATORS))
+SETS = [*ALONE_OR_ALL, *BESIDE]
 ENVIRONMENTS = [list(names) for size in (0, 1, 2) for names in itertools.combinations(("staging", "prod"), size)]
 CLOUD_OF = {name: variant["only_on"] for name, variant in DECIDED.items() if "only_on" in variant}
 CI_PROVIDERS = list(QUESTIONS["ci_provider"]["choices"].values())
-# What decides which files there are, besides the name of the package: every pair of values.
-FILE_COMBINATIONS = [tuple(row) for row in AllPairs([SETS, ENVIRONMENTS, CI_PROVIDERS])]
+# What decides which files there are, besides the name of the package: every pair of values. Two orchestrators side by
+# side are rendered once each, as their folders know nothing of the environments and the provider.
+FILE_COMBINATIONS = [tuple(row) for row in AllPairs([ALONE_OR_ALL, ENVIRONMENTS, CI_PROVIDERS])]
+FILE_COMBINATIONS += zip(BESIDE, itertools.cycle(ENVIRONMENTS), itertools.cycle(CI_PROVIDERS))
 
 
 def answers_for(names: tuple[str, ...]) -> dict:

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import copier
@@ -158,7 +159,13 @@ def owner(rows: list[tuple[str, str]], path: str) -> str:
 
 def matches(patterns: list[str], path: str) -> bool:
     """Whether one of the patterns, anchored at the root, fits the path."""
-    return PathSpec.from_lines("gitignore", ["/" + pattern.lstrip("/") for pattern in patterns]).match_file(path)
+    return _spec(*patterns).match_file(path)
+
+
+@cache
+def _spec(*patterns: str) -> PathSpec:
+    anchored = [pattern if pattern.startswith("!") else "/" + pattern.lstrip("/") for pattern in patterns]
+    return PathSpec.from_lines("gitignore", anchored)
 
 
 def update(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -32,9 +33,14 @@ def prepare(folder: Path) -> dict[str, str]:
         program = folder / f"terraform-provider-{facts.stem}"
         program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" "{facts}"\n')
         program.chmod(0o755)
-    overrides = "\n    ".join(f'"hashicorp/{facts.stem}" = "{folder}"' for facts in FACTS)
+    overrides = "\n    ".join(f'"{source(facts)}" = "{folder}"' for facts in FACTS)
     (folder / "settings.tfrc").write_text(SETTINGS.format(overrides=overrides))
     return os.environ | {"TF_CLI_CONFIG_FILE": str(folder / "settings.tfrc"), "CHECKPOINT_DISABLE": "1"}
+
+
+def source(facts: Path) -> str:
+    """The address of the provider whose facts these are, as `required_providers` gives it."""
+    return json.loads(facts.read_text()).get("source", f"hashicorp/{facts.stem}")
 
 
 def terraform(folder: Path, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -7,12 +7,13 @@ import sys
 
 import pytest
 import yaml
-from combinations import CI_PROVIDERS, FILE_COMBINATIONS, SETS, SHAPES, answers_for, files_in
+from combinations import CI_PROVIDERS, FILE_COMBINATIONS, ORCHESTRATORS, SETS, SHAPES, answers_for, files_in
 from releases import matches, owner, owners
 from repository import ROOT
 
 EVERY_PROJECT = pytest.mark.parametrize("names", SETS, ids="+".join)
 CONTACTS = {"team": "ours@example.com", "platform": "theirs@example.com"}
+TOLD_APART = {"owner_contact": CONTACTS["team"], "platform_contact": CONTACTS["platform"]}
 
 
 def without_one_owner(files: set[str], rows: list[tuple[str, str]]) -> set[str]:
@@ -36,8 +37,7 @@ def test_a_file_without_an_owner_or_with_two_is_noticed(render):
 
 @EVERY_PROJECT
 def test_code_owners_follow_from_the_same_list(render, names):
-    contacts = {"owner_contact": CONTACTS["team"], "platform_contact": CONTACTS["platform"]}
-    project = render(**answers_for(names), **contacts)
+    project = render(**answers_for(names), **TOLD_APART)
     lines = [line.rsplit(" ", 1) for line in (project / "CODEOWNERS").read_text().splitlines() if line[0] != "#"]
     rows = owners(project)
     for name in files_in(project):
@@ -48,7 +48,7 @@ def test_code_owners_follow_from_the_same_list(render, names):
 
 @EVERY_PROJECT
 def test_updates_leave_exactly_the_files_of_the_team_alone(render, names):
-    project = render(**answers_for(names))
+    project = render(**answers_for(names), **TOLD_APART)
     lists = [yaml.safe_load((ROOT / f"template/[[{folder}]]/seeds.yml").read_text()) for folder in ("shared", *names)]
     seeds = [pattern for each in lists for pattern in each["_skip_if_exists"]]
     rows = owners(project)
@@ -58,7 +58,7 @@ def test_updates_leave_exactly_the_files_of_the_team_alone(render, names):
 
 
 def test_every_path_that_has_an_owner_is_rendered_in_some_project(render):
-    projects = [render(**answers_for(SETS[-1]), ci_provider=provider) for provider in CI_PROVIDERS]
+    projects = [render(**answers_for(ORCHESTRATORS), ci_provider=provider) for provider in CI_PROVIDERS]
     projects += [render(orchestrator="dagster", pipeline_shape=shape, accept_exclusion="yes") for shape in SHAPES]
     files = set().union(*(files_in(project) for project in projects))
     stale = {path for project in projects for path, _ in owners(project) if not any(matches([path], n) for n in files)}

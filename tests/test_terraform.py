@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from combinations import CLOUD_OF, CLOUDS, VARIANTS, answers_for_variant
 from repository import QUESTIONS, ROOT
-from terraform_stand_in import FACTS, prepare, terraform
+from terraform_stand_in import FACTS, prepare, source, terraform
 
 NETWORKS = list(QUESTIONS["vpc"]["choices"].values())
 HOSTED = [name for name, row in VARIANTS.items() if "terraform" in row["places"]]
@@ -72,9 +72,22 @@ def test_a_planted_mistake_is_noticed(render, stand_ins, tmp_path, file, before,
     assert says in " ".join(re.sub(r"[\n│]", " ", done.stderr).split())
 
 
+@pytest.mark.deep
+@pytest.mark.parametrize("vpc", ["open", "data_plane"])
+def test_terraform_makes_a_namespace_of_temporal_cloud_for_an_environment(render, stand_ins, tmp_path, vpc):
+    project = render(**answers_for_variant("temporal_cloud"), vpc=vpc)
+    folder = Path(shutil.copytree(project / "deploy" / "temporal_cloud", tmp_path / "temporal_cloud"))
+    for command in (["fmt", "-check", "-diff", "-recursive"], ["validate"], ["test"]):
+        done = terraform(folder, stand_ins | {"TF_WORKSPACE": "prod"}, *command)
+        assert done.returncode == 0, done.stdout + done.stderr
+    done = terraform(folder, stand_ins, "test")
+    assert done.returncode != 0
+    assert "choose an environment first" in done.stdout + done.stderr
+
+
 def test_the_facts_are_of_the_versions_that_the_files_ask_for():
-    asked = re.compile(r'source\s+= "hashicorp/(\w+)"\s+version = "~> ([\d.]+)"')
-    files = list((ROOT / "template").rglob("deploy/terraform/terraform.tf"))
-    versions = dict(found for file in files for found in asked.findall(file.read_text()))
-    known = {facts.stem: json.loads(facts.read_text())["version"] for facts in FACTS}
-    assert versions == {name: ".".join(version.split(".")[:2]) for name, version in known.items()}
+    asked = re.compile(r'source\s+= "([\w-]+/\w+)"\s+version = "~> ([\d.]+)"')
+    texts = [file.read_text() for end in ("tf", "tf.jinja") for file in (ROOT / "template").rglob(f"*.{end}")]
+    versions = {row for text in texts for row in asked.findall(text)}
+    known = {source(facts): json.loads(facts.read_text())["version"] for facts in FACTS}
+    assert versions == {(name, ".".join(version.split(".")[:2])) for name, version in known.items()}
