@@ -11,6 +11,7 @@ import json
 import math
 import os
 import random
+import re
 import shutil
 import socket
 import subprocess
@@ -183,7 +184,10 @@ class Contender:
         self.root, self.uv = config.load().root, os.environ.get("UV", "uv")
         own_venv = self.root / f".venv-{engine.id}"
         silent = {f"APP_{name}": "" for name in ("ALERTS__URL", "NOTIFY__URL", "LINEAGE__OPENLINEAGE")}
-        inherited = {key: value for key, value in os.environ.items() if key not in OF_THE_CALLER}
+        # A variable that is set wins over the file of an orchestrator, which this process has read from another folder.
+        files_read = [path.read_text(encoding="utf-8") for path in (self.root / "deploy" / "local").glob("*.env")]
+        left_out = {*OF_THE_CALLER, *re.findall(r"^(\w+)=", "\n".join(files_read), re.MULTILINE)}
+        inherited = {key: value for key, value in os.environ.items() if key not in left_out}
         self.environment = {
             **inherited,
             **silent,
