@@ -11,7 +11,7 @@ ENGINES_AT_ONCE ?= --numprocesses 2 $(SPREAD)
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines test-deploy test-site test-fast conformance conformance-quick conformance-page lint decision-page integrations benchmarks constraints standards-page recommend docs docs-serve release rendered-diff rendered-files
+.PHONY: help demo test test-engines test-deploy test-site test-fast conformance conformance-quick conformance-page lint decision-page integrations benchmarks constraints standards-page recommend docs docs-serve release rendered-diff rendered-files new
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 16
@@ -72,8 +72,9 @@ conformance: .venv/.installed ## test the behaviours in docs/conformance.md on r
 conformance-quick: .venv/.installed ## the quickest of them on every orchestrator
 	@$(BIN)/python -m pytest tests/conformance -m quick $(ENGINES_AT_ONCE)
 
-conformance-page: .venv/.installed ## write the results of the last make conformance into docs/conformance.md
+conformance-page: .venv/.installed ## write the results of the last make conformance, and the table of letters, into docs/conformance.md
 	@$(BIN)/python tests/conformance/results.py
+	@$(BIN)/python tests/conformance/letters.py
 
 lint: .venv/.installed ## check this repository's own code, the decision's data, and whether generated files are current
 	@$(BIN)/ruff check .
@@ -83,6 +84,7 @@ lint: .venv/.installed ## check this repository's own code, the decision's data,
 	@$(BIN)/python tools/write_integrations_page.py --check
 	@$(BIN)/python tools/write_seeds.py --check
 	@$(BIN)/python tools/write_standards_page.py --check
+	@$(BIN)/python tests/conformance/letters.py --check
 
 standards-page: .venv/.installed ## measure the standards over tests/hooks/corpus and write docs/standards.md
 	@$(BIN)/python tools/write_standards_page.py
@@ -113,3 +115,6 @@ rendered-diff: .venv/.installed ## print what a change makes of the example proj
 
 rendered-files: .venv/.installed ## write tools/site/example_files.txt, the list of their files
 	@$(BIN)/python tools/rendered_diff.py --write
+
+new: .venv/.installed ## ask at the terminal and make a project, with a way back and a summary: make new [DIR=myproj]
+	@$(BIN)/python tools/new.py '$(or $(DIR),myproj)' $(DATA:%=--data '%') $(if $(TEMPLATE),--template '$(TEMPLATE)')

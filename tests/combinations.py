@@ -13,6 +13,8 @@ MANIFESTS = {
     path.parent.name.strip("[]"): yaml.safe_load(path.read_text()) for path in ROOT.glob("template/*/manifest.yml")
 }
 ORCHESTRATORS = tuple(sorted(name for name, manifest in MANIFESTS.items() if "shapes" in manifest))
+# Those with a server on this machine; the others run in their cloud alone, and here in an emulator.
+SERVED = tuple(name for name in ORCHESTRATORS if "port" in MANIFESTS[name])
 SHAPES = sorted({shape for name in ORCHESTRATORS for shape in MANIFESTS[name]["shapes"]})
 DECIDED = {
     variant["id"]: {**variant, "orchestrator": name}
@@ -48,8 +50,8 @@ FILE_COMBINATIONS += zip(BESIDE, itertools.cycle(ENVIRONMENTS), itertools.cycle(
 
 def answers_for(names: tuple[str, ...]) -> dict:
     answers = {"orchestrator": names[0], "also_orchestrators": list(names[1:])}
-    # The rules exclude Temporal for the default answers, which describe plain scheduled ETL.
-    return answers | ({"accept_exclusion": "yes"} if names[0] == "temporal" else {})
+    # The rules exclude some for the default answers, which describe plain scheduled ETL on AWS.
+    return answers | ({"accept_exclusion": "yes"} if names[0] in ("temporal", "gcp_workflows") else {})
 
 
 def answers_for_variant(variant: str) -> dict:

@@ -132,7 +132,7 @@ REFUSED = [
     ({"needs": "dbt"}, ["needs", "dbt", "not a list"]),
     ({"needs": "[dbt"}, ["needs", "not a list"]),
     ({"also_orchestrators": "airflow"}, ["also_orchestrators", "not a list"]),
-    ({"also_orchestrators": ["step_functions"]}, ["also_orchestrators", "step_functions"]),
+    ({"also_orchestrators": ["data_factory"]}, ["also_orchestrators", "data_factory"]),
     ({"vpc": "isolated", "hosting": "managed"}, ["hosting", "vpc is isolated"]),
     ({"needs": ["lineage", "freshness", "durable_execution"]}, ["needs", "Nothing fits; change needs: "]),
     ({"connects_to": "s3"}, ["connects_to", "s3", "not a list"]),
@@ -148,7 +148,8 @@ REFUSED = [
     ({"accept_exclusion": "two\nlines"}, ["accept_exclusion", "use one line"]),
     ({"orchestrator": "nonsense"}, ["orchestrator", "nonsense"]),
     ({"orchestrator": "gcp_workflows"}, ["orchestrator", DISABLED]),
-    ({"orchestrator": "step_functions"}, ["orchestrator", "no template"]),
+    ({"orchestrator": "data_factory", "cloud": "azure"}, ["orchestrator", "no template"]),
+    ({"orchestrator": "step_functions", "cloud": "gcp"}, ["orchestrator", "it runs only on AWS"]),
     (
         {"orchestrator": "data_factory", "cloud": "azure", "needs": ["open_source_only"]},
         ["orchestrator", "you asked for open source only"],
@@ -256,8 +257,12 @@ def test_a_name_that_no_question_has_is_named(template, tmp_path, capsys):
             ["Decided in step 2 of 4, stay.", "For a fresh start it would be Dagster (Dagster+ Serverless)"],
         ),
         (
+            {"pipeline_shape": "service_glue", "cloud": "azure", "needs": ["no_servers"]},
+            ["Why: the best with a template; Azure Data Factory"],
+        ),
+        (
             {"pipeline_shape": "service_glue", "cloud": "aws", "needs": ["no_servers"]},
-            ["Why: the best with a template; AWS Step Functions (AWS itself) is"],
+            ["Orchestrator: AWS Step Functions (AWS itself)"],
         ),
         ({"pipeline_shape": "mixed"}, ["Orchestrator: Hybrid", "Why: Each shape"]),
     ],

@@ -84,8 +84,8 @@ def test_rules_that_fired_stand_with_their_reasons(record):
         ),
         ({"pipeline_shape": "approval"}, "Chosen: **Temporal (Temporal Cloud)**, as the rules recommend."),
         (
-            {"pipeline_shape": "service_glue", "cloud": "aws", "needs": ["no_servers"]},
-            "the best that the template can render; the rules recommend AWS Step Functions",
+            {"pipeline_shape": "service_glue", "cloud": "azure", "needs": ["no_servers"]},
+            "the best that the template can render; the rules recommend Azure Data Factory",
         ),
         ({"pipeline_shape": "mixed"}, "Chosen: **Hybrid**, as the rules recommend."),
     ],

@@ -9,9 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import boto3
 import duckdb
 import pytest
 import yaml
+from botocore.stub import Stubber
 from combinations import MANIFESTS
 from projects import RUN_SECONDS, SET_UP_SECONDS, TEST_SECONDS, UV, Project
 
@@ -77,6 +79,31 @@ def test_one_is_added_to_a_project_of_another_shape(render, engine, tmp_path):
             assert (folder / "data/landing/late" / month / file.name).read_text() == file.read_text()
     for requirement in MANIFESTS[engine]["shape_dependencies"]["ml_dynamic"]:
         assert f'"{requirement}"' in (folder / "pyproject.toml").read_text()
+
+
+@pytest.mark.deep
+def test_sagemaker_takes_the_arguments_that_the_page_shows_and_the_command_its_own(monkeypatch):
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    page = (Path(__file__).parents[1] / "docs" / "models.md").read_text()
+    [call] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
+    client = boto3.client("sagemaker", region_name="eu-central-1", **keys)
+    names = {"image": "registry.example.com/name@sha256:0", "group": "sg-1", "subnet": "subnet-1"}
+    names |= {
+        "role": "arn:aws:iam::123456789012:role/training",
+        "package": "flight_marts",
+        "pipeline": "airport_delays",
+    }
+    started = []
+    with Stubber(client) as answers:  # which checks what it is given against the service's description
+        answers.add_response("create_training_job", {"TrainingJobArn": "arn:aws:sagemaker:training-job/one"})
+        client.meta.events.register("provide-client-params.sagemaker.*", lambda params, **_: started.append(params))
+        exec(call, {"sagemaker": client, "run_id": "r1", "engine": "airflow", **names})  # noqa: S102  our own page
+    words = started[0]["AlgorithmSpecification"]
+    given = [*words["ContainerEntrypoint"], *words["ContainerArguments"]]
+    commands = (Path(__file__).parents[1] / "template/[[shared]]/src/[[package_name]]/commands.py").read_text()
+    for option in (each for each in given if each.startswith("--")):
+        assert f"{option[2:].replace('-', '_')}: Annotated" in commands.split("def step(")[1].split("->")[0]
 
 
 @pytest.fixture(scope="module", params=FILES)

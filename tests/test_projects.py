@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from combinations import ORCHESTRATORS, QUICK, answers_for
+from combinations import MANIFESTS, ORCHESTRATORS, QUICK, SERVED, answers_for
 from projects import RUN_SECONDS, SET_UP_SECONDS, STOP_SECONDS, TEST_SECONDS, UV, Project, processes_of
 from repository import git
 from servers import free_port
@@ -191,7 +191,8 @@ def test_pre_commit_hooks_pass_without_a_repository_host(project):
 
 def test_business_code_that_imports_an_orchestrator_fails_the_checks(project):
     business = next(project.folder.glob("src/*/pipelines/flights_daily")) / "extra.py"
-    business.write_text(f'"""Not allowed."""\n\nimport {project.orchestrators[-1]}  # noqa: F401\n')
+    name = MANIFESTS[project.orchestrators[-1]]["import_names"][0]
+    business.write_text(f'"""Not allowed."""\n\nimport {name}  # noqa: F401\n')
     try:
         done = project.make("lint", timeout=TEST_SECONDS)
     finally:
@@ -201,7 +202,7 @@ def test_business_code_that_imports_an_orchestrator_fails_the_checks(project):
 
 
 def test_the_server_comes_up_and_goes_down_without_leaving_a_process(project):
-    for name in project.orchestrators:
+    for name in set(project.orchestrators) & set(SERVED):
         port = f"{name.upper()}_PORT={free_port()}"
         up = project.make("up", f"ORCHESTRATOR={name}", port, timeout=RUN_SECONDS + STOP_SECONDS)
         try:
@@ -212,6 +213,21 @@ def test_the_server_comes_up_and_goes_down_without_leaving_a_process(project):
         finally:
             down = project.make("down", f"ORCHESTRATOR={name}", port, timeout=STOP_SECONDS)
         assert down.returncode == 0, down.stdout + down.stderr
+        assert not processes_of(project.folder)
+
+
+@pytest.mark.deep
+def test_an_orchestrator_without_a_server_shows_a_page(project):
+    for name in set(project.orchestrators) - set(SERVED):
+        assert project.make("run", f"DATE={DAY}", f"ORCHESTRATOR={name}", timeout=RUN_SECONDS).returncode == 0
+        up = project.make("up", f"ORCHESTRATOR={name}", timeout=RUN_SECONDS)
+        assert up.returncode == 0, up.stderr
+        page = (project.folder / "var" / "dev" / "executions" / "index.html").read_text()
+        assert f"flights_daily {DAY}" in page
+        state = project.make("state", f"ORCHESTRATOR={name}", timeout=RUN_SECONDS)
+        assert DAY in state.stdout
+        down = project.make("down", f"ORCHESTRATOR={name}", timeout=STOP_SECONDS)
+        assert down.returncode == 0, down.stderr
         assert not processes_of(project.folder)
 
 

@@ -51,6 +51,7 @@ def test_a_change_of_the_template_shows_in_projects_and_a_new_file_must_be_in_th
     def run(*arguments: str):
         return subprocess.run([*command[:2], *arguments], cwd=clone, capture_output=True, text=True, timeout=300)
 
+    assert run("--write").returncode == 0
     same = run()
     assert (same.returncode, same.stderr) == (0, ""), same.stderr
     assert same.stdout.startswith("0 files differ between v0.1.0 and the working tree")

@@ -23,6 +23,7 @@ from combinations import (
     MANIFESTS,
     ORCHESTRATORS,
     PLACES,
+    SERVED,
     SHAPES,
     VARIANTS,
     answers_for,
@@ -74,6 +75,7 @@ def expected_files(
 ) -> set[str]:
     """Without places, they are those of the variant that default answers have."""
     places = places_of(DEFAULT_VARIANT.get(names[0], "")) if places is None else places
+    places = [*places, *(["cloud_services"] if set(names) - set(SERVED) else [])]
     folders = ["[[shared]]", *(f"[[{name}]]" for name in names)]
     folders += [f"[[{ci_provider}]]"] if ci_provider != "none" else []
     found = set().union(*(template_files(folder, shape, places) for folder in folders))

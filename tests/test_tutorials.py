@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from combinations import ORCHESTRATORS, VARIANTS
 from projects import UV
 from repository import ROOT, git
 from servers import free_port
@@ -17,6 +18,7 @@ ADDRESS = "https://github.com/org/orch-starter.git"  # what Copier makes of gh:o
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 KEPT_VARIABLES = ("LANG", "SSL_", "PIP_", "http", "HTTP", "no_proxy", "NO_PROXY", "UV_")
 PAGE_SECONDS = 900
+DEFAULT = "airflow"  # what the rules recommend for the default answers, and so the orchestrator of the pages
 PAGES = [ROOT / "docs" / path for path in re.findall(r"tutorials/[\w-]+\.md", (ROOT / "mkdocs.yml").read_text())]
 
 
@@ -29,8 +31,26 @@ def plain(text: str) -> str:
     return " ".join(re.sub(r"\b\d+\.\d s\b", "# s", text).split())
 
 
+def on(orchestrator: str, commands: str) -> str:
+    """The commands of a page as its words say for another orchestrator than the default one."""
+    if orchestrator == DEFAULT:
+        return commands
+    words = "\n".join(page.read_text() for page in PAGES)
+    [added] = re.findall(rf"^\| \w+ \| `(--data orchestrator={orchestrator}\b[^`]*)`", words, re.MULTILINE)
+    [variant] = re.findall(rf"`({orchestrator}_\w+)`[^`]*(?=.*in place of `{DEFAULT}_vm`)", words)
+    replaced = {"copier copy --defaults": f"copier copy --defaults {added}", f"{DEFAULT}_vm": variant}
+    for old, new in replaced.items():
+        commands = commands.replace(old, new)
+    return commands
+
+
+@pytest.fixture(params=ORCHESTRATORS)
+def project(request) -> str:
+    return request.param
+
+
 @pytest.fixture
-def type_page(template, tmp_path):
+def type_page(template, tmp_path, project):
     """``type_page(page)`` types its commands as a stranger would, where the page before ended; gives what was shown."""
     released = shutil.copytree(template, tmp_path / "released")
     home = tmp_path / "home"
@@ -41,14 +61,14 @@ def type_page(template, tmp_path):
     kept = {name: value for name, value in os.environ.items() if name.startswith(KEPT_VARIABLES)}
     cache = subprocess.run([UV, "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
     environment = kept | {"HOME": str(home), "PATH": "/usr/local/bin:/usr/bin:/bin", "UV_CACHE_DIR": cache}
-    environment |= {"AIRFLOW_PORT": str(free_port()), "COLUMNS": "120"}
+    environment |= {f"{project.upper()}_PORT": str(free_port()), "COLUMNS": "120"}
     started = tmp_path / "started"
 
     def run(page: Path) -> str:
         before = 'export PATH=~/copier/bin:$PATH\ncd "$HOME/myproj"\n' if started.exists() else "cd\n"
         started.touch()
         done = subprocess.run(
-            ["bash", "-euxo", "pipefail", "-c", before + "".join(blocks(page, "sh"))],
+            ["bash", "-euxo", "pipefail", "-c", before + on(project, "".join(blocks(page, "sh")))],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -65,13 +85,24 @@ def type_page(template, tmp_path):
     return run
 
 
+@pytest.mark.parametrize("name", ORCHESTRATORS)
+def test_the_pages_say_what_to_type_on_each_orchestrator(name):
+    commands = on(name, "".join(text for page in PAGES for text in blocks(page, "sh")))
+    [variant] = re.findall(r"hosting_variant=(\w+)", commands)
+    assert VARIANTS[variant]["orchestrator"] == name
+    assert "vm" in VARIANTS[variant]["places"]
+    assert (f"orchestrator={name}" in commands) == (name != DEFAULT)
+
+
 @pytest.mark.project
 @pytest.mark.deep
-def test_a_stranger_types_all_four(type_page):
+def test_a_stranger_types_all_four(type_page, project):
     *before, last = PAGES
     for page in before:
         shown = plain(type_page(page))
         for text in blocks(page, "text"):
+            if project != DEFAULT and "Orchestrator:" in text:
+                continue
             for line in text.splitlines():
                 assert plain(line) in shown, f"{page.name} shows {line!r}; it was\n{shown[-4000:]}"
     seen = git("rev-parse", "HEAD", cwd=type_page.project)

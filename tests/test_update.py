@@ -5,6 +5,7 @@ Template and projects are in releases.py; projects start from the first release,
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import pexpect
 import pytest
 import releases as r
 from combinations import ORCHESTRATORS, answers_for
+from projects import UV
 from releases import CURRENT, NEW_LINE, NEXT, RELEASED, Releases, commit, copier_update, files_of, owner, owners, update
 from repository import QUESTIONS, ROOT, git
 
@@ -100,6 +102,8 @@ def test_the_teams_work_is_kept_through_two_releases(releases, tmp_path, names):
     keep_both_sides(project, re.findall(r"^conflict   (.*): \d", done.stdout, re.MULTILINE))
     assert_as_the_team_left_it(project, left)
     assert r.answers_of(project)["_commit"] == CURRENT
+    if "airflow" in names:
+        assert (project / "dags/watch_inputs.py").exists(), "a file of the platform's in a folder of the team's follows"
     assert 'timezone = "Europe/Berlin"' in (project / "config/base.toml").read_text()
     commit(project)
 
@@ -132,6 +136,43 @@ def test_an_unedited_project_equals_a_fresh_one(releases, tmp_path, names):
     team = {path for path in now if path not in platform}
     assert {path: now[path] for path in team} == {path: started[path] for path in team}
     assert NEW_LINE.encode() in fresh[TRANSFORM]
+
+
+SHAPES = sorted(path.parent.name.strip("[]") for path in (ROOT / "template/[[shared]]").glob("*/sample.json"))
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize(
+    ("shape", "engine"), [(shape, ORCHESTRATORS[n % len(ORCHESTRATORS)]) for n, shape in enumerate(SHAPES)]
+)
+def test_a_pipeline_of_each_shape_is_the_same_whether_added_before_or_after_an_update(
+    releases, tmp_path, shape, engine
+):
+    """In a project whose sample has another shape; what is added is the team's, and what it needs of the platform."""
+    other = "data_products" if shape == "batch_etl" else "batch_etl"
+    answers = {"orchestrator": engine, "pipeline_shape": other, "accept_exclusion": "yes"}
+    before, after = (releases.project(tmp_path / version, version, **answers) for version in (CURRENT, NEXT))
+    options = ["--name", "added", "--shape", shape]
+    if shape in ("batch_etl", "data_products"):
+        (tmp_path / "added.csv").write_text("id,at,amount\n1,2013-01-02T05:10:00Z,2.5\n2,2013-01-02T06:10:00Z,3.5\n")
+        options += ["--sample", str(tmp_path / "added.csv"), "--grain", "day"]
+    files = {}
+    for project in (before, after):
+        there = files_of(project)
+        command = [sys.executable, "scripts/pipeline.py", *options]
+        done = subprocess.run(
+            command, cwd=project, env={**os.environ, "UV": UV}, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        files[project] = {name for name, content in files_of(project).items() if there.get(name) != content}
+        commit(project)
+    assert files[before] == files[after] > {"config/pipelines/added.toml"}
+    done = update(before)
+    assert done.returncode == 0, done.stdout + done.stderr
+    updated, fresh = files_of(before), files_of(after)
+    differ = {name for name in files[after] if updated.get(name) != fresh[name]}
+    assert differ <= {"config/pipelines/added.answers.yml"}  # it names the release that made the pipeline
+    assert NEW_LINE in updated["config/dev.toml"].decode()
 
 
 @pytest.mark.deep

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from combinations import ORCHESTRATORS, answers_for
+from combinations import SERVED, answers_for
 from projects import SET_UP_SECONDS, Project
 from repository import ROOT
 from servers import free_port, postgresql_server
@@ -25,7 +25,7 @@ CONFIGURATION = Path(__file__).with_name("conformance.toml")
 RESULTS = ROOT / "build" / "conformance"
 
 
-@pytest.fixture(scope="module", params=ORCHESTRATORS)
+@pytest.fixture(scope="module", params=SERVED)
 def stack(request, render, tmp_path_factory) -> Iterator[Stack]:
     """A rendered project on that orchestrator, installed and up; stopped at the end."""
     name = request.param

@@ -164,6 +164,9 @@ def step(
     attempt: Annotated[int, typer.Option(help="The number of the attempt, from 1.")] = 1,
     engine: Annotated[str, typer.Option(help="The orchestrator that starts the step.")] = "",
     item: Annotated[str, typer.Option(help="Of a step that is mapped: the one item. Default: each in turn.")] = "",
+    at_once: Annotated[
+        str, typer.Option(help="Of the step that waits for input: do not wait. look: exit with 66; fail: fail so.")
+    ] = "",
 ) -> None:
     """Run one step of a partition without an orchestrator, as a container does."""
     from .platform import pipelines
@@ -173,9 +176,14 @@ def step(
     function, wanted = chosen.step(name), chosen.partition(partition)
     if item and name not in chosen.mapped_steps:
         raise errors.ConfigError(f"{pipeline}: {name} takes no item; {config.suggestion(name, chosen.mapped_steps)}")
+    if at_once and (at_once not in ("look", "fail") or name != chosen.steps[0]):
+        raise errors.ConfigError(f"{pipeline}: --at-once takes look or fail, and is for {chosen.steps[0]}")
+    options = {"item": item} if item else {"timeout_seconds": 0} if at_once else {}
     try:
+        if at_once == "look" and not chosen.code.input_ready(wanted):
+            sys.exit(errors.NO_INPUT)  # no failure: whoever looks does so again
         with run_context(Run(run_id, attempt, engine=engine)):
-            function(wanted, **({"item": item} if item else {}))
+            function(wanted, **options)
     except Exception as error:  # noqa: BLE001  the caller sees the exit code only
         _end(
             str(error) if isinstance(error, steps.EXPECTED) else f"{type(error).__name__}: {error}",

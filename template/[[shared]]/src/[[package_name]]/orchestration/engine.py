@@ -45,9 +45,10 @@ class InProcess(Protocol):
 class Engine(Protocol):
     """id: as in ORCHESTRATOR. title: for people. definition: the thin file of a pipeline, with {package} and {name}.
 
-    port: of the server on this machine. health: path that answers 200 when it is ready. ui: path to look at.
-    worker, server: the services, by their names in deploy/local/<id>.conf, that run steps and that start runs; the same
-    one may do both. peak_mb: about what services and runs take at their highest, in MB.
+    port: of the server on this machine; 0 for an orchestrator that has none, as it runs in its cloud alone. health:
+    path that answers 200 when the server is ready. ui: path to look at. worker, server: the services, by their names in
+    deploy/local/<id>.conf, that run steps and that start runs. peak_mb: about what services and runs take at their
+    highest, in MB. An orchestrator without services lacks these three.
     """
 
     id: str

@@ -104,7 +104,7 @@ def probe(engine: Engine, settings: config.Settings) -> None:
         name: Gauge(name, description, ("env", *labels), registry=registry)
         for name, (labels, description) in METRICS.items()
     }
-    up = answers(f"http://127.0.0.1:{engine.port}{engine.health}")
+    up = not engine.port or answers(f"http://127.0.0.1:{engine.port}{engine.health}")
     gauges["orchestrator_up"].labels(settings.env, engine.id).set(up)
     own = [each for each in pipelines.all() if each.settings.orchestrator == engine.id] if up else []
     for pipeline in own:

@@ -3,6 +3,8 @@
 deploy/local/<orchestrator>.conf names the processes, and supervisord keeps them. A process counts as ours by its
 command line, which names this project and environment: after a restart, the process number alone may belong to another
 program.
+
+An orchestrator that runs in its cloud alone has no services: an emulator runs it within each command.
 """
 
 from __future__ import annotations
@@ -49,11 +51,17 @@ class Services:
             return None
 
     def are_up(self) -> bool:
-        """Whether the services have been started and the server answers."""
-        return self.supervisor is not None and answers(self.url + self.engine.health)
+        """Whether the services have been started and the server answers; without services there is nothing to start."""
+        return not self.engine.port or (self.supervisor is not None and answers(self.url + self.engine.health))
 
     def up(self) -> None:
-        """Start the services and return when the server answers. Raises ConfigError when they cannot be started."""
+        """Start the services and return when the server answers. Raises ConfigError when they cannot be started.
+
+        Without services, write the page of what has run.
+        """
+        if not self.engine.port:
+            self._show_executions()
+            return
         name, logs = self.engine.id, f"{self.state.relative_to(self.root)}/*.log"
         command = self._command()
         if subprocess.run(command, check=False).returncode:
@@ -74,12 +82,16 @@ class Services:
                 print(f"{name} is starting, {waited:.0f} s so far: {self._running()}", flush=True)
                 progress_at += PROGRESS_SECONDS
             time.sleep(0.5)
-        for problem in self.engine.problems():
-            print(f"warning: {problem}", file=sys.stderr)
+        self._warn()
         print(f"{name} is up at {self.url}{self.engine.ui} after {time.monotonic() - start:.0f} s; logs: {logs}")
 
     def serve(self) -> None:
-        """Become the process that keeps the services: for what starts it again by itself, such as systemd."""
+        """Become the process that keeps the services: for what starts it again by itself, such as systemd.
+
+        Raises ConfigError when there are none.
+        """
+        if not self.engine.port:
+            raise ConfigError(f"{self.engine.id} has no services: it runs in its cloud")
         command = [*self._command(), "--nodaemon"]
         os.execv(command[0], command)  # noqa: S606  in place of this process, so that signals reach it
 
@@ -99,6 +111,9 @@ class Services:
 
     def down(self) -> None:
         """Stop the services. Raises ConfigError when they do not end."""
+        if not self.engine.port:
+            print(f"{self.engine.id} has no services on this machine")
+            return
         supervisor = self.supervisor
         if supervisor is None:
             print(f"{self.engine.id} is not up")
@@ -112,6 +127,16 @@ class Services:
                 f"end it with: kill -9 {supervisor.pid}"
             ) from None
         print(f"{self.engine.id} is down")
+
+    def _warn(self) -> None:
+        for problem in self.engine.problems():
+            print(f"warning: {problem}", file=sys.stderr)
+
+    def _show_executions(self) -> None:
+        from .executions import write_page  # only projects with such an orchestrator have it
+
+        self._warn()
+        print(f"{self.engine.id} runs in its cloud, and here within each command; what has run here: {write_page()}")
 
     def _running(self) -> str:
         try:

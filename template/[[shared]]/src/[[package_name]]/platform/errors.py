@@ -63,6 +63,8 @@ class PartitionTaken(PermanentError):
 # as transient. Numbers as in sysexits.h.
 OK, PERMANENT, USAGE, BAD_ROWS, NO_INPUT, TRANSIENT, CONFIGURATION = 0, 1, 2, 65, 66, 75, 78
 INTERRUPTED = 130
+KILLED, TERMINATED = 137, 143
+TRANSIENT_CODES = (TRANSIENT, KILLED, TERMINATED)
 
 
 def is_transient(error: BaseException) -> bool:

@@ -7,11 +7,12 @@ obstore reads those, with the credentials that the provider's own tools would us
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -152,6 +153,27 @@ class Landing:
             except Exception as error:  # noqa: BLE001  as above
                 raise _unavailable(self.url, error) from None
             yield path
+
+    @contextmanager
+    def files(self, partition: Partition, pattern: str) -> Iterator[dict[str, Path]]:
+        """The files of the partition's folder that match, by name and in its order, as `file` gives one of them.
+
+        pattern: such as ``access-*.csv``. Raises as `file`, InputError also when none matches.
+        """
+        with ExitStack() as entered:
+            names = fnmatch.filter(self._names(partition), pattern)
+            if not names:
+                raise InputError(f"{self.shown(partition, pattern)}: no file matches although {self.marker} is there")
+            yield {name: entered.enter_context(self.file(partition, name)) for name in sorted(names)}
+
+    def _names(self, partition: Partition) -> list[str]:
+        """Names of the files in the partition's folder, without the marker and those that begin with a dot."""
+        if self.store is not None:
+            names = [meta["path"].removeprefix(f"{_folder(partition)}/") for meta in self._listed(_folder(partition))]
+        else:
+            folder = self.path(partition)
+            names = [path.name for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
+        return [name for name in names if name != self.marker and not name.startswith(".") and "/" not in name]
 
     def put(self, partition: Partition, name: str, content: bytes | Path) -> None:
         """Write a file of the partition's folder: whoever reads it finds the old one or the new one, and never a part.

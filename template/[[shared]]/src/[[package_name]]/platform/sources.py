@@ -46,7 +46,11 @@ class Source(Protocol):
 
 
 class LandingFile:
-    """A file in the partition's landing folder, complete once the folder holds the marker."""
+    """A file in the partition's landing folder, complete once the folder holds the marker.
+
+    file: its name, or a pattern such as ``access-*.csv``: then all that match are read side by side, as one table in
+    the order of their names. All must be as the source says.
+    """
 
     file: str
 
@@ -56,6 +60,17 @@ class LandingFile:
     def describe(self, pipeline: Pipeline, partition: Partition, marker: bool = False) -> str:
         place = landing.of(pipeline)
         return place.shown(partition, place.marker if marker else "")
+
+    @contextmanager
+    def files(self, pipeline: Pipeline, partition: Partition) -> Iterator[dict[str, Path]]:
+        """The files on this machine, by the names that messages show."""
+        place = landing.of(pipeline)
+        if not any(sign in self.file for sign in "*?["):
+            with place.file(partition, self.file) as path:
+                yield {place.shown(partition, self.file): path}
+            return
+        with place.files(partition, self.file) as paths:
+            yield {place.shown(partition, each): path for each, path in paths.items()}
 
 
 @dataclass(frozen=True)
@@ -68,9 +83,13 @@ class Csv(LandingFile):
     quote: str = '"'
 
     def load(self, con: Connection, pipeline: Pipeline, partition: Partition, raw: str, broken: str) -> tuple[int, int]:
-        place = landing.of(pipeline)
-        with place.file(partition, self.file) as path, reading(place.shown(partition, self.file)):
-            self._check_header(path, place.shown(partition, self.file))
+        shown = landing.of(pipeline).shown(partition, self.file)
+        with self.files(pipeline, partition) as paths, reading(shown):
+            for each, path in paths.items():
+                self._check_header(path, each)
+            reason = (
+                "min(error_message)" if len(paths) == 1 else "parse_filename(file_path) || ': ' || min(error_message)"
+            )
             columns = ", ".join(f"{text(each)}: 'VARCHAR'" for each in self.columns)
             options = f"delim = {text(self.delimiter)}, quote = {text(self.quote)}, escape = {text(self.quote)}"
             with warehouse.file_reader(con) as reader:
@@ -78,7 +97,7 @@ class Csv(LandingFile):
                     con,
                     raw,
                     reader,
-                    f"SELECT {row(partition, 'row_number() OVER ()')}, * FROM read_csv({text(str(path))}, "
+                    f"SELECT {row(partition, 'row_number() OVER ()')}, * FROM read_csv({listed(paths.values())}, "
                     f"auto_detect = false, header = true, {options}, store_rejects = true, rejects_limit = 0, "
                     f"columns = {{{columns}}})",
                 )
@@ -86,8 +105,9 @@ class Csv(LandingFile):
                     con,
                     broken,
                     reader,
-                    f"SELECT {row(partition, 'line::BIGINT')}, min(error_message) AS reason, min(csv_line) AS record "
-                    "FROM reject_errors GROUP BY line ORDER BY line",
+                    f"SELECT {row(partition, 'line::BIGINT')}, {reason} AS reason, min(csv_line) AS record "
+                    "FROM reject_errors JOIN reject_scans USING (scan_id, file_id) "
+                    "GROUP BY file_path, line ORDER BY file_path, line",
                 )
         return lines, rejects
 
@@ -116,13 +136,14 @@ class Parquet(LandingFile):
     reader = "read_parquet"
 
     def load(self, con: Connection, pipeline: Pipeline, partition: Partition, raw: str, broken: str) -> tuple[int, int]:
-        place = landing.of(pipeline)
-        with place.file(partition, self.file) as path, reading(place.shown(partition, self.file)):
-            scan = f"{self.reader}({text(str(path))})"
+        shown = landing.of(pipeline).shown(partition, self.file)
+        with self.files(pipeline, partition) as paths, reading(shown):
+            scan = f"{self.reader}({listed(paths.values())})"
             with warehouse.file_reader(con) as reader:
                 reader.execute("SET TimeZone = 'UTC'")  # of instants as text
-                described = reader.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()
-                _compare(place.shown(partition, self.file), [each for each, *_ in described], self.columns)
+                for each, path in paths.items():
+                    described = reader.execute(f"DESCRIBE SELECT * FROM {self.reader}({listed([path])})").fetchall()
+                    _compare(each, [name for name, *_ in described], self.columns)
                 columns = ", ".join(f"{name(each)}::VARCHAR AS {name(each)}" for each in self.columns)
                 query = f"SELECT {row(partition, 'row_number() OVER ()')}, {columns} FROM {scan}"
                 lines = warehouse.stage_query(con, raw, reader, query)
@@ -196,6 +217,11 @@ def stage_rows(
 def nothing(partition: Partition) -> str:
     """A query for no broken rows, for sources that have none."""
     return f"SELECT {row(partition, '0::BIGINT')}, '' AS reason, '' AS record WHERE false"
+
+
+def listed(paths: Iterable[Path]) -> str:
+    """Files as a literal of SQL."""
+    return f"[{', '.join(text(str(path)) for path in paths)}]"
 
 
 def text(value: str) -> str:

@@ -1,0 +1,100 @@
+"""The definition of a pipeline as it is deployed: the team's file, the platform's subworkflows, and the variables."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ...platform import config, pipelines
+from ...platform.errors import ConfigError
+from ...platform.pipelines import Pipeline
+
+PLATFORM = Path("workflows/platform/subworkflows.yaml")
+DEADLINE = Path("workflows/platform/deadline.yaml")
+
+
+def file_of(pipeline: Pipeline) -> Path:
+    """The team's file, relative to the project."""
+    return Path("workflows") / f"{pipeline.name}.workflow.yaml"
+
+
+def with_workflow() -> list[Pipeline]:
+    """The pipelines that have a workflow."""
+    return [each for each in pipelines.all() if (config.load().root / file_of(each)).is_file()]
+
+
+def source(pipeline: Pipeline) -> str:
+    """The text that is deployed: Terraform joins the two files in the same way. Raises ConfigError without a file."""
+    file = file_of(pipeline)
+    if not (config.load().root / file).is_file():
+        raise ConfigError(f"{pipeline.name} has no workflow, so Workflows cannot run it: write {file}")
+    return joined(file)
+
+
+def joined(file: Path) -> str:
+    """The text of a definition with the platform's subworkflows. file: relative to the project."""
+    return "\n".join((config.load().root / each).read_text(encoding="utf-8") for each in (file, PLATFORM))
+
+
+def sources() -> dict[Path, str]:
+    """The text of every definition that is deployed, by its file."""
+    return {file: joined(file) for file in (*(file_of(each) for each in with_workflow()), DEADLINE)}
+
+
+def settings(pipeline: Pipeline) -> dict[str, Any]:
+    """What the workflow takes from the configuration, as JSON can hold it; deployed as the variable SETTINGS."""
+    whole = pipeline.settings
+    return {
+        "grain": str(pipeline.grain),
+        "timezone": pipeline.calendar.zone.key,
+        "marker": _marker(pipeline),
+        "input_poll_seconds": whole.input_wait.poll_seconds,
+        "input_timeout_seconds": whole.input_wait.timeout_seconds,
+        "steps": {step: _limits(pipeline, step) for step in pipeline.steps},
+    }
+
+
+def variables(pipeline: Pipeline) -> dict[str, str]:
+    """The part of the deployed workflow's variables that the configuration decides."""
+    return {"SETTINGS": json.dumps(settings(pipeline), separators=(",", ":"))}
+
+
+def deadline(pipeline: Pipeline) -> dict[str, Any]:
+    """The arguments with which the schedule starts the watch over the SLA."""
+    known = settings(pipeline)
+    return {
+        "pipeline": pipeline.name,
+        "grain": known["grain"],
+        "timezone": known["timezone"],
+        "sla_seconds": pipeline.settings.sla_seconds,
+    }
+
+
+def landing_bucket(pipeline: Pipeline) -> str:
+    """The bucket whose new objects start the pipeline; empty when its input lands elsewhere."""
+    parts = urlsplit(pipeline.settings.landing.url)
+    return parts.netloc if pipeline.settings.is_landed and parts.scheme == "gs" else ""
+
+
+def _limits(pipeline: Pipeline, step: str) -> dict[str, Any]:
+    own = config.load().for_step(pipeline.name, step)
+    return {
+        "timeout_seconds": own.timeout_seconds,
+        "attempts": own.retries.attempts + 1,
+        "first_delay_seconds": own.retries.first_delay_seconds,
+        "factor": own.retries.factor,
+        "max_delay_seconds": own.retries.max_delay_seconds,
+        "jitter": own.retries.jitter,
+        # A container does not wait for input, and costs nothing meanwhile: it looks, and the workflow waits.
+        "at_once": "look" if step == pipeline.steps[0] else "",
+    }
+
+
+def _marker(pipeline: Pipeline) -> str:
+    """A regular expression for the name of an object that completes a partition."""
+    landing = pipeline.settings.landing
+    prefix = urlsplit(landing.url).path.strip("/")
+    return f"^{re.escape(prefix) + '/' if prefix else ''}[^/]+/{re.escape(landing.marker)}$"

@@ -1,0 +1,206 @@
+"""Executions in the emulator: the definition as it is deployed, with connectors that act on this machine.
+
+A container of the job is a process of the project's command. Locks are files. The alert of a failed execution, which a
+policy of Cloud Monitoring sends in the cloud, is sent by the command.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+from uuid import uuid4
+
+import filelock
+import yaml
+
+from ...platform import alerts, config, files
+from ...platform.errors import PartitionBusy
+from ...platform.partitions import Partition
+from ...platform.pipelines import PACKAGE, Pipeline
+from ...platform.runs import Run
+from .. import containers, executions
+from ..engine import RunState
+from . import definitions, emulator
+
+ENGINE = "gcp_workflows"
+STATES = {"running": "ACTIVE", "success": "SUCCEEDED", "failed": "FAILED"}
+PROJECT = {
+    "GOOGLE_CLOUD_PROJECT_ID": "this-machine",
+    "GOOGLE_CLOUD_PROJECT_NUMBER": "0",
+    "GOOGLE_CLOUD_LOCATION": "local",
+    "STEP_JOB": "projects/0/locations/local/jobs/steps",
+    "LOCK_BUCKET": "locks",
+}
+
+
+@contextmanager
+def opened() -> Iterator[Callable[[Pipeline, Partition], RunState]]:
+    """What runs partitions; each call returns how the execution ended."""
+    home = _home()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    with files.open_log(home / "run.log") as log:
+        yield lambda pipeline, partition: run(pipeline, {"partition": partition.key, "again": True}, log)
+
+
+def run(pipeline: Pipeline, arguments: Mapping[str, Any], log: TextIO) -> RunState:
+    """Execute the workflow of a pipeline. arguments: as the deployed workflow takes them.
+
+    Raises PartitionBusy when another execution has the partition, ConfigError when there is no definition.
+    """
+    definition = yaml.safe_load(definitions.source(pipeline))
+    execution = executions.Execution(ENGINE, uuid4().hex, pipeline.name, "", executions.now())
+    execution.partition = str(arguments.get("partition", ""))
+    machine = Machine(execution, log)
+    execution.write()
+    try:
+        result = emulator.execute(
+            definition, arguments, _environment(pipeline, execution), machine.connectors, machine.note_state
+        )
+        execution.partition = result if machine.begun else execution.partition
+        execution.state = "success"
+    except emulator.Failed as failed:
+        execution.state = "failed"
+        execution.reason = _reason(execution, failed)
+        _alert(execution, failed)
+    except BaseException as error:
+        execution.state, execution.reason = "failed", f"{type(error).__name__}: the command was interrupted"
+        raise
+    finally:
+        machine.stop()
+        execution.ended = executions.now()
+        execution.write()
+    if execution.state == "success" and not machine.begun and arguments.get("again"):
+        reason = "is being run by another execution: wait until it has ended, or stop it"
+        raise PartitionBusy(f"{pipeline.name} {execution.partition} {reason}")
+    return execution.run_state()
+
+
+class Machine:
+    """What the connectors of one execution do here, and what becomes known of it."""
+
+    def __init__(self, execution: executions.Execution, log: TextIO) -> None:
+        self.execution, self._log = execution, log
+        self._container: containers.Container | None = None
+        self._locks = _home() / "locks"
+        self.connectors: dict[str, emulator.Handler] = {
+            "googleapis.run.v2.projects.locations.jobs.run": self.run_job,
+            "googleapis.run.v2.projects.locations.jobs.executions.tasks.list": self.tasks,
+            "googleapis.storage.v1.objects.insert": self.insert_object,
+            "googleapis.storage.v1.objects.get": self.get_object,
+            "googleapis.workflowexecutions.v1.projects.locations.workflows.executions.get": self.get_execution,
+        }
+
+    @property
+    def begun(self) -> bool:
+        """Whether a container has been started."""
+        return bool(self.execution.attempts)
+
+    def stop(self) -> None:
+        """End the container that still runs."""
+        if self._container and self._container.exit_code is None:
+            self._container.stop()
+
+    def note_state(self, name: str, outcome: str) -> None:
+        """Note that a step of the definition was entered, or how it ended."""
+        if outcome:
+            state = next(each for each in reversed(self.execution.states) if each.name == name)
+            state.ended, state.outcome = executions.now(), outcome
+        else:
+            self.execution.states.append(executions.State(name, executions.now()))
+        self.execution.write()
+
+    def run_job(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Run the project's command to its end. Raises the connector's OperationError when it fails."""
+        overrides = given["body"]["overrides"]
+        [container] = overrides["containerOverrides"]
+        arguments = container["args"]
+        number = int(arguments[arguments.index("--attempt") + 1])
+        self._container = containers.Container(["python", "-m", PACKAGE, *arguments], {}, self._log)
+        attempt = executions.Attempt(arguments[2], number, self._container.started)
+        self.execution.attempts.append(attempt)
+        self.execution.partition = arguments[arguments.index("--partition") + 1]
+        self.execution.write()
+        try:
+            attempt.exit_code = self._container.wait(float(overrides["timeout"].removesuffix("s")))
+        except TimeoutError:
+            self._container.stop()
+            attempt.error, attempt.reason = "TimeoutError", f"it took longer than {overrides['timeout']}"
+        else:
+            attempt.error, attempt.reason = self._container.error, self._container.reason
+        attempt.ended = self._container.ended or executions.now()
+        self.execution.write()
+        name = f"{given['name']}/executions/{len(self.execution.attempts)}"
+        if attempt.exit_code == 0:
+            return {"name": name, "succeededCount": 1}
+        operation = {"name": f"{name}/operation", "done": True, "metadata": {"name": name}}
+        raise emulator.error("the operation failed", "OperationError", operation=operation)
+
+    def tasks(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The one task of a container's execution, with its exit code unless it was ended at its time-out."""
+        attempt = self.execution.attempts[int(given["parent"].rpartition("/")[2]) - 1]
+        result = {} if attempt.exit_code is None else {"exitCode": attempt.exit_code}
+        return {"tasks": [{"name": f"{given['parent']}/tasks/0", "lastAttemptResult": result}]}
+
+    def insert_object(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Write an object if it is still of the generation that is asked for."""
+        file = self._object(given["name"])
+        with filelock.FileLock(file.with_suffix(".lock")):
+            generation = json.loads(file.read_text())["generation"] if file.exists() else 0
+            if int(given["ifGenerationMatch"]) != generation:
+                raise emulator.error("the object is of another generation", "HttpError", code=412)
+            files.replace(file, json.dumps({"generation": generation + 1, "body": given["body"]}), durable=False)
+        return {"name": given["name"], "generation": str(generation + 1)}
+
+    def get_object(self, given: Mapping[str, Any]) -> Any:
+        """What is known of an object, or its content."""
+        content = json.loads(self._object(given["object"]).read_text())
+        return content["body"] if given.get("alt") == "media" else {"generation": str(content["generation"])}
+
+    def get_execution(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The state of an execution, of which this machine still has the file."""
+        wanted = given["name"].rpartition("/")[2]
+        for each in executions.read(ENGINE):
+            if each.id == wanted:
+                return {"name": given["name"], "state": STATES[each.state]}
+        raise emulator.error("there is no such execution", "HttpError", code=404)
+
+    def _object(self, name: str) -> Path:
+        self._locks.mkdir(parents=True, exist_ok=True)
+        return self._locks / f"{name}.json"
+
+
+def _home() -> Path:
+    folder = config.load().state / ENGINE
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _environment(pipeline: Pipeline, execution: executions.Execution) -> dict[str, str]:
+    own = {"GOOGLE_CLOUD_WORKFLOW_ID": pipeline.name, "GOOGLE_CLOUD_WORKFLOW_EXECUTION_ID": execution.id}
+    return {**PROJECT, **own, **definitions.variables(pipeline)}
+
+
+def _reason(execution: executions.Execution, failed: emulator.Failed) -> str:
+    """What the step's own log says, and what Workflows says when it has not failed in a step."""
+    last = execution.attempts[-1] if execution.attempts else None
+    return last.reason if last and last.reason and "step" in failed.payload else str(failed)
+
+
+def _alert(execution: executions.Execution, failed: emulator.Failed) -> None:
+    last = execution.attempts[-1] if execution.attempts else None
+    tags = failed.payload.get("tags") or [""]
+    incident = alerts.Incident(
+        "failed",
+        execution.pipeline,
+        execution.partition,
+        step=str(failed.payload.get("step", "")),
+        error=(last.error if last else "") or str(tags[0]),
+        reason=execution.reason,
+        run=Run(execution.id, engine=ENGINE),
+    )
+    alerts.report(incident)

@@ -1,0 +1,150 @@
+"""Executions on this machine of orchestrators that run in their cloud alone: a file each, and one page that shows them.
+
+An emulator runs the definition as it is deployed, in the process of the command, and forgets all of it at its end. What
+ran stays in var/<env>/executions/<orchestrator>/<execution>.json: states, times, attempts and exit codes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from ..platform import config, errors, files, masking, retention
+from .engine import RunState
+
+OUTCOMES = {
+    errors.OK: "done",
+    errors.USAGE: "wrong usage",
+    errors.BAD_ROWS: "bad rows",
+    errors.NO_INPUT: "no input yet",
+    errors.TRANSIENT: "may pass",
+    errors.CONFIGURATION: "configuration",
+    errors.KILLED: "killed",
+    errors.TERMINATED: "ended",
+}
+
+
+@dataclass
+class State:
+    """A state of the definition that was entered. outcome: ``succeeded``, ``failed`` or, before it has ended, empty."""
+
+    name: str
+    started: str
+    ended: str = ""
+    outcome: str = ""
+
+
+@dataclass
+class Attempt:
+    """A container of a step. exit_code: None until it has ended; see `errors`. error: class of the step's error."""
+
+    step: str
+    number: int
+    started: str
+    ended: str = ""
+    exit_code: int | None = None
+    error: str = ""
+    reason: str = ""
+
+    @property
+    def outcome(self) -> str:
+        """What the exit code says."""
+        return "" if self.exit_code is None else OUTCOMES.get(self.exit_code, "failed")
+
+
+@dataclass
+class Execution:
+    """state: as in `RunState`. Times are ISO 8601, in UTC. process: that of the command that runs it."""
+
+    engine: str
+    id: str
+    pipeline: str
+    partition: str
+    started: str
+    state: str = "running"
+    ended: str = ""
+    reason: str = ""
+    process: str = field(default_factory=lambda: _process(os.getpid()))
+    states: list[State] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+
+    def write(self) -> Path:
+        """Write the file, whole or not at all. Only one process writes the file of an execution."""
+        folder = config.load().state / "executions" / self.engine
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / f"{self.id}.json"
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        files.replace(file, masking.mask(text) + "\n", durable=False)
+        return file
+
+    def run_state(self) -> RunState:
+        """The execution as the project's commands show it."""
+        started, ended = _moment(self.started), _moment(self.ended)
+        return RunState(self.id, self.pipeline, self.partition, self.state, started, ended, self.reason)
+
+    @property
+    def seconds(self) -> float | None:
+        return self.run_state().seconds
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def read(engine: str = "", pipeline: str = "") -> list[Execution]:
+    """Executions of this environment that are kept, the newest first; only of that orchestrator or pipeline."""
+    known = []
+    for file in (config.load().state / "executions").glob(f"{engine or '*'}/*.json"):
+        with suppress(OSError, ValueError, TypeError, KeyError):  # removed meanwhile, or of another version
+            given = json.loads(file.read_text(encoding="utf-8"))
+            if given["state"] == "running" and _process(int(given["process"].split()[0])) != given["process"]:
+                given |= {"state": "failed", "reason": "the command that ran it was ended"}
+            given["states"] = [State(**each) for each in given["states"]]
+            given["attempts"] = [Attempt(**each) for each in given["attempts"]]
+            known.append(Execution(**given))
+    wanted = [each for each in known if pipeline in ("", each.pipeline)]
+    return sorted(wanted, key=lambda each: (each.started, each.id), reverse=True)
+
+
+def newest(engine: str, pipeline: str, limit: int) -> list[RunState]:
+    """The newest executions of a pipeline that this machine knows."""
+    return [each.run_state() for each in read(engine, pipeline)[:limit]]
+
+
+def write_page() -> Path:
+    """Write the page of all executions, and remove what is older than ``[retention] days``. Returns its path."""
+    import jinja2
+
+    settings = config.load()
+    folder = settings.state / "executions"
+    folder.mkdir(parents=True, exist_ok=True)
+    if before := retention.oldest(settings):
+        retention.remove_files(folder, before)
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    template = environment.from_string(Path(__file__).with_name("executions.html").read_text(encoding="utf-8"))
+    page = folder / "index.html"
+    shown: Iterable[Execution] = read()
+    text = template.render(env=settings.env, executions=shown, written=datetime.now(UTC))
+    files.replace(page, text, durable=False)
+    return page
+
+
+def _process(pid: int) -> str:
+    """A process by its number and start, as numbers are used again; empty when it is gone."""
+    try:
+        return f"{pid} {psutil.Process(pid).create_time():.2f}"
+    except psutil.NoSuchProcess:
+        return ""
+
+
+def _moment(text: str) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

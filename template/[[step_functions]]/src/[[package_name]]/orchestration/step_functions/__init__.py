@@ -1,0 +1,54 @@
+"""AWS Step Functions as an orchestrator of this project: a state machine for each pipeline, and those of the platform.
+
+On this machine an emulator runs the definitions within each command. In an environment that names a region, the
+commands talk to AWS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ...platform.decisions import Request
+    from ...platform.partitions import Partition
+    from ...platform.pipelines import Pipeline
+    from ..engine import InProcess, RunState
+
+
+class StepFunctions:
+    """The interface of `orchestration.engine`. Methods import what they need when they need it."""
+
+    id = "step_functions"
+    title = "AWS Step Functions"
+    definition = "workflows/{name}.asl.json"
+    port = 0
+    health = ui = "/"
+
+    def in_process(self) -> AbstractContextManager[InProcess]:
+        from . import emulator
+
+        return emulator.running()
+
+    def backfill(self, pipeline: Pipeline, partitions: Sequence[Partition]) -> Iterator[RunState]:
+        from . import cloud, emulator
+
+        return (cloud if cloud.is_named() else emulator).backfill(pipeline, partitions)
+
+    def runs(self, pipeline: Pipeline, limit: int) -> list[RunState]:
+        from .. import executions
+        from . import cloud
+
+        return cloud.runs(pipeline, limit) if cloud.is_named() else executions.newest(self.id, pipeline.name, limit)
+
+    def decided(self, request: Request) -> None:
+        """No execution waits for a person: this orchestrator has no pipeline of that shape."""
+
+    def problems(self) -> list[str]:
+        from . import checks
+
+        return checks.problems()
+
+
+ENGINE = StepFunctions()

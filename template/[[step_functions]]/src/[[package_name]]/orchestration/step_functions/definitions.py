@@ -1,0 +1,192 @@
+"""The definitions in workflows/, and the values of their placeholders, on this machine and in Terraform alike."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from ...platform import config, pipelines
+from ...platform.errors import ConfigError
+from ...platform.partitions import Grain
+from ...platform.pipelines import PACKAGE, Pipeline
+
+PLATFORM = ("run_step", "report", "deadline", "launch", "backfill")  # in the order in which they need each other's ARN
+POOL = "warehouse"  # the key of [concurrency] that all steps but the first one hold a place of
+LOOK_AGAIN_SECONDS = 900  # where an event says that a file has landed; one may be lost
+QUEUE_SECONDS = 86_400  # that a step may wait for places of a shared limit, with all its attempts
+START_SECONDS = 300  # of a container, at most; its time-out begins with the request
+OFFSETS_FROM, OFFSETS_YEARS = 2020, 20
+PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
+
+
+def folder() -> Path:
+    return config.load().root / "workflows"
+
+
+def file_of(pipeline: Pipeline) -> Path:
+    """The pipeline's definition. Raises ConfigError when it has none."""
+    file = folder() / f"{pipeline.name}.asl.json"
+    if not file.is_file():
+        raise ConfigError(
+            f"{pipeline.name} has no definition, so Step Functions cannot run it: write workflows/{file.name}"
+        )
+    return file
+
+
+def platform_file(name: str) -> Path:
+    return folder() / "platform" / f"{name}.asl.json"
+
+
+def defined() -> list[Pipeline]:
+    """The pipelines that have a definition."""
+    return [each for each in pipelines.all() if (folder() / f"{each.name}.asl.json").is_file()]
+
+
+def read(file: Path) -> dict[str, Any]:
+    """A definition, its placeholders as they are. Raises ConfigError when it is no JSON object."""
+    try:
+        parsed = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"workflows/{file.relative_to(folder())} is not JSON: {error}") from None
+    if not isinstance(parsed, dict):
+        raise ConfigError(f"workflows/{file.relative_to(folder())} is not a JSON object")
+    return parsed
+
+
+def fill(file: Path, values: Mapping[str, Any]) -> str:
+    """A definition with its placeholders filled, as Terraform's ``templatefile`` does.
+
+    values: texts as they are, everything else as JSON. Raises ConfigError for a placeholder without a value.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in values:
+            raise ConfigError(f"workflows/{file.relative_to(folder())}: ${{{name}}} has no value; {_known(values)}")
+        return in_json(values[name])
+
+    return PLACEHOLDER.sub(value, file.read_text(encoding="utf-8"))
+
+
+def in_json(value: Any) -> str:
+    """A value as it stands within a JSON text."""
+    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    return json.dumps(text)[1:-1]
+
+
+def _known(values: Mapping[str, Any]) -> str:
+    return f"these have one: {', '.join(sorted(values))}"
+
+
+def prefix() -> str:
+    """What the name of every machine of this project and environment begins with."""
+    return f"{project()}-{config.environment()}-"
+
+
+def project() -> str:
+    declared = tomllib.loads((config.load().root / "pyproject.toml").read_text(encoding="utf-8"))
+    return declared["project"]["name"]
+
+
+def execution_name(pipeline: Pipeline, partition: str, again: str = "") -> str:
+    """The name of the execution of a partition. again: tells a wanted repetition from the first one."""
+    return f"{pipeline.name}-{partition}{again}"
+
+
+def policies(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
+    """What the configuration says of each step. Times in whole seconds, as Step Functions takes them.
+
+    places: how many steps may use the shared system at once, 0 where that is not limited. input_seconds: how long the
+    first step waits. longest_seconds: of the step with all its attempts and pauses.
+    """
+    return {step: _policy(pipeline, step, waits=step == pipeline.steps[0]) for step in pipeline.steps}
+
+
+def _policy(pipeline: Pipeline, step: str, *, waits: bool) -> dict[str, Any]:
+    settings, wait = config.load().for_step(pipeline.name, step), pipeline.settings.input_wait
+    retries, attempts = settings.retries, settings.retries.attempts + 1
+    seconds = max(math.ceil(settings.timeout_seconds), 1)
+    input_seconds = math.ceil(wait.timeout_seconds) if waits else 0
+    looks = LOOK_AGAIN_SECONDS if bucket_of(pipeline) else max(math.ceil(wait.poll_seconds), 1)
+    pauses = sum(retries.max_delay_seconds * (1 + retries.jitter) for _ in range(retries.attempts))
+    return {
+        "waits": waits,
+        "timeout_seconds": seconds,
+        "attempts": attempts,
+        "first_delay_seconds": retries.first_delay_seconds,
+        "factor": retries.factor,
+        "max_delay_seconds": retries.max_delay_seconds,
+        "jitter": retries.jitter,
+        "input_seconds": input_seconds,
+        "look_again_seconds": looks,
+        "pool": "" if waits else POOL,
+        "places": 0 if waits else config.load().concurrency.get(POOL, 0),
+        "longest_seconds": math.ceil(attempts * seconds + pauses) + 2 * input_seconds + QUEUE_SECONDS + START_SECONDS,
+    }
+
+
+def bucket_of(pipeline: Pipeline) -> str:
+    """The bucket that the pipeline's input lands in, empty when that is not one of S3."""
+    url = pipeline.settings.landing.url if pipeline.settings.is_landed else ""
+    return url.removeprefix("s3://").split("/")[0] if url.startswith("s3://") else ""
+
+
+def table() -> list[dict[str, Any]]:
+    """What the launcher knows of the pipelines: where files land, and which partition a tick is for."""
+    return [_row(each) for each in defined()]
+
+
+def _row(pipeline: Pipeline) -> dict[str, Any]:
+    settings, bucket = pipeline.settings, bucket_of(pipeline)
+    path = settings.landing.url.removeprefix(f"s3://{bucket}").strip("/") if bucket else pipeline.name
+    return {
+        "name": pipeline.name,
+        "grain": str(pipeline.grain),
+        "offsets": offsets("UTC" if pipeline.grain is Grain.HOUR else settings.schedule.timezone),
+        "bucket": bucket or "landing",  # of the emulator, which makes the events of other places itself
+        "has_events": bool(bucket),
+        "prefix": f"{path}/" if path else "",
+        "marker": settings.landing.marker,
+        "is_scheduled": bool(settings.schedule.cron) and settings.orchestrator == "step_functions",
+        "sla_seconds": max(math.ceil(settings.sla_seconds), 1),
+    }
+
+
+@lru_cache
+def offsets(timezone: str) -> list[dict[str, int]]:
+    """The zone's minutes from UTC, from each instant (milliseconds since 1970) at which they change.
+
+    A state machine knows no time zones. The table is written at each deployment and reaches twenty years.
+    """
+    zone = ZoneInfo(timezone)
+
+    def minutes(moment: datetime) -> int:
+        return int(moment.astimezone(zone).utcoffset().total_seconds() // 60)
+
+    day, quarter = timedelta(days=1), timedelta(minutes=15)
+    moment, end = datetime(OFFSETS_FROM, 1, 1, tzinfo=UTC), datetime(OFFSETS_FROM + OFFSETS_YEARS, 1, 1, tzinfo=UTC)
+    rows = [{"from": 0, "minutes": minutes(moment)}]
+    while moment < end:
+        if minutes(moment + day) != rows[-1]["minutes"]:
+            change = next(at for n in range(97) if minutes(at := moment + n * quarter) != rows[-1]["minutes"])
+            rows.append({"from": int(change.timestamp() * 1000), "minutes": minutes(change)})
+        moment += day
+    return rows
+
+
+def step_values(run_step_arn: str, pipeline: Pipeline) -> dict[str, Any]:
+    """The values of a pipeline's definition."""
+    return {"run_step_arn": run_step_arn, "policies": policies(pipeline)}
+
+
+def platform_values(**of_place: Any) -> dict[str, Any]:
+    """The values of the platform's definitions. of_place: ARNs and ids of where they are."""
+    return {"package": PACKAGE, "pipelines": table(), **of_place}

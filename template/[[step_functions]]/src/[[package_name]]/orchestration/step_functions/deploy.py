@@ -1,0 +1,113 @@
+"""What Terraform cannot read itself, for one environment: ``python -m <package>.orchestration.step_functions.deploy``.
+
+It writes deploy/terraform/machines/<env>.json: policies of the steps, schedules, landing places, and the permissions of
+each machine. `--check` says whether the file is current.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ...platform import config
+from ...platform.errors import ConfigError
+from ...platform.pipelines import PACKAGE, Pipeline
+from . import definitions, permissions
+
+NAMES = {"minutes": 60, "hours": 24, "days": 31, "months": 12, "weekdays": 7}  # and how many values each field has
+
+
+def main() -> int:
+    """Write or check the file; the return value is the exit code."""
+    if "--check" in sys.argv:
+        wrong = outdated()
+        for env in wrong:
+            shown = f"deploy/terraform/machines/{env}.json"
+            print(f"error: {shown} is not what the configuration says: make machines ENV={env}", file=sys.stderr)
+        return 1 if wrong else 0
+    path = file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text(), encoding="utf-8")
+    print(f"wrote {path.relative_to(config.load().root)}")
+    return 0
+
+
+def outdated() -> list[str]:
+    """Environments whose file is no longer what the configuration and the definitions say."""
+    before, wrong = os.environ.get("APP_ENV"), []
+    for env in config.environments():
+        os.environ["APP_ENV"] = env
+        config.load.cache_clear()
+        if file().exists() and file().read_text(encoding="utf-8") != text():
+            wrong.append(env)
+    os.environ.pop("APP_ENV") if before is None else os.environ.update(APP_ENV=before)
+    config.load.cache_clear()
+    return wrong
+
+
+def text() -> str:
+    """The content of the file."""
+    return json.dumps(values(), indent=2) + "\n"
+
+
+def file() -> Path:
+    settings = config.load()
+    return settings.root / "deploy" / "terraform" / "machines" / f"{settings.env}.json"
+
+
+def values() -> dict[str, Any]:
+    """Everything that the file holds."""
+    return {
+        "package": PACKAGE,
+        "pipelines": definitions.table(),
+        "policies": {each.name: definitions.policies(each) for each in definitions.defined()},
+        "schedules": {name: row for each in definitions.defined() for name, row in _schedules(each).items()},
+        "permissions": {name: permissions.as_data(needed) for name, needed in permissions.all_of_them().items()},
+    }
+
+
+def _schedules(pipeline: Pipeline) -> dict[str, dict[str, str]]:
+    """The pipeline's schedules by name; two where a cron means either a day of the month or one of the week."""
+    schedule = pipeline.settings.schedule
+    if not schedule.cron or pipeline.settings.orchestrator != "step_functions":
+        return {}
+    found = expressions(schedule.cron)
+    names = [pipeline.name, f"{pipeline.name}-weekdays"][: len(found)]
+    return {
+        name: {"pipeline": pipeline.name, "expression": each, "timezone": schedule.timezone}
+        for name, each in zip(names, found, strict=True)
+    }
+
+
+def expressions(cron: str) -> list[str]:
+    """A cron schedule of five fields as EventBridge Scheduler writes it: six fields, weekdays from 1 for Sunday.
+
+    Where both days are given, cron means either, and Scheduler takes only one: there are two expressions then. Raises
+    ConfigError for what Scheduler has no form for, such as the last day of a month.
+    """
+    from cronsim import CronSim
+
+    parsed = CronSim(cron, datetime.now(UTC))
+    fields = {}
+    for name, count in NAMES.items():
+        chosen = getattr(parsed, name)
+        numbers = {each for each in chosen if isinstance(each, int)}
+        if numbers != set(chosen) or min(numbers, default=0) < 0:
+            raise ConfigError(f'schedule.cron "{cron}": EventBridge Scheduler has no form for the last or nth day')
+        if name == "weekdays":
+            numbers = {each % 7 + 1 for each in numbers}
+        fields[name] = "*" if len(numbers) >= count else ",".join(str(each) for each in sorted(numbers))
+    time = f"{fields['minutes']} {fields['hours']}"
+    of_month = f"cron({time} {fields['days']} {fields['months']} ? *)"
+    of_week = f"cron({time} ? {fields['months']} {fields['weekdays']} *)"
+    if fields["weekdays"] == "*":
+        return [of_month]
+    return [of_week] if fields["days"] == "*" else [of_month, of_week]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""The table of docs/conformance.md for orchestrators that run in their cloud alone: how each behaviour is shown.
+
+Their projects' own tests say so: ``@pytest.mark.shows("B2", "E")`` in template/<orchestrator>/tests. No cell is written
+by hand. ``--check`` only tells whether the page is current.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "conformance.md"
+BEGIN, END = "<!-- letters: written by make conformance-page -->", "<!-- end of letters -->"
+LETTERS = ("E", "E*", "D")  # the best evidence first; what no test shows is N
+MARK = re.compile(r'@pytest\.mark\.shows\("(B\d+)", "([^"]+)"\)')
+TITLES = {
+    "B1": "happy path",
+    "B2": "transient failure",
+    "B3": "permanent failure",
+    "B4": "late input",
+    "B5": "bad rows",
+    "B6": "repeated and killed runs",
+    "B7": "backfill",
+    "B8": "SLA",
+    "B9": "hung step",
+    "B10": "shared limit",
+    "B11": "secrets",
+    "B12": "structured logs",
+    "B13": "configuration",
+    "B14": "schedule",
+    "B15": "restart of the orchestrator",
+    "B16": "a second pipeline",
+    "B17": "approval",
+    "B18": "failover",
+    "B19": "old history",
+    "B20": "a late file of a published partition",
+    "B21": "repeated launches, late answers",
+}
+
+
+def shown(orchestrator: Path) -> dict[str, set[str]]:
+    """The letters of each behaviour, by the marks of the orchestrator's tests. Raises ValueError for an unknown one."""
+    letters: dict[str, set[str]] = {}
+    for file in sorted((orchestrator / "tests").rglob("test_*")):
+        for behaviour, letter in MARK.findall(file.read_text(encoding="utf-8")):
+            if behaviour not in TITLES or letter not in LETTERS:
+                raise ValueError(f"{file.name}: shows({behaviour!r}, {letter!r}) is neither a behaviour nor a letter")
+            letters.setdefault(behaviour, set()).add(letter)
+    return letters
+
+
+def table() -> str:
+    manifests = {path.parent: yaml.safe_load(path.read_text()) for path in sorted(ROOT.glob("template/*/manifest.yml"))}
+    columns = {each["name"]: shown(path) for path, each in manifests.items() if "shapes" in each and "port" not in each}
+    lines = ["| behaviour | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for behaviour, title in TITLES.items():
+        found = [[each for each in LETTERS if each in seen.get(behaviour, ())] for seen in columns.values()]
+        cells = [", ".join(letters) or "N" for letters in found]
+        lines.append(f"| {behaviour} {title} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Write or check the page; the return value is the exit code."""
+    text = PAGE.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    wanted = f"{before}{BEGIN}\n\n{table()}\n{END}{rest.partition(END)[2]}"
+    if "--check" in sys.argv:
+        if text != wanted:
+            print("docs/conformance.md is not what the tests' marks say: make conformance-page", file=sys.stderr)
+        return int(text != wanted)
+    PAGE.write_text(wanted, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
