@@ -28,8 +28,8 @@ demo: .venv/.installed ## make a project with default answers and run its pipeli
 	@$(BIN)/copier copy --quiet --defaults --vcs-ref HEAD $(CURDIR) $(DEMO) 2>&1 | grep -v -i -E 'dirty|^ *warn' || true
 	@$(MAKE) --no-print-directory -C $(DEMO) run DATE=2013-01-02 UV=$(BIN)/uv
 
-recommend: .venv/.installed ## ask the questions and print the recommendation; ANSWERS=answers.yml gives the answers, FORMAT=json prints JSON
-	@$(BIN)/python tools/recommend.py $(if $(ANSWERS),--answers '$(ANSWERS)') $(if $(FORMAT),--format '$(FORMAT)')
+recommend: .venv/.installed ## ask the questions and print the recommendation; ANSWERS=answers.yml gives the answers, MEASURED=trial.json a trial's scores, FORMAT=json prints JSON
+	@$(BIN)/python tools/recommend.py $(if $(ANSWERS),--answers '$(ANSWERS)') $(if $(MEASURED),--measured '$(MEASURED)') $(if $(FORMAT),--format '$(FORMAT)')
 
 build/site-env/.installed: pyproject.toml | .venv/.installed
 	@echo "installing the site's generator into build/site-env"
