@@ -28,8 +28,8 @@ demo: .venv/.installed ## make a project with default answers and run its pipeli
 	@$(BIN)/copier copy --quiet --defaults --vcs-ref HEAD $(CURDIR) $(DEMO) 2>&1 | grep -v -i -E 'dirty|^ *warn' || true
 	@$(MAKE) --no-print-directory -C $(DEMO) run DATE=2013-01-02 UV=$(BIN)/uv
 
-recommend: .venv/.installed ## ask the questions and print the recommendation; ANSWERS=answers.yml gives the answers, FORMAT=json prints JSON
-	@$(BIN)/python tools/recommend.py $(if $(ANSWERS),--answers '$(ANSWERS)') $(if $(FORMAT),--format '$(FORMAT)')
+recommend: .venv/.installed ## ask the questions and print the recommendation; ANSWERS=answers.yml gives the answers, MEASURED=trial.json a trial's scores, FORMAT=json prints JSON
+	@$(BIN)/python tools/recommend.py $(if $(ANSWERS),--answers '$(ANSWERS)') $(if $(MEASURED),--measured '$(MEASURED)') $(if $(FORMAT),--format '$(FORMAT)')
 
 build/site-env/.installed: pyproject.toml | .venv/.installed
 	@echo "installing the site's generator into build/site-env"
@@ -57,8 +57,8 @@ test: .venv/.installed ## test every part of the template, with one orchestrator
 test-engines: .venv/.installed ## test projects on each orchestrator and on all of them, and what is slow: make test-engines [ONLY=airflow]
 	@$(BIN)/python -m pytest -m "deep or quick" $(PARALLEL) $(if $(ONLY),-k "$(ONLY)")
 
-test-deploy: .venv/.installed ## test the files for images, networks, hosting and CI over all pairs of answers, and build an image where Docker is
-	@$(BIN)/python -m pytest -m "deep or not deep" tests/test_places.py -n 0
+test-deploy: .venv/.installed ## test the files for images, networks, hosting, packages, Terraform and CI over all pairs of answers, and build an image where Docker is
+	@$(BIN)/python -m pytest -m "deep or not deep" tests/test_places.py tests/test_packages.py tests/test_terraform.py -n 0
 
 test-site: .venv/.installed ## test the site, the decision page in Chromium, and the tutorials as they are typed
 	@$(BIN)/python -m pytest -m "deep or not deep" tests/test_site.py tests/test_tutorials.py -n 0

@@ -65,10 +65,11 @@ def test_most_of_what_the_service_has_stays_as_it_is():
         assert len(other) < 10, other
 
 
-@pytest.fixture(params=PACKAGED)
+@pytest.fixture(params=[*PACKAGED, "mwaa data_plane"])
 def packaged(render, request, tmp_path) -> tuple[str, Path, Path]:
-    """Variant, project and what `make package` has made."""
-    answers = answers_for_variant(request.param)
+    """Variant, project and what `make package` has made. In a network without a way out, the packages come along."""
+    variant, _, vpc = request.param.partition(" ")
+    answers = answers_for_variant(variant) | ({"vpc": vpc} if vpc else {})
     project = committed(Path(shutil.copytree(render(**answers), tmp_path / "project")))
     done = subprocess.run(
         ["make", "--no-print-directory", f"UV={UV}", "package"],
@@ -78,7 +79,7 @@ def packaged(render, request, tmp_path) -> tuple[str, Path, Path]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return request.param, project, project / done.stdout.strip()
+    return variant, project, project / done.stdout.strip()
 
 
 def test_a_package_has_the_project_and_nothing_that_the_service_brings(packaged):
@@ -145,8 +146,6 @@ esac
 GCLOUD = r"""
 case "$*" in
 *describe*dagGcsPrefix*) echo gs://packages/dags ;;
-*describe*airflowConfigOverrides*) cat "$STATE/configs" 2>/dev/null ;;
-*update-airflow-configs*) echo "$*" > "$STATE/configs" ;;
 *"storage ls"*) sed 's|^|gs://packages/|' "$STATE/keys" 2>/dev/null ;;
 *"storage cp"*requirements.txt*) for last; do :; done; cp "$STATE/requirements" "$last" ;;
 *"storage cp"*) cat > /dev/null; echo "$*" | sed 's|.*gs://packages/||' >> "$STATE/keys" ;;
@@ -156,7 +155,7 @@ esac
 PACKAGER = r"""#!/bin/sh
 case "$*" in
 build*) for last; do :; done; touch "$last/flight_marts-0.1.0-py3-none-any.whl" ;;
-export*) for last; do :; done; echo duckdb==1.5 > "$last" ;;
+*--output-file*) echo duckdb==1.5 > "$(echo "$*" | sed 's|.*--output-file ||; s| .*||')" ;;
 esac
 """
 ASTRO = ':\n[ ! -f Dockerfile ] || cp Dockerfile "$STATE/Dockerfile"'
@@ -321,3 +320,85 @@ def test_going_back_to_what_was_never_deployed_is_refused(service):
 def test_every_packaged_variant_has_a_stand_in():
     assert set(PACKAGED) == set(PROGRAMS)
     assert {VARIANTS[name]["orchestrator"] for name in PACKAGED} <= set(MANIFESTS)
+
+
+def python_of_the_services() -> str:
+    known = [shutil.which("python3.12"), *sorted(Path.home().glob(".pyenv/versions/3.12.*/bin/python"))]
+    for path in filter(None, known):
+        if subprocess.run([path, "-c", "import venv"], capture_output=True, check=False).returncode == 0:
+            return str(path)
+    pytest.skip("the services run Python 3.12, and there is none here: install python3.12")
+
+
+# As the scheduler sees a DAG: with what plugins register, and written into the database.
+LOADS = """
+import json, os
+from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.serialized_objects import DagSerialization
+
+bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+written = {name: DagSerialization.to_dict(dag) for name, dag in bag.dags.items()}
+import flight_marts
+from airflow import __version__
+from flight_marts.platform import config
+from airflow.configuration import conf, ensure_secrets_loaded
+print(json.dumps([__version__, bag.import_errors, sorted(written), flight_marts.__file__, str(config.load().root),
+    [type(each).__name__ for each in ensure_secrets_loaded()]]))
+"""
+
+
+@pytest.mark.project
+def test_airflow_of_the_service_loads_the_dags_of_a_package(packaged, tmp_path):
+    """The package where the service puts it, beside the version of Airflow that the service has."""
+    variant, _, package = packaged
+    python, home = python_of_the_services(), tmp_path / "home"
+    shutil.copytree(package, home)
+    requirements = (home / "requirements.txt").read_text()
+    root = home / "include" if variant == "astronomer" else home / "plugins"
+    if variant == "mwaa":
+        zipfile.ZipFile(home / "plugins.zip").extractall(root)
+        requirements = requirements.replace("/usr/local/airflow/", f"{home}/")
+    (home / "requirements.txt").write_text(requirements)
+    fixed = package.parents[1] / "deploy" / "package" / "airflow" / "constraints.txt"
+    installer = [UV, "pip", "install", "--quiet", "--python", str(tmp_path / "venv")]
+    commands = [
+        [UV, "venv", "--quiet", "--python", python, str(tmp_path / "venv")],
+        [*installer, "apache-airflow", "--constraints", str(fixed)],
+        [*installer, "--constraints", str(fixed), "--requirements", str(home / "requirements.txt")],
+    ]
+    if variant == "astronomer":
+        commands.append([*installer, "--no-deps", *map(str, (home / "include").glob("*.whl"))])
+    for command in commands:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    environment = {
+        "PATH": os.environ["PATH"],
+        "APP_ENV": "prod",
+        "APP_ROOT": str(root),
+        "APP_PATHS__STATE": str(tmp_path / "state"),
+        "AIRFLOW_HOME": str(tmp_path / "airflow"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(home / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    }
+    if variant != "composer":
+        backend = "flight_marts.orchestration.airflow.secrets.ProjectSecrets"
+        environment["AIRFLOW__SECRETS__BACKEND"] = backend
+    done = subprocess.run(
+        [tmp_path / "venv" / "bin" / "python", "-c", LOADS],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    version, errors, dags, module, project_root, backends = json.loads(done.stdout.splitlines()[-1])
+    assert (
+        version in Requirement(f"airflow{fixed.read_text().splitlines()[1].removeprefix('apache-airflow')}").specifier
+    )
+    assert errors == {}
+    assert "flights_daily" in dags
+    assert Path(module).is_relative_to(home / "plugins" if variant == "composer" else tmp_path / "venv")
+    assert project_root == str(root)
+    assert ("ProjectSecrets" in backends) == (variant != "composer"), "Composer has its own"

@@ -94,7 +94,7 @@ def schema(name: str) -> list[str]:
 
 # What a checker is called with, and the files that it reads in a project.
 CHECKERS = {
-    "hadolint": ([str(BIN / "hadolint"), "--no-color"], ["Dockerfile"]),
+    "hadolint": ([str(BIN / "hadolint"), "--no-color"], ["Dockerfile", "deploy/package/*/Dockerfile"]),
     "shellcheck": ([str(BIN / "shellcheck")], ["deploy/**/*.sh"]),
     "compose": (schema("compose-spec"), ["deploy/stack/compose.yml"]),
     "actionlint": ([str(BIN / "actionlint")], [".github/workflows/*.yml"]),

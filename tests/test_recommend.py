@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -152,3 +153,38 @@ def test_make_passes_it_on(tmp_path):
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert shown.returncode == 0, shown.stderr
     assert json.loads(shown.stdout[shown.stdout.index("{") :])["decision"]["recommended"] == "hybrid"
+
+
+NUMBERS = itertools.count()
+
+
+def measurement(speaks_to: str, **results: tuple[float | None, str]) -> dict:
+    best = next(name for name, (_, verdict) in results.items() if verdict == "best")
+    figures = {name: {"median": value, "verdict": verdict} for name, (value, verdict) in results.items()}
+    return {"id": f"m{next(NUMBERS)}", "speaks_to": speaks_to, "best": best, "results": figures}
+
+
+def test_what_was_measured_replaces_the_guides_scores_and_is_marked(recommend, tmp_path):
+    rows = [
+        measurement("developer_experience", dagster=(1.0, "best"), prefect=(4.0, "worse")),
+        measurement("testing", dagster=(1.1, "no difference seen"), prefect=(1.0, "best")),
+        measurement("", dagster=(9.0, "worse"), prefect=(1.0, "best")),
+        measurement("operations", dagster=(None, "worse"), prefect=(1.0, "best")),
+        measurement("operations", dagster=(9.0, "too few measurements to tell"), prefect=(1.0, "best")),
+        measurement("operations", dagster=(None, "not measured"), prefect=(1.0, "best")),
+    ]
+    file = tmp_path / "trial.json"
+    file.write_text(json.dumps({"orchestrators": {"dagster": "Dagster", "prefect": "Prefect"}, "metrics": rows}))
+    whole = json.loads(recommend({}, "--format", "json", "--measured", str(file)).stdout)
+    # Best of the two keeps the better score of the guide; four times as long is two points less.
+    assert whole["measured"]["dagster"] == {"developer_experience": 5.0, "testing": 5.0, "operations": 1.0}
+    assert whole["measured"]["prefect"] == {"developer_experience": 3.0, "testing": 5.0, "operations": 4.0}
+    scores = {each["id"]: each["dimensions"] for each in whole["decision"]["ranking"]}
+    assert scores["prefect"]["developer_experience"] == 3.0
+    assert scores["airflow"]["developer_experience"] == 2
+    shown = recommend({}, "--measured", str(file))
+    assert "Measured, in place of the guide's scores: Prefect developer_experience 3" in " ".join(shown.stdout.split())
+    file.write_text("{}")
+    refused = recommend({}, "--measured", str(file))
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"error: {file} is not the trial.json")

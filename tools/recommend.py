@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import sys
 import tempfile
@@ -15,7 +16,7 @@ from pathlib import Path
 import copier
 import yaml
 from copier.errors import CopierAnswersInterrupt, CopierError, InteractiveSessionError
-from decision_engine import CHOICES, ENVOPS, QUESTIONS, ROOT
+from decision_engine import CHOICES, ENVOPS, QUESTIONS, ROOT, contents, data, written
 from jinja2.exceptions import FilterArgumentError
 from rich.console import Console
 from rich.table import Table
@@ -31,17 +32,29 @@ RECORD = """\
 
 # What a project's answers file says it is built on.
 CHOSEN = ("orchestrator", "hosting_variant")
+# Verdicts of a trial that say nothing about who is better.
+UNSAID = {"not measured", "no end", "too few measurements to tell"}
 
 
-def recommend(given: dict | None) -> dict:
+def recommend(given: dict | None, scores: dict[str, dict[str, float]] | None = None) -> dict:
     """{answers, decision, review} for these answers, the others by default; None asks at the terminal.
 
-    Raises ValueError with one sentence for an answer that is none.
+    scores: by system and dimension, in place of those of the guide. Raises ValueError with one sentence for an answer
+    that is none.
     """
     with tempfile.TemporaryDirectory() as folder:
         template, target = Path(folder, "template"), Path(folder, "target")
         for name in ("decision", "questions"):
             shutil.copytree(ROOT / name, template / name)
+        if scores:
+            systems = [
+                {**each, "scores": {**each.get("scores", {}), **scores.get(each["id"], {})}}
+                if each["id"] in scores
+                else each
+                for each in data("systems")
+            ]
+            for name, text in written(contents(systems=systems)).items():
+                (template / name).write_text(text, encoding="utf-8")
         documents = [
             yaml.safe_dump({"_envops": ENVOPS, "_subdirectory": "record"}),
             "!include questions/decision.yml",
@@ -80,6 +93,48 @@ def answers_in(file: Path) -> dict:
     return found
 
 
+def measured_scores(file: Path) -> dict[str, dict[str, float]]:
+    """Scores by system and dimension from the trial.json that `make trial` of a project wrote. Raises ValueError.
+
+    Of the systems in the trial, the best of a measurement keeps the best score that the guide gives one of them. Each
+    doubling of what is measured costs another system a point; where no difference was seen, it costs nothing. The score
+    of a dimension is the mean over its measurements, at least 1. Only what was measured of every system counts.
+    """
+    try:
+        trial = json.loads(file.read_text(encoding="utf-8"))
+        rows, names = trial["metrics"], list(trial["orchestrators"])
+        guide = {each["id"]: each["scores"] for each in data("systems") if each["id"] in names}
+        if missing := [name for name in names if name not in guide]:
+            raise ValueError(f"{file}: there is no system {missing[0]}")
+        scores: dict[str, dict[str, float]] = {name: {} for name in names}
+        for dimension in dict.fromkeys(row["speaks_to"] for row in rows if row["speaks_to"]):
+            measured = [row for row in rows if row["speaks_to"] == dimension and row["best"]]
+            verdicts = {row["id"]: {row["results"][name]["verdict"] for name in names} for row in measured}
+            measured = [row for row in measured if not verdicts[row["id"]] & UNSAID]
+            measured = [row for row in measured if row["results"][row["best"]]["median"]]  # a ratio to 0 says nothing
+            for name in names if measured else []:
+                lost = sum(_points_lost(row["results"][name], row["results"][row["best"]]) for row in measured) / len(
+                    measured
+                )
+                best = max(each[dimension] for each in guide.values())
+                scores[name][dimension] = round(max(1.0, best - lost), 1)
+    except OSError as error:
+        raise ValueError(f"{file}: {error.strerror}") from error
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{file} is not the trial.json of a trial: make trial writes it to var/trial/") from error
+    if not any(scores.values()):
+        raise ValueError(f"{file} holds nothing that speaks to a dimension: measure more, with make trial")
+    return scores
+
+
+def _points_lost(figures: dict, best: dict) -> float:
+    if figures["verdict"] in ("best", "no difference seen"):
+        return 0.0
+    if figures["median"] is None:  # it did not end by itself
+        return 4.0
+    return min(4.0, max(0.0, math.log2(figures["median"] / best["median"])))
+
+
 def show(record: dict, screen: Console) -> None:
     """The ranking, its reasons, costs and sensitivities, as tables."""
     decision, review = record["decision"], record["review"]
@@ -102,6 +157,9 @@ def show(record: dict, screen: Console) -> None:
         template = "yes" if entry["template"] else "not yet"
         ranking.add_row(entry["name"], f"{entry['score']:.2f}", entry["variant"].get("name", "each its own"), template)
     screen.print(ranking)
+    for name, dimensions in record.get("measured", {}).items():
+        given = ", ".join(f"{dimension} {score:g}" for dimension, score in dimensions.items())
+        screen.print(f"Measured, in place of the guide's scores: {everything[name]['name']} {given}.")
     for entry in decision["excluded"]:
         screen.print(f"Out: {entry['name']}, because {entry['out']}.")
     for row in review["by_hand"]:
@@ -154,9 +212,12 @@ def main() -> str | None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--answers", type=Path, help="YAML or JSON file; what it does not name is the default")
     parser.add_argument("--format", choices=("table", "json"), default="table")
+    parser.add_argument("--measured", type=Path, help="var/trial/trial.json of a project in which make trial was run")
     options = parser.parse_args()
     try:
-        record = recommend(answers_in(options.answers) if options.answers else None)
+        scores = measured_scores(options.measured) if options.measured else {}
+        record = recommend(answers_in(options.answers) if options.answers else None, scores)
+        record |= {"measured": scores} if scores else {}
     except ValueError as error:
         return f"error: {error}"
     if options.format == "json":

@@ -404,6 +404,20 @@ def cutover(
 
 
 @app.command()
+def trial(
+    pipeline: PipelineName = "",
+    blocks: Annotated[int, typer.Option(help="How often each orchestrator is measured.", min=1)] = 5,
+    only: Annotated[str, typer.Option(help="Only these measurements, separated by commas.")] = "",
+    seed: Annotated[int, typer.Option(help="Of the random order and of the moments of kills.")] = 1,
+) -> None:
+    """Measure the project's orchestrators side by side on this machine, with the same pipeline and data."""
+    from .orchestration import trial as measured
+    from .platform import pipelines
+
+    sys.exit(measured.run(pipelines.chosen(pipeline), blocks, [each for each in only.split(",") if each], seed))
+
+
+@app.command()
 def remove(name: Annotated[str, typer.Argument(help="The pipeline.")]) -> None:
     """Remove a pipeline from the project. Its published tables stay."""
     from .orchestration import removal

@@ -34,7 +34,6 @@ resource "aws_kms_alias" "this" {
 
 # The names of buckets are one list for all accounts in the world. A bucket that is not empty cannot be destroyed.
 resource "aws_s3_bucket" "this" {
-  # trivy:ignore:AVD-AWS-0089 CloudTrail, which belongs to the account, records who reads what.
   for_each = local.buckets
   bucket   = "${local.name}-${each.key}-${substr(sha256("${data.aws_caller_identity.current.account_id}/${var.region}"), 0, 8)}"
 }

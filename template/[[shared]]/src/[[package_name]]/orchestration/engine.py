@@ -46,7 +46,9 @@ class Engine(Protocol):
     """id: as in ORCHESTRATOR. title: for people. definition: the thin file of a pipeline, with {package} and {name}.
 
     port: of the server on this machine; 0 for an orchestrator that has none, as it runs in its cloud alone. health:
-    path that answers 200 when the server is ready. ui: path to look at.
+    path that answers 200 when the server is ready. ui: path to look at. worker, server: the services, by their names in
+    deploy/local/<id>.conf, that run steps and that start runs. peak_mb: about what services and runs take at their
+    highest, in MB. An orchestrator without services lacks these three.
     """
 
     id: str
@@ -55,6 +57,9 @@ class Engine(Protocol):
     port: int
     health: str
     ui: str
+    worker: str
+    server: str
+    peak_mb: int
 
     def in_process(self) -> AbstractContextManager[InProcess]:
         """What runs partitions in this process; entering it loads the engine."""

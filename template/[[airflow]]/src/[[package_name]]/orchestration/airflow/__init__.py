@@ -23,6 +23,9 @@ class Airflow:
     definition = "dags/{name}.py"
     health = "/api/v2/monitor/health"  # answers once the DAGs have been read
     ui = "/dags"
+    worker = "scheduler"
+    server = "scheduler"
+    peak_mb = 1200
 
     @property
     def port(self) -> int:

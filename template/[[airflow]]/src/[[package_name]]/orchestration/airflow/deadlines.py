@@ -9,8 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar
 
-# Not from airflow.sdk, which lacks it in the version that managed services bring.
-from airflow.sdk.definitions.deadline import BaseDeadlineReference
+from airflow.sdk.definitions.deadline import BaseDeadlineReference  # airflow.sdk has it since 3.3.2
 
 
 class RunQueuedAt(BaseDeadlineReference):

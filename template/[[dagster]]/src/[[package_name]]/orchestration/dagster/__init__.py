@@ -23,6 +23,9 @@ class Dagster:
     definition = "src/{package}/defs/{name}.py"
     health = "/server_info"
     ui = "/"
+    worker = "code"
+    server = "daemon"
+    peak_mb = 1100
 
     @property
     def port(self) -> int:

@@ -24,6 +24,9 @@ class Prefect:
     definition = "flows/{name}.py"
     health = "/api/health"
     ui = "/"
+    worker = "worker"
+    server = "server"
+    peak_mb = 1500
 
     @property
     def port(self) -> int:

@@ -26,6 +26,9 @@ class Temporal:
     definition = "workflows/{name}.py"
     health = "/healthz"
     ui = "/"
+    worker = "worker"
+    server = "server"
+    peak_mb = 700
 
     @property
     def port(self) -> int:

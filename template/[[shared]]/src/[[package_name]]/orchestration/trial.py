@@ -1,0 +1,723 @@
+"""`make trial`: the project's orchestrators measured side by side on this machine, with the same pipeline and data.
+
+Each block measures every orchestrator once, in random order, one after the other, and the first one twice: how far
+apart these two are is what noise alone does. A finished measurement is a line of var/trial/results.jsonl, so a trial
+that was interrupted goes on where it stopped. The result is a table, var/trial/trial.json and var/trial/index.html.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from .. import orchestration
+from ..platform import config, files, history, landing
+from ..platform.errors import OK, PERMANENT, ConfigError
+from ..platform.partitions import Partition
+from ..platform.pipelines import PACKAGE, Pipeline
+from .engine import Engine
+
+AGAIN = " again"  # the first orchestrator, measured once more in each block
+LIMIT_SECONDS = 300  # for what may never end: a run whose process was killed
+COMMAND_SECONDS = 1800
+RESAMPLES = 2000
+FEWEST = 3  # measurements of each from which a difference can be told from noise
+FREE_MB = 1024  # for the steps and for everything else on this machine
+OF_THE_CALLER = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "UV_NO_ENV_FILE", "ORCHESTRATOR", "VIRTUAL_ENV")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What is measured. Less is better. speaks_to: the dimension of the decision that it is about; empty for none."""
+
+    id: str
+    title: str
+    unit: str = "s"
+    speaks_to: str = ""
+    limited: bool = False  # whether it may never end
+
+
+ALONE = (
+    Metric("setup", "set-up of an environment", speaks_to="developer_experience"),
+    Metric("first", "first published partition, with nothing set up", speaks_to="developer_experience"),
+    Metric("load", "definitions loaded in a new process", speaks_to="developer_experience"),
+    Metric("tests", "tests that run the pipelines through it", speaks_to="testing"),
+)
+ON_SERVICES = (
+    Metric("up", "services start", speaks_to="operations"),
+    Metric("overhead", "a requested run, beside its steps", speaks_to="operations"),
+    Metric("fan_1", "1 partition requested and published"),
+    Metric("fan_3", "3 partitions at once"),
+    Metric("fan_10", "10 partitions at once"),
+    Metric("memory", "peak memory of services and runs", "MB", "operations"),
+    Metric("failure", "failure visible: request to alert", speaks_to="operations", limited=True),
+    Metric("run_killed", "process of a run killed, until published", speaks_to="operations", limited=True),
+    Metric("worker_killed", "worker killed, until published", speaks_to="operations", limited=True),
+    Metric("server_killed", "scheduler or server killed, until the next run is published", "s", "operations", True),
+)
+METRICS = (*ALONE, *ON_SERVICES)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measurement. value: None where it could not be made, with the reason in note, or did not end by itself.
+
+    load: the machine's load average when it began. steal: share of the processors' time that other machines took.
+    """
+
+    contender: str
+    metric: str
+    block: int
+    value: float | None
+    note: str = ""
+    no_end: bool = False
+    load: float = 0.0
+    steal: float = 0.0
+
+
+class NotMeasuredError(Exception):
+    """Why there is no value: a sentence for the page."""
+
+
+class NoEndError(NotMeasuredError):
+    """What was to happen by itself did not happen; this counts as worse than any value."""
+
+
+def run(pipeline: Pipeline, blocks: int, only: Sequence[str], seed: int) -> int:
+    """Measure what is not measured yet, and show the result. Returns the exit code."""
+    names = orchestration.names()
+    if len(names) < 2:
+        raise ConfigError(
+            f"this project has only {names[0]}, so there is nothing to compare; add another orchestrator: "
+            "make update ANSWERS='also_orchestrators=[...]', then make setup"
+        )
+    chosen = _chosen(only)
+    engines = {name: orchestration.get(name) for name in names}
+    _refuse_without_memory(engines.values())
+    folder = config.load().root / "var" / "trial"
+    store = Store(folder, _plan(pipeline, names, seed))
+    print(f"{pipeline.name} on {', '.join(names)}: {blocks} blocks; stop with Ctrl-C, and repeat the command to go on")
+    for block in range(1, blocks + 1):
+        order = [*names, names[0] + AGAIN]
+        chance = random.Random(f"{seed} {block}")  # noqa: S311  an order, no secret
+        chance.shuffle(order)
+        for contender in order:
+            missing = [each for each in chosen if (contender, each.id, block) not in store.cells]
+            if missing:
+                engine = engines[contender.removesuffix(AGAIN)]
+                place = folder / contender.replace(" ", "-")
+                measured = Contender(engine, place, pipeline, chance)
+                for cell in measured.measure(contender, missing, block):
+                    store.add(cell)
+                    shown = f"{cell.value:,.1f}" if cell.value is not None else f"- ({cell.note})"
+                    print(f"  block {block} of {blocks}  {cell.contender:<18}{cell.metric:<15}{shown}", flush=True)
+    report = summary(list(store.cells.values()), names, {each.id: each for each in engines.values()})
+    report |= {
+        "pipeline": pipeline.name,
+        "blocks": blocks,
+        "machine": _machine(),
+        "made": f"{datetime.now(UTC):%Y-%m-%d}",
+    }
+    files.replace(folder / "trial.json", json.dumps(report, indent=2))
+    files.replace(folder / "index.html", _page(report))
+    _show(report)
+    print(f"\npage: {_relative(folder / 'index.html')}    for the decision: {_relative(folder / 'trial.json')}")
+    return OK if any(cell.value is not None for cell in store.cells.values()) else PERMANENT
+
+
+class Store:
+    """The measurements in var/trial/results.jsonl. Raises ConfigError when they are of another state of the project."""
+
+    def __init__(self, folder: Path, plan: str) -> None:
+        self.file = folder / "results.jsonl"
+        self.cells: dict[tuple[str, str, int], Cell] = {}
+        lines = self.file.read_text(encoding="utf-8").splitlines() if self.file.exists() else []
+        if not lines:
+            folder.mkdir(parents=True, exist_ok=True)
+            files.replace(self.file, json.dumps({"plan": plan}) + "\n")
+        elif _read(lines[0]).get("plan") != plan:
+            raise ConfigError(
+                "the project or the seed has changed since this trial began, so its measurements cannot be compared; "
+                "undo the change, or begin again: rm -r var/trial"
+            )
+        for line in lines[1:]:
+            with suppress(TypeError):  # cut off when the machine stopped: it is measured again
+                self._keep(Cell(**_read(line)))
+        if lines:
+            kept = [json.dumps({"plan": plan}), *(json.dumps(asdict(cell)) for cell in self.cells.values())]
+            files.replace(self.file, "\n".join(kept) + "\n")
+
+    def add(self, cell: Cell) -> None:
+        self._keep(cell)
+        with self.file.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(asdict(cell)) + "\n")
+
+    def _keep(self, cell: Cell) -> None:
+        self.cells[cell.contender, cell.metric, cell.block] = cell
+
+
+class Contender:
+    """One orchestrator in a folder of its own: the project's files, and state that nothing else uses."""
+
+    def __init__(self, engine: Engine, folder: Path, pipeline: Pipeline, chance: random.Random) -> None:
+        self.engine, self.folder, self.pipeline, self.chance = engine, folder, pipeline, chance
+        self.root, self.uv = config.load().root, os.environ.get("UV", "uv")
+        own_venv = self.root / f".venv-{engine.id}"
+        silent = {f"APP_{name}": "" for name in ("ALERTS__URL", "NOTIFY__URL", "LINEAGE__OPENLINEAGE")}
+        # A variable that is set wins over the file of an orchestrator, which this process has read from another folder.
+        files_read = [path.read_text(encoding="utf-8") for path in (self.root / "deploy" / "local").glob("*.env")]
+        left_out = {*OF_THE_CALLER, *re.findall(r"^(\w+)=", "\n".join(files_read), re.MULTILINE)}
+        inherited = {key: value for key, value in os.environ.items() if key not in left_out}
+        self.environment = {
+            **inherited,
+            **silent,
+            "APP_ENV": "dev",
+            "ENV": "dev",
+            "APP_ROOT": str(folder),
+            "APP_WAREHOUSE__URL": "duckdb://var/dev/warehouse.duckdb",
+            "ORCHESTRATOR": engine.id,
+            f"{engine.id.upper()}_PORT": str(_free_port()),
+            "UV_PROJECT_ENVIRONMENT": str(own_venv if own_venv.is_dir() else self.root / ".venv"),
+        }
+        if pipeline.settings.landing.url:  # a wait that ends: `failure` asks for a partition that has not landed
+            self.environment |= {"APP_INPUT_WAIT__TIMEOUT_SECONDS": "1", "APP_INPUT_WAIT__POLL_SECONDS": "1"}
+
+    def measure(self, contender: str, metrics: Sequence[Metric], block: int) -> Iterator[Cell]:
+        """Measure in the order of METRICS; a measurement that fails says why, and the next one is made."""
+        self._begin()
+        try:
+            for metric in metrics:
+                load, before = os.getloadavg()[0], psutil.cpu_times()
+                value, note, no_end = None, "", False
+                try:
+                    value = getattr(self, metric.id)()
+                except NotMeasuredError as reason:
+                    note, no_end = str(reason), isinstance(reason, NoEndError)
+                except subprocess.TimeoutExpired:
+                    note = f"not within {LIMIT_SECONDS if metric.limited else COMMAND_SECONDS} s"
+                    no_end = metric.limited
+                if value is None and metric.limited:  # a run that hangs would hold up what is measured next
+                    self._make("down")
+                    shutil.rmtree(self.folder / "var", ignore_errors=True)
+                rounded = None if value is None else round(value, 3)
+                steal = _steal(before, psutil.cpu_times())
+                yield Cell(contender, metric.id, block, rounded, note, no_end, round(load, 2), steal)
+        finally:
+            self._make("down")
+            shutil.rmtree(self.folder / "var", ignore_errors=True)
+
+    def _begin(self) -> None:
+        """An empty state; services that a killed trial left are stopped first."""
+        if (self.folder / "var").exists():
+            self._make("down")
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        for entry in self.root.iterdir():
+            if entry.name not in ("var", ".git"):
+                (self.folder / entry.name).symlink_to(entry)
+
+    # What is measured without services.
+
+    def setup(self) -> float:
+        """uv's cache is warm, as it is after the first set-up on a machine."""
+        target = self.folder / ".venv-trial"
+        command = [self.uv, "sync", "--quiet", "--frozen", "--group", self.engine.id]
+        try:
+            return self._timed(command, UV_PROJECT_ENVIRONMENT=str(target))
+        finally:
+            shutil.rmtree(target, ignore_errors=True)
+
+    def first(self) -> float:
+        shutil.rmtree(self.folder / "var", ignore_errors=True)
+        return self._timed(self._command("run", f"DATE={self._partitions(1)[0]}"))
+
+    def load(self) -> float:
+        path = self.engine.definition.format(package=PACKAGE, name=self.pipeline.name)
+        module = path.removeprefix("src/").removesuffix(".py").replace("/", ".")
+        code = f"import {module}" if path.startswith("src/") else f"import runpy; runpy.run_path({path!r})"
+        return self._timed(self._in_environment("python", "-c", code))
+
+    def tests(self) -> float:
+        path = f"tests/integration/{self.engine.id}/test_pipelines.py"
+        return self._timed(self._in_environment("pytest", "-q", "-p", "no:cacheprovider", path))
+
+    # What is measured on services, which the first of these starts.
+
+    def up(self) -> float:
+        self._make("down")
+        return self._timed(self._command("up"))
+
+    def overhead(self) -> float:
+        self._need_services()
+        began = datetime.now(UTC).isoformat()
+        seconds = self._backfill(self._partitions(1))
+        return max(
+            0.0, seconds - sum(fact.seconds for fact in self._history() if fact.kind == "step" and fact.at >= began)
+        )
+
+    def fan_1(self) -> float:
+        return self._fan(1)
+
+    def fan_3(self) -> float:
+        return self._fan(3)
+
+    def fan_10(self) -> float:
+        return self._fan(10)
+
+    def _fan(self, count: int) -> float:
+        self._need_services()
+        return self._backfill(self._partitions(count))
+
+    def memory(self) -> float:
+        """Sum of what all processes hold, shared pages in parts, at its highest while partitions run."""
+        self._need_services()
+        with self._sampled_memory() as samples:
+            for count in (10, 3, 1):
+                with suppress(NotMeasuredError):
+                    self._backfill(self._partitions(count))
+                    break
+        return max(samples) / 2**20
+
+    def failure(self) -> float:
+        self._need_services()
+        if not self.pipeline.settings.landing.url:
+            raise NotMeasuredError("the pipeline reads no landed input that could be missing")
+        missing = self.pipeline.calendar.following(self._landed()[-1])
+        began, start = datetime.now(UTC).isoformat(), time.monotonic()
+        with self._requested(missing):
+            self._until(
+                lambda: any(
+                    f.kind == "failed" and f.partition == missing.key and f.at >= began for f in self._history()
+                )
+            )
+        return time.monotonic() - start
+
+    def run_killed(self) -> float:
+        return self._recovery(self._of_the_run)
+
+    def worker_killed(self) -> float:
+        return self._recovery(lambda _: self._program("worker", whole=True))
+
+    def server_killed(self) -> float:
+        self._need_services()
+        _kill(self._program("server", whole=False))
+        start = time.monotonic()
+        partition = self._partitions(1)[0]
+        while True:
+            left = LIMIT_SECONDS - (time.monotonic() - start)
+            if left <= 0:
+                raise NoEndError(f"not within {LIMIT_SECONDS} s")
+            if self._run(self._backfill_command([partition]), left).returncode == 0:
+                return time.monotonic() - start
+            time.sleep(1)
+
+    def _recovery(self, victims: Callable[[set[int]], list[psutil.Process]]) -> float:
+        """Request a partition, kill at a random moment of its run, and wait until it is published."""
+        self._need_services()
+        partition = self._partitions(1)[0]
+        before, began = {each.pid for each in self._processes()}, datetime.now(UTC).isoformat()
+        with self._requested(partition) as command:
+            self._until(lambda: any(fact.kind == "step" and fact.at >= began for fact in self._history()), 0.02)
+            time.sleep(self.chance.uniform(0, 0.5))
+            published = self.pipeline.steps[-1]
+            if any(fact.step == published and fact.at >= began for fact in self._history()):
+                raise NotMeasuredError("the run was over before it could be killed")
+            _kill(victims(before))
+            start = time.monotonic()
+            if command.wait(LIMIT_SECONDS):
+                raise NoEndError("not by itself: the run has failed, and a person starts it again")
+        return time.monotonic() - start
+
+    def _of_the_run(self, before: set[int]) -> list[psutil.Process]:
+        """Processes that the services have started for the run; those of the worker where it starts none."""
+        return [each for each in self._processes() if each.pid not in before] or self._program("worker", whole=True)
+
+    def _program(self, role: str, *, whole: bool) -> list[psutil.Process]:
+        """The process of the service that is the engine's ``worker`` or ``server``; whole: with all below it."""
+        name = getattr(self.engine, role, "")
+        if not name:
+            raise NotMeasuredError(f"{self.engine.title} has no {role} on this machine")
+        supervisor = self._supervisor()
+        matches = [each for each in (supervisor.children() if supervisor else []) if _service_of(each) == name]
+        # A process that has renamed itself has overwritten its environment as well.
+        matches = matches or [each for each in self._processes() if name in " ".join(_command_line(each)).split()]
+        if not matches:
+            raise NotMeasuredError(f"the service {name} does not run")
+        return matches[:1] + (matches[0].children(recursive=True) if whole else [])
+
+    # How.
+
+    def _need_services(self) -> None:
+        if self._supervisor() is None:
+            self._make("down")
+            self.up()
+
+    def _supervisor(self) -> psutil.Process | None:
+        try:
+            pid = int((self.folder / "var" / "dev" / self.engine.id / "supervisord.pid").read_text())
+            process = psutil.Process(pid)
+            return process if "supervisor" in " ".join(process.cmdline()) else None
+        except (OSError, ValueError, psutil.Error):
+            return None
+
+    def _processes(self) -> list[psutil.Process]:
+        supervisor = self._supervisor()
+        return supervisor.children(recursive=True) if supervisor else []
+
+    def _landed(self) -> list[Partition]:
+        if not self.pipeline.settings.landing.url:
+            return [self.pipeline.due()]
+        partitions = []
+        for key in landing.of(self.pipeline).complete():
+            with suppress(ConfigError):  # a folder that is no partition
+                partitions.append(self.pipeline.partition(key))
+        if not partitions:
+            raise NotMeasuredError("no partition has landed")
+        return partitions
+
+    def _partitions(self, count: int) -> list[Partition]:
+        """So many landed partitions that follow one another."""
+        landed = self._landed()
+        for first in range(len(landed) - count + 1):
+            part = landed[first : first + count]
+            if [each.key for each in self.pipeline.calendar.between(part[0].key, part[-1].key)] == [
+                each.key for each in part
+            ]:
+                return part
+        raise NotMeasuredError(f"fewer than {count} partitions in a row have landed")
+
+    def _backfill_command(self, partitions: Sequence[Partition]) -> list[str]:
+        return self._command("backfill", f"FROM={partitions[0]}", f"TO={partitions[-1]}")
+
+    def _backfill(self, partitions: Sequence[Partition]) -> float:
+        return self._timed(self._backfill_command(partitions))
+
+    def _history(self) -> list[history.Fact]:
+        file = self.folder / "var" / "dev" / "history" / f"{self.pipeline.name}.jsonl"
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        return [history.Fact(**fact) for line in lines if (fact := _read(line))]
+
+    def _until(self, is_so: Callable[[], bool], pause: float = 0.2) -> None:
+        start = time.monotonic()
+        while not is_so():
+            if time.monotonic() - start > LIMIT_SECONDS:
+                raise NoEndError(f"not within {LIMIT_SECONDS} s")
+            time.sleep(pause)
+
+    @contextmanager
+    def _requested(self, partition: Partition) -> Iterator[subprocess.Popen[bytes]]:
+        """The command that requests a partition and waits for it, ended with the body."""
+        quiet = subprocess.DEVNULL
+        command = subprocess.Popen(
+            self._backfill_command([partition]),
+            env=self.environment,
+            stdout=quiet,
+            stderr=quiet,
+            start_new_session=True,
+        )
+        try:
+            yield command
+        finally:
+            with suppress(psutil.NoSuchProcess):
+                process = psutil.Process(command.pid)
+                _kill([*process.children(recursive=True), process])
+            command.wait()
+
+    @contextmanager
+    def _sampled_memory(self) -> Iterator[list[int]]:
+        samples, stop = [0], threading.Event()
+
+        def sample() -> None:
+            while not stop.wait(0.5):
+                samples.append(sum(map(_proportional_bytes, self._processes())))
+
+        thread = threading.Thread(target=sample)
+        thread.start()
+        try:
+            yield samples
+        finally:
+            stop.set()
+            thread.join()
+
+    def _command(self, target: str, *variables: str) -> list[str]:
+        own = [f"ORCHESTRATOR={self.engine.id}", f"PIPELINE={self.pipeline.name}", f"UV={self.uv}"]
+        return ["make", "--no-print-directory", "-C", str(self.folder), target, *own, *variables]
+
+    def _make(self, target: str) -> None:
+        self._run(self._command(target), COMMAND_SECONDS)
+
+    def _in_environment(self, *command: str) -> list[str]:
+        variables = f"deploy/local/{self.engine.id}.env"
+        return [self.uv, "run", "--quiet", "--no-sync", "--env-file", variables, *command]
+
+    def _timed(self, command: Sequence[str], **variables: str) -> float:
+        """Seconds that the command takes. Raises NotMeasuredError when it fails."""
+        start = time.monotonic()
+        done = self._run(command, COMMAND_SECONDS, **variables)
+        if done.returncode:
+            lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
+            raise NotMeasuredError(lines[-1].removeprefix("error: ")[:200])
+        return time.monotonic() - start
+
+    def _run(self, command: Sequence[str], seconds: float, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment | variables,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+
+
+def summary(cells: Sequence[Cell], names: Sequence[str], engines: dict[str, Engine]) -> dict[str, Any]:
+    """The result as data: of each metric the figures of each orchestrator, and how far it is from the best."""
+    metrics = []
+    for metric in METRICS:
+        made = [cell for cell in cells if cell.metric == metric.id]
+        if not made:
+            continue
+        values = {
+            name: [
+                math.inf if cell.no_end else cell.value
+                for cell in made
+                if cell.contender == name and (cell.no_end or cell.value is not None)
+            ]
+            for name in (*names, names[0] + AGAIN)
+        }
+        notes = {cell.contender: cell.note for cell in made if cell.note}
+        medians = {name: median(each) for name, each in values.items() if each}
+        own = medians.get(names[0], 0.0)
+        floor = abs(own - medians.get(names[0] + AGAIN, own)) if math.isfinite(own) else 0.0
+        best = min((name for name in names if name in medians), key=medians.get, default="")
+        results = {name: _figures(values[name], values.get(best, []), floor, notes.get(name, "")) for name in names}
+        metrics.append(asdict(metric) | {"best": best, "noise": _number(floor), "results": results})
+    loads = [cell.load for cell in cells] or [0.0]
+    titles = {name: engine.title for name, engine in engines.items()}
+    report = {
+        "orchestrators": titles,
+        "metrics": metrics,
+        "load": [min(loads), max(loads)],
+        "steal": max((c.steal for c in cells), default=0),
+    }
+    return report | {"words": {name: _words(name, titles, metrics) for name in names}}
+
+
+def _figures(values: list[float], best: list[float], floor: float, note: str) -> dict[str, Any]:
+    """Median, quartiles, and the interval of the difference to the best, in the unit of the metric."""
+    middle = median(values or [math.inf])
+    low, _, high = quantiles(values, n=4, method="inclusive") if len(values) > 1 else (middle, middle, middle)
+    difference = middle - median(best) if math.isfinite(middle) else math.inf
+    interval = difference_interval(values, best)
+    if not values or not math.isfinite(median(best)):
+        verdict = "no end" if values else "not measured"
+    elif not math.isfinite(middle):
+        verdict = "worse"
+    elif values is best:
+        verdict = "best"
+    elif min(len(values), len(best)) < FEWEST:
+        verdict = "too few measurements to tell"
+    elif abs(difference) <= floor or interval is None or interval[0] <= 0:
+        verdict = "no difference seen"
+    else:
+        verdict = "worse"
+    figures = {"median": _number(middle), "quartiles": [_number(low), _number(high)], "count": len(values)}
+    figures |= {"missed": sum(map(math.isinf, values)), "difference": _number(difference)}
+    return figures | {"interval": interval, "verdict": verdict, "note": note}
+
+
+def difference_interval(values: Sequence[float], others: Sequence[float]) -> list[float] | None:
+    """Where the difference of the medians lies in 95 of 100 resamples; None where a value is missing."""
+    if not values or not all(map(math.isfinite, (*values, *others))):
+        return None
+    chance = random.Random(1)  # noqa: S311  the same interval for the same values
+    found = sorted(
+        median(chance.choices(values, k=len(values))) - median(chance.choices(others, k=len(others)))
+        for _ in range(RESAMPLES)
+    )
+    return [round(found[int(RESAMPLES * share)], 3) for share in (0.025, 0.975)]
+
+
+def _words(name: str, titles: dict[str, str], metrics: Sequence[dict[str, Any]]) -> str:
+    """What was measured of an orchestrator, in a few sentences."""
+    by_verdict: dict[str, list[str]] = {}
+    for metric in metrics:
+        if figures := metric["results"].get(name):
+            ends = figures["median"] is not None
+            said = (
+                f"{metric['title']} {figures['median']:,.1f} {metric['unit']}"
+                if ends
+                else f"{metric['title']} ({figures['note']})"
+            )
+            if figures["verdict"] == "worse" and ends:
+                best = metric["results"][metric["best"]]["median"]
+                said += f", {titles[metric['best']]} {best:,.1f}"
+            by_verdict.setdefault(figures["verdict"], []).append(said)
+    sentences = [
+        f"{start}: {'; '.join(by_verdict[verdict])}."
+        for verdict, start in (
+            ("best", "Best of all here"),
+            ("no difference seen", "No difference seen to the best"),
+            ("worse", "Behind the best"),
+            ("too few measurements to tell", "Too few measurements to tell"),
+            ("no end", "Did not end by itself, here or elsewhere"),
+            ("not measured", "Not measured"),
+        )
+        if verdict in by_verdict
+    ]
+    return " ".join([f"{titles[name]}.", *sentences])
+
+
+def _show(report: dict[str, Any]) -> None:
+    table = Table("median", box=None, pad_edge=False)
+    for title in report["orchestrators"].values():
+        table.add_column(title, justify="right")
+    table.add_column("noise", justify="right")
+    table.add_column("")
+    for metric in report["metrics"]:
+        cells = [metric["results"].get(name, {}).get("median") for name in report["orchestrators"]]
+        alike = {figures["verdict"] for figures in metric["results"].values()} - {"best"}
+        said = "; ".join(sorted(alike - {"worse"}))
+        shown = ["-" if value is None else f"{value:,.1f}" for value in (*cells, metric["noise"])]
+        table.add_row(f"{metric['title']}, {metric['unit']}", *shown, said)
+    print()
+    Console(highlight=False).print(table)
+
+
+def _page(report: dict[str, Any]) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    text = Path(__file__).with_name("trial.html").read_text(encoding="utf-8")
+    return environment.from_string(text).render(**report)
+
+
+def _chosen(only: Sequence[str]) -> list[Metric]:
+    unknown = set(only) - {each.id for each in METRICS}
+    if unknown:
+        known = [each.id for each in METRICS]
+        raise ConfigError(f"there is no measurement {min(unknown)}: {config.suggestion(min(unknown), known)}")
+    return [each for each in METRICS if not only or each.id in only]
+
+
+def _refuse_without_memory(engines: Sequence[Engine]) -> None:
+    """Raise ConfigError when the largest of them, which run one after the other, has no room."""
+    largest = max(engines, key=_peak_mb)
+    free = psutil.virtual_memory().available
+    with suppress(OSError, ValueError):  # "max", or no control group
+        group = Path("/sys/fs/cgroup")
+        free = min(free, int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    needed = _peak_mb(largest) + FREE_MB
+    if free < needed * 2**20:
+        raise ConfigError(
+            f"{largest.title} and a run need about {needed:,} MB, and {free // 2**20:,} MB are free; "
+            "stop other programs, or take a larger machine"
+        )
+
+
+def _peak_mb(engine: Engine) -> int:
+    return getattr(engine, "peak_mb", 0)
+
+
+def _plan(pipeline: Pipeline, names: Sequence[str], seed: int) -> str:
+    """A digest of what the measurements depend on."""
+    root = config.load().root
+    digest = sha256(json.dumps([pipeline.name, list(names), seed, os.cpu_count()]).encode())
+    paths = [
+        root / "uv.lock",
+        *(root / "src").rglob("*.py"),
+        *(root / "config").rglob("*.toml"),
+        *(root / "deploy").rglob("*"),
+    ]
+    for name in names:
+        paths.append(root / orchestration.get(name).definition.format(package=PACKAGE, name=pipeline.name))
+    for path in sorted(each for each in paths if each.is_file()):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _machine() -> dict[str, Any]:
+    return {"processors": os.cpu_count(), "memory_gb": round(psutil.virtual_memory().total / 2**30, 1)}
+
+
+def _kill(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def _service_of(process: psutil.Process) -> str:
+    """The name by which supervisord has started it."""
+    try:
+        return process.environ().get("SUPERVISOR_PROCESS_NAME", "")
+    except (psutil.Error, OSError):
+        return ""
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def _proportional_bytes(process: psutil.Process) -> int:
+    try:
+        return process.memory_full_info().pss
+    except (psutil.Error, OSError, AttributeError):
+        return 0
+
+
+def _steal(before: Any, after: Any) -> float:
+    total = sum(after) - sum(before)
+    return round((getattr(after, "steal", 0.0) - getattr(before, "steal", 0.0)) / total, 3) if total > 0 else 0.0
+
+
+def _free_port() -> int:
+    """One that is free, with the one a thousand below, which some servers take as well."""
+    while True:
+        with socket.socket() as probe, socket.socket() as below:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+            with suppress(OSError, OverflowError):
+                below.bind(("127.0.0.1", port - 1000))
+                return port
+
+
+def _number(value: float) -> float | None:
+    return round(value, 3) if math.isfinite(value) else None
+
+
+def _read(line: str) -> dict[str, Any]:
+    try:
+        read = json.loads(line)
+    except ValueError:
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _relative(path: Path) -> str:
+    return str(path.relative_to(config.load().root))
