@@ -114,7 +114,7 @@ Copier asks these in this order. Each can be given with `--data name=answer`, an
     ):
         text += f"\n## {title}\n"
         for name, question in yaml.safe_load((ROOT / f"questions/{topic}.yml").read_text(encoding="utf-8")).items():
-            if question.get("when") is not False and "help" in question:
+            if not name.startswith("_") and question.get("when") is not False and "help" in question:
                 text += f"\n### {name}\n\n{question_text(name, question)}"
     return text
 
@@ -203,10 +203,12 @@ def support(project: Path) -> str:
     for name, manifest in sorted(manifests().items()):
         if "shapes" not in manifest:
             continue
-        package = re.match(r"[\w-]+", manifest["dependencies"][0])[0]
+        # Of one that runs in its cloud alone: what emulates it on this machine.
+        required = [*manifest["dependencies"], *manifest.get("dev_dependencies", [])][0]
+        package = re.match(r"[\w-]+", required)[0]
         constraints = (ROOT / "template" / f"[[{name}]]" / "constraints.txt").read_text(encoding="utf-8")
         pinned = re.search(rf"^{package}==(\S+)", constraints, re.MULTILINE)[1]
-        allowed = manifest["dependencies"][0].removeprefix(package)
+        allowed = required.removeprefix(package)
         versions.append([manifest["name"], f"`{package}`", pinned, f"`{allowed}`"])
         own = ("yes" if shape in manifest["shapes"] else "" for shape in shapes.values() if shape in sampled)
         samples.append([manifest["name"], *own])
