@@ -11,7 +11,7 @@ ENGINES_AT_ONCE ?= --numprocesses 2 $(SPREAD)
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines test-deploy test-site test-fast conformance conformance-quick conformance-page lint decision-page integrations benchmarks constraints standards-page recommend docs docs-serve release rendered-diff rendered-files new
+.PHONY: help demo test test-engines test-deploy test-site test-fast conformance conformance-quick conformance-page lint decision-page integrations benchmarks constraints standards-page recommend docs docs-serve pictures release rendered-diff rendered-files new
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 16
@@ -50,6 +50,9 @@ docs: .venv/.installed build/site-env/.installed build/npm/.installed ## build t
 
 docs-serve: docs ## build the site and show it at http://127.0.0.1:8000
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory build/site 8000
+
+pictures: docs ## make docs/pictures from runs of a new project; it needs Chromium
+	@$(BIN)/python tools/make_pictures.py
 
 test: .venv/.installed ## test every part of the template, with one orchestrator installed and run: about ten minutes
 	@$(BIN)/python -m pytest $(PARALLEL)

@@ -18,8 +18,8 @@ from pathlib import Path
 import decision_page
 import pytest
 import yaml
-from build_site import MADE, MOVED, NAVIGATION
-from combinations import ORCHESTRATORS, SHAPES, files_in
+from build_site import MADE, MOVED, NAVIGATION, questions, support
+from combinations import MANIFESTS, ORCHESTRATORS, SHAPES, files_in
 from decision_engine import CHOICES, LISTS
 from keyboard import asked
 from recommend import recommend
@@ -87,10 +87,23 @@ def test_an_answer_that_copier_refuses_is_refused():
     assert decision_page.decide(three)["problems"].keys() == {"matters_most"}
 
 
-def test_the_record_to_download_is_the_one_that_the_project_gets(render):
-    answers = {"pipeline_shape": "data_products", "needs": ["lineage"], "current_orchestrator": "cron"}
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"pipeline_shape": "data_products", "needs": ["lineage"], "current_orchestrator": "cron"},
+        {"pipeline_shape": "mixed"},
+    ],
+)
+def test_the_record_to_download_is_the_one_that_the_project_gets(render, answers):
     recorded = (render(**answers) / "docs" / "adr" / "0001-orchestrator.md").read_text()
     assert decision_page.record(decision_page.decide(answers)) == recorded
+
+
+def test_the_pages_made_from_sources_name_each_question_and_orchestrator(render):
+    assert {f"### {name}" for name in CHOICES} <= set(questions().splitlines())
+    page = support(render(pipeline_shape="data_products", needs=["lineage"], current_orchestrator="cron"))
+    for name in ORCHESTRATORS:
+        assert re.search(rf"^\| {MANIFESTS[name]['name']} \| `[\w-]+` \| [\w.]+ \| `[<>=\d.,]+` \|$", page, re.MULTILINE)
 
 
 def test_every_page_has_one_place_in_the_navigation():

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import yaml
 from decision_engine import CHOICES, LISTS, QUESTIONS, ROOT, data, manifests
-from decision_page import RECORD, decide
+from decision_page import RECORD, SAMPLES, decide
 from rendered_diff import WORKING_TREE, render
 from site_examples import examples_page
 
@@ -266,7 +266,7 @@ def engine_archive(target: Path) -> None:
             for path in sorted(folder.rglob("*.py")):
                 archive.write(path, path.relative_to(folder.parent))
         own = [path for pattern in ENGINE_FILES for path in sorted(ROOT.glob(pattern)) if path.is_file()]
-        for path in [*own, *(ROOT / name for name in (*ENGINE_TOOLS, RECORD))]:
+        for path in [*own, *(ROOT / name for name in (*ENGINE_TOOLS, RECORD, SAMPLES))]:
             archive.write(path, path.relative_to(ROOT))
 
 

@@ -18,6 +18,7 @@ from decision_engine import CHOICES, QUESTIONS, ROOT, environment
 
 SOURCE = "gh:org/orch-starter"
 RECORD = "template/[[shared]]/docs/adr/0001-orchestrator.md.jinja"
+SAMPLES = "template/[[shared]]/[[mixed]]/sample.json"
 JINJA = environment()
 
 
@@ -73,10 +74,14 @@ def review(outcome: dict) -> dict:
 def record(outcome: dict) -> str:
     """The record that the project gets as docs/adr/0001-orchestrator.md, with the default names of project and team."""
     context = dict(outcome["context"])
-    chosen = {name: _load("orchestrator")[name] for name in ("accept_exclusion", "orchestrator", "hosting_variant")}
-    for name, question in (_load("project") | chosen).items():
+    chosen = ("accept_exclusion", "orchestrator", "hosting_variant", "member_orchestrators")
+    for name, question in (_load("project") | {name: _load("orchestrator")[name] for name in chosen}).items():
         context[name] = _parsed(name, _default(question, context), question)
-    return JINJA.get_template(RECORD).render(context | {"also_orchestrators": []})
+    # Several samples, each on its own orchestrator, where the recommendation has all of these, as `sample_shape` says.
+    sample = json.loads((ROOT / SAMPLES).read_text(encoding="utf-8")) if context["pipeline_shape"] == "mixed" else {}
+    if not {run["engine"] for run in sample.get("runs", {}).values()} <= set(context["member_orchestrators"]):
+        sample = {}
+    return JINJA.get_template(RECORD).render(context | {"also_orchestrators": [], "pipeline": sample})
 
 
 def command(given: dict) -> str:
@@ -127,5 +132,5 @@ def _parsed(name: str, value: object, question: dict | None = None):
     if isinstance(value, str) and (question.get("multiselect") or kind in ("bool", "int", "yaml")):
         value = yaml.safe_load(value)
     if question.get("multiselect"):
-        return [choice for choice in CHOICES[name] if choice in value]
+        return [choice for choice in CHOICES.get(name, value) if choice in value]
     return value
