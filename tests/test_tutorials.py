@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from combinations import ORCHESTRATORS, VARIANTS
+from combinations import SERVED, VARIANTS
 from projects import UV
 from repository import ROOT, git
 from servers import free_port
@@ -44,7 +44,7 @@ def on(orchestrator: str, commands: str) -> str:
     return commands
 
 
-@pytest.fixture(params=ORCHESTRATORS)
+@pytest.fixture(params=SERVED)
 def project(request) -> str:
     return request.param
 
@@ -85,7 +85,7 @@ def type_page(template, tmp_path, project):
     return run
 
 
-@pytest.mark.parametrize("name", ORCHESTRATORS)
+@pytest.mark.parametrize("name", SERVED)
 def test_the_pages_say_what_to_type_on_each_orchestrator(name):
     commands = on(name, "".join(text for page in PAGES for text in blocks(page, "sh")))
     [variant] = re.findall(r"hosting_variant=(\w+)", commands)
