@@ -50,6 +50,7 @@ TARGET = re.compile(r"^([a-z-]+):[^#\n]*## (.*)$", re.MULTILINE)
 TRIED = [
     ["Apache Airflow", "not tried", "passed"],
     ["Dagster", "passed", "passed"],
+    ["Prefect", "not tried", "passed"],
     ["all others", "not tried", "not tried"],
 ]
 # Hosting variants whose projects have commands of their own.

@@ -64,7 +64,9 @@ def main() -> str | None:
 def shown(command: str, folder: Path) -> str:
     """What a command shows at a terminal of COLUMNS. Raises SystemExit where it fails."""
     uv = Path(sys.executable).parent
-    environment = {**os.environ, "COLUMNS": str(COLUMNS), "PATH": f"{uv}:{os.environ['PATH']}", "FORCE_COLOR": "1"}
+    # Without what make tells a make below it, which would then name folders.
+    kept = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    environment = {**kept, "COLUMNS": str(COLUMNS), "PATH": f"{uv}:{os.environ['PATH']}", "FORCE_COLOR": "1"}
     print(command, flush=True)
     done = subprocess.run(
         ["bash", "-c", command],
