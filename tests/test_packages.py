@@ -117,7 +117,8 @@ def test_a_project_with_models_is_refused(render, tmp_path):
     answers = answers_for_variant("mwaa") | {"pipeline_shape": "data_products"}
     project = committed(Path(shutil.copytree(render(**answers), tmp_path / "project")))
     settings = project / "config/pipelines/flights_daily.toml"
-    for engine, is_refused in (("airflow", True), ("dagster", False)):  # Airflow's service does not run Dagster's pipelines
+    # Airflow's service does not run the pipelines that Dagster schedules.
+    for engine, is_refused in (("airflow", True), ("dagster", False)):
         settings.write_text(f'orchestrator = "{engine}" # schedules this pipeline\n')
         done = subprocess.run(
             ["sh", "deploy/package/deploy.sh", "package", "dev"],
