@@ -116,16 +116,20 @@ def test_a_package_that_the_service_does_not_take_is_not_made(render, tmp_path):
 def test_a_project_with_models_is_refused(render, tmp_path):
     answers = answers_for_variant("mwaa") | {"pipeline_shape": "data_products"}
     project = committed(Path(shutil.copytree(render(**answers), tmp_path / "project")))
-    done = subprocess.run(
-        ["sh", "deploy/package/deploy.sh", "package", "dev"],
-        cwd=project,
-        env=os.environ | {"ORCHESTRATOR": "airflow", "UV": UV},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode != 0
-    assert "dbt needs an environment of its own" in done.stderr
+    settings = project / "config/pipelines/flights_daily.toml"
+    # Airflow's service does not run the pipelines that Dagster schedules.
+    for engine, is_refused in (("airflow", True), ("dagster", False)):
+        settings.write_text(f'orchestrator = "{engine}" # schedules this pipeline\n')
+        done = subprocess.run(
+            ["sh", "deploy/package/deploy.sh", "package", "dev"],
+            cwd=project,
+            env=os.environ | {"ORCHESTRATOR": "airflow", "UV": "false"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode != 0
+        assert ("flights_daily has models, and dbt needs an environment of its own" in done.stderr) == is_refused
 
 
 # Stand-ins: they write down what they are asked, and answer as the service would, with the state in a folder of files.
