@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,8 @@ from ..platform.partitions import Partition
 from ..platform.pipelines import Pipeline
 
 WAREHOUSE = "var/dev/warehouse.duckdb"
-OF_THE_CALLER = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "UV_NO_ENV_FILE", "ORCHESTRATOR")  # `make` runs in another folder
+# Not for a `make` that runs in another folder.
+OF_THE_CALLER = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "UV_NO_ENV_FILE", "ORCHESTRATOR", "VIRTUAL_ENV")
 # A comparison asks nobody, tells nobody, and adds to nothing that others read.
 SILENT = ("ALERTS__URL", "NOTIFY__URL")
 DECIMAL_PLACES = 9  # sums of floating-point numbers depend on the order of the rows
@@ -65,10 +67,20 @@ def _run(name: str, folder: Path, pipeline: Pipeline, partition: Partition) -> b
     of_pipeline = f"APP_PIPELINES__{pipeline.name.upper()}__"
     own |= {f"{prefix}{name}": "" for name in SILENT for prefix in ("APP_", of_pipeline)}
     own |= {"APP_LINEAGE__OPENLINEAGE": "", f"{of_pipeline}MODEL__REGISTRY_URL": ""}
-    inherited = {key: value for key, value in os.environ.items() if key not in OF_THE_CALLER}
     command = ["make", "--no-print-directory", "-C", str(folder), "run", f"ORCHESTRATOR={name}"]
     command += [f"PIPELINE={pipeline.name}", f"DATE={partition}", f"UV={os.environ.get('UV', 'uv')}"]
-    return subprocess.run(command, env=inherited | own, check=False).returncode == 0
+    return subprocess.run(command, env=inherited() | own, check=False).returncode == 0
+
+
+def inherited() -> dict[str, str]:
+    """What a command in another folder takes over of the environment: not what belongs to this project's own state.
+
+    A variable that is set wins over the file of an orchestrator, which this process has read for its own folder.
+    """
+    files_read = (config.load().root / "deploy" / "local").glob("*.env")
+    texts = [path.read_text(encoding="utf-8") for path in files_read]
+    left_out = {*OF_THE_CALLER, *re.findall(r"^(\w+)=", "\n".join(texts), re.MULTILINE)}
+    return {key: value for key, value in os.environ.items() if key not in left_out}
 
 
 def _show(con: duckdb.DuckDBPyConnection, pipeline: Pipeline, partition: Partition, names: list[str]) -> int:

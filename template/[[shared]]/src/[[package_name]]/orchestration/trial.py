@@ -11,7 +11,6 @@ import json
 import math
 import os
 import random
-import re
 import shutil
 import socket
 import subprocess
@@ -35,6 +34,7 @@ from ..platform import config, files, history, landing
 from ..platform.errors import OK, PERMANENT, ConfigError
 from ..platform.partitions import Partition
 from ..platform.pipelines import PACKAGE, Pipeline
+from .comparison import inherited
 from .engine import Engine
 
 AGAIN = " again"  # the first orchestrator, measured once more in each block
@@ -43,7 +43,6 @@ COMMAND_SECONDS = 1800
 RESAMPLES = 2000
 FEWEST = 3  # measurements of each from which a difference can be told from noise
 FREE_MB = 1024  # for the steps and for everything else on this machine
-OF_THE_CALLER = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "UV_NO_ENV_FILE", "ORCHESTRATOR", "VIRTUAL_ENV")
 
 
 @dataclass(frozen=True)
@@ -184,12 +183,8 @@ class Contender:
         self.root, self.uv = config.load().root, os.environ.get("UV", "uv")
         own_venv = self.root / f".venv-{engine.id}"
         silent = {f"APP_{name}": "" for name in ("ALERTS__URL", "NOTIFY__URL", "LINEAGE__OPENLINEAGE")}
-        # A variable that is set wins over the file of an orchestrator, which this process has read from another folder.
-        files_read = [path.read_text(encoding="utf-8") for path in (self.root / "deploy" / "local").glob("*.env")]
-        left_out = {*OF_THE_CALLER, *re.findall(r"^(\w+)=", "\n".join(files_read), re.MULTILINE)}
-        inherited = {key: value for key, value in os.environ.items() if key not in left_out}
         self.environment = {
-            **inherited,
+            **inherited(),
             **silent,
             "APP_ENV": "dev",
             "ENV": "dev",
