@@ -33,7 +33,7 @@ def _questions() -> dict[str, dict]:
     own = sorted((ROOT / "template").glob("**/questions.yml"))  # of an orchestrator, of a shape
     for path in [*sorted((ROOT / "questions").glob("*.yml")), *own]:
         questions |= yaml.safe_load(path.read_text())
-    return questions
+    return {name: question for name, question in questions.items() if not name.startswith("_")}
 
 
 QUESTIONS = _questions()

@@ -41,7 +41,10 @@ RESULT = """\
     'hosting_help': hosting_help(orchestrator),
     'hosting_choices': hosting_variants(orchestrator) | from_yaml} | to_json ]]
 """
-DISABLED = "it runs only on Google Cloud, and you are not on Google Cloud alone (rule gcp-workflows-on-gcp-only)"
+DISABLED = (
+    "add --data accept_exclusion=yes to choose it all the same: it runs only on Google Cloud, and you are not on "
+    "Google Cloud alone (rule gcp-workflows-on-gcp-only)"
+)
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ PURE_PYTHON_SOURCE = ("pyspark", "pyspark-client")  # which have no wheel, and n
 @pytest.mark.project
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_packages_of_all_systems_resolve_with_the_constraints(render, engine):
-    project = render(**answers_for((engine,)), connects_to=list(SYSTEMS))
+    project = render(**answers_for((engine,)) | {"connects_to": list(SYSTEMS), "accept_exclusion": "yes"})
     run = subprocess.run([UV, "lock", "--quiet"], cwd=project, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     locked = {}
