@@ -64,9 +64,11 @@ def test_the_command_moves_a_pipeline_goes_on_after_a_crash_and_gives_it_back(pr
     assert f"{NAME}: {NEW} has 2013-01-03 and later" in moved.stdout
     assert "due, and not published: 2013-01-03" in moved.stdout
     assert f'orchestrator = "{NEW}"' in (project.folder / SETTINGS).read_text()
-    assert cutover(f"TO={NEW}").stdout == moved.stdout.replace(moved.stdout.splitlines()[1] + "\n", ""), (
-        "as after a crash"
+    first, again = (
+        [line for line in each.stdout.splitlines() if not line.startswith("config/")]  # said only when it changes
+        for each in (moved, cutover(f"TO={NEW}"))
     )
+    assert again == first, "as after a crash"
     refused = project.make("run", "DATE=2013-01-03", f"ORCHESTRATOR={OLD}", timeout=RUN_SECONDS)
     assert f"2013-01-03 belongs to {NEW}, to which it was handed over, and this run is of {OLD}" in refused.stderr
     again = project.make("run", "DATE=2013-01-02", f"ORCHESTRATOR={OLD}", timeout=RUN_SECONDS)
