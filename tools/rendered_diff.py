@@ -107,12 +107,12 @@ def main() -> str | None:
             LIST.write_text(current, encoding="utf-8")
             return None
         ref = options.ref or last_release()
-        found = subprocess.run(
+        revision = subprocess.run(
             ["git", "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}"], cwd=ROOT, text=True, capture_output=True
         )
-        if found.returncode:
+        if revision.returncode:
             return f"error: there is no tag, branch or commit {ref}; name one, such as FROM=HEAD~1"
-        parts = differences(render_examples(Path(folder, "before"), found.stdout.strip()), after)
+        parts = differences(render_examples(Path(folder, "before"), revision.stdout.strip()), after)
     rows = defaultdict(set)
     for part, names in parts.items():
         rows[path_and_kind(part)] |= set(names)

@@ -23,7 +23,7 @@ from ..platform.pipelines import PACKAGE, Pipeline
 from .services import Services
 
 POLL_SECONDS = 2
-NAMED = re.compile(r'^orchestrator = "[a-z_]*"', re.MULTILINE)
+NAMED = re.compile(r"""^orchestrator\s*=\s*("[^"\n]*"|'[^'\n]*')""", re.MULTILINE)
 
 
 def cut_over(pipeline: Pipeline, to: str, back: bool) -> int:
@@ -45,8 +45,8 @@ def cut_over(pipeline: Pipeline, to: str, back: bool) -> int:
     print(f"{pipeline.name}: {to} has {range_}", flush=True)
     _name_in_configuration(pipeline, to)
     _wait_for(pipeline, to, given.from_partition)
-    for name in filter(None, (to, left)):
-        if Services(orchestration.get(name)).supervisor:
+    for name in dict.fromkeys((to, now, left)):  # a move that was turned round ends on the one before it
+        if name in orchestration.names() and Services(orchestration.get(name)).supervisor:
             print(f"restart {name}, so that it follows config/: make down up ORCHESTRATOR={name}")
     waiting = _due(pipeline, given.from_partition)
     if waiting:

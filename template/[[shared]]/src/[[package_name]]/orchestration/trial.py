@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .. import orchestration
-from ..platform import config, files, history, landing
+from ..platform import config, files, history, landing, masking
 from ..platform.errors import OK, PERMANENT, ConfigError
 from ..platform.partitions import Partition
 from ..platform.pipelines import PACKAGE, Pipeline
@@ -471,7 +471,7 @@ class Contender:
         done = self._run(command, COMMAND_SECONDS, **variables)
         if done.returncode:
             lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
-            raise NotMeasuredError(lines[-1].removeprefix("error: ")[:200])
+            raise NotMeasuredError(masking.mask(lines[-1]).removeprefix("error: ")[:200])
         return time.monotonic() - start
 
     def _run(self, command: Sequence[str], seconds: float, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -547,11 +547,11 @@ def difference_interval(values: Sequence[float], others: Sequence[float]) -> lis
     if not values or not all(map(math.isfinite, (*values, *others))):
         return None
     chance = random.Random(1)  # noqa: S311  the same interval for the same values
-    found = sorted(
+    differences = sorted(
         median(chance.choices(values, k=len(values))) - median(chance.choices(others, k=len(others)))
         for _ in range(RESAMPLES)
     )
-    return [round(found[int(RESAMPLES * share)], 3) for share in (0.025, 0.975)]
+    return [round(differences[int(RESAMPLES * share)], 3) for share in (0.025, 0.975)]
 
 
 def _words(name: str, titles: dict[str, str], metrics: Sequence[dict[str, Any]]) -> str:

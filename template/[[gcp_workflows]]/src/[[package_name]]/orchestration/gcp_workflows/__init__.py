@@ -37,12 +37,20 @@ class GcpWorkflows:
         return self._in_process()
 
     def backfill(self, pipeline: Pipeline, partitions: Sequence[Partition]) -> Iterator[RunState]:
-        """Run the partitions one after the other: an emulator runs within the command."""
+        """Run the partitions one after the other: an emulator runs within the command.
+
+        Raises PermanentError when it is interrupted, which ends the run.
+        """
+        from ...platform.errors import PermanentError
         from . import runs
 
-        with runs.opened() as run:
-            for partition in partitions:
-                yield run(pipeline, partition)
+        try:
+            with runs.opened() as run:
+                for partition in partitions:
+                    yield run(pipeline, partition)
+        except KeyboardInterrupt:
+            again = f"make backfill PIPELINE={pipeline.name} FROM={partitions[0]} TO={partitions[-1]} ONLY_MISSING=1"
+            raise PermanentError(f"interrupted, which ends the emulator's run; to continue: {again}") from None
 
     def runs(self, pipeline: Pipeline, limit: int) -> list[RunState]:
         """The newest executions on this machine; the cloud's console shows those in the cloud."""

@@ -75,11 +75,11 @@ def _schedules(pipeline: Pipeline) -> dict[str, dict[str, str]]:
     schedule = pipeline.settings.schedule
     if not schedule.cron or pipeline.settings.orchestrator != "step_functions":
         return {}
-    found = expressions(schedule.cron)
-    names = [pipeline.name, f"{pipeline.name}-weekdays"][: len(found)]
+    written = expressions(schedule.cron)
+    names = [pipeline.name, f"{pipeline.name}-weekdays"][: len(written)]
     return {
         name: {"pipeline": pipeline.name, "expression": each, "timezone": schedule.timezone}
-        for name, each in zip(names, found, strict=True)
+        for name, each in zip(names, written, strict=True)
     }
 
 
