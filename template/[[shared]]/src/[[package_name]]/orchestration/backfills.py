@@ -27,7 +27,8 @@ def run(engine: Engine, pipeline: Pipeline, partitions: Sequence[Partition]) -> 
             seconds = f"{state.seconds:7.1f} s" if state.seconds is not None else f"{'-':>7}  "
             print(f"  {state.partition:<{len(last.key)}}  {state.state:<10}{seconds}   {number} of {count}", flush=True)
     except KeyboardInterrupt:
-        print("\nthe runs continue; watch and stop them in the orchestrator's UI", file=sys.stderr)
+        if engine.port:  # without a server, the runs were this command's
+            print("\nthe runs continue; watch and stop them in the orchestrator's UI", file=sys.stderr)
         raise
     print(f"{published} of {count} partitions published")
     for key, reason in sorted(failed.items()):

@@ -265,10 +265,10 @@ def delivered(pipeline: Pipeline) -> list[Delivery]:
 
 
 def report(status: Status) -> None:
-    """Tell the pipeline's alert channel of a provider that does not deliver, once for what is due."""
+    """Tell the pipeline's alert channel of a provider that does not deliver, once for what is due, else once a day."""
     given, due = status.provider, str(status.due or "")
     provider = given.project or given.pipeline
-    run = Run(f"{provider} {given.table} {status.state}")
+    run = Run(f"{provider} {given.table} {status.state} {due or datetime.now(UTC).date()}")
     facts = {"provider": provider, "table": given.table}
     incident = alerts.Incident("provider", status.pipeline.name, due, reason=status.reason, run=run, facts=facts)
     alerts.report(incident)

@@ -68,7 +68,8 @@ def run(pipeline: Pipeline, arguments: Mapping[str, Any], log: TextIO) -> RunSta
         execution.reason = _reason(execution, failed)
         _alert(execution, failed)
     except BaseException as error:
-        execution.state, execution.reason = "failed", f"{type(error).__name__}: the command was interrupted"
+        words = "see the log" if isinstance(error, Exception) else "the command was interrupted"
+        execution.state, execution.reason = "failed", f"{type(error).__name__}: {words}"
         raise
     finally:
         machine.stop()
