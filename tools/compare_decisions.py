@@ -12,8 +12,8 @@ import io
 import json
 import subprocess
 import sys
-import tarfile
 import tempfile
+import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -75,13 +75,13 @@ def main() -> str | None:
 @contextlib.contextmanager
 def earlier(ref: str) -> Iterator[Callable[[dict], str]]:
     """What the template recommended at that commit. Raises ValueError."""
-    command = ["git", "archive", ref, "decision", "questions"]
+    command = ["git", "archive", "--format=zip", ref, "decision", "questions"]
     archive = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
     if archive.returncode:
         raise ValueError(f"{ref} is no commit of this repository that has a decision; give one with --ref")
     with tempfile.TemporaryDirectory() as folder:
-        with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
-            files.extractall(folder, filter="data")
+        with zipfile.ZipFile(io.BytesIO(archive.stdout)) as files:
+            files.extractall(folder)
         yield decider_at(Path(folder))
 
 
