@@ -34,7 +34,7 @@ def seeds(manifest: Path) -> str:
     owned = yaml.safe_load(manifest.read_text(encoding="utf-8"))
     team = owned.get("team", {})
     # A file of the platform's in a folder of the team's is updated as others are.
-    ours = [path for path in owned.get("platform", {}) if any(path.startswith(each) for each in team)]
+    ours = [path for path in owned.get("platform", {}) if any(path != each and path.startswith(each) for each in team)]
     paths = [("/", path) for path in team] + [("!/", path) for path in ours]
     patterns = [sign + re.sub(r"\[\[.*?\]\]", "*", path) for sign, path in paths]
     if not patterns:
