@@ -41,6 +41,11 @@ def committed(project: Path) -> Path:
     return project
 
 
+def make_package(project: Path) -> subprocess.CompletedProcess[str]:
+    command = ["make", "--no-print-directory", f"UV={UV}", "package"]
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.parametrize("variant", BRINGS_AIRFLOW)
 def test_the_constraints_are_those_of_the_service(render, variant):
     project = render(**answers_for_variant(variant))
@@ -71,13 +76,7 @@ def packaged(render, request, tmp_path) -> tuple[str, Path, Path]:
     variant, _, vpc = request.param.partition(" ")
     answers = answers_for_variant(variant) | ({"vpc": vpc} if vpc else {})
     project = committed(Path(shutil.copytree(render(**answers), tmp_path / "project")))
-    done = subprocess.run(
-        ["make", "--no-print-directory", f"UV={UV}", "package"],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = make_package(project)
     assert done.returncode == 0, done.stderr
     return variant, project, project / done.stdout.strip()
 
@@ -102,15 +101,11 @@ def test_a_package_that_the_service_does_not_take_is_not_made(render, tmp_path):
     project = committed(Path(shutil.copytree(render(**answers_for_variant("mwaa")), tmp_path / "project")))
     fixed = project / "deploy/package/airflow/constraints.txt"
     fixed.write_text(fixed.read_text().replace("SQLAlchemy==2.0.51", "SQLAlchemy==2.0.50"))
-    done = subprocess.run(
-        ["make", "--no-print-directory", f"UV={UV}", "package"],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = make_package(project)
     assert done.returncode != 0
     assert "sqlalchemy==2.0.5" in done.stderr
+    commit = git("rev-parse", "HEAD", cwd=project)
+    assert not (project / "dist" / commit).exists(), "what a deployment takes is whole"
 
 
 def test_a_project_with_models_is_refused(render, tmp_path):
@@ -144,14 +139,24 @@ case "$*" in
   sed -n 's|.*"PluginsS3Path": "\(.*\)",|\1|p' "$file" > "$STATE/running" ;;
 *invoke-rest-api*) cp "$(echo "$*" | sed 's|.*file://||')" "$STATE/pools.json" ;;
 *put-object*) echo "$*" | sed 's|.*--key ||' >> "$STATE/keys" ;;
-*list-objects-v2*) tr '\n' '\t' < "$STATE/keys" 2>/dev/null ;;
+*list-objects-v2*)
+  [ ! -f "$STATE/denied" ] || exit 254
+  if [ -f "$STATE/keys" ]; then tr '\n' '\t' < "$STATE/keys"; else echo None; fi ;;
 esac
 """
 GCLOUD = r"""
 case "$*" in
 *describe*dagGcsPrefix*) echo gs://packages/dags ;;
-*"storage ls"*) sed 's|^|gs://packages/|' "$STATE/keys" 2>/dev/null ;;
-*"storage cp"*requirements.txt*) for last; do :; done; cp "$STATE/requirements" "$last" ;;
+*describe*pypiPackages*) sed 's/==/===/' "$STATE/installed" 2>/dev/null | paste -s -d ';' ;;
+*"environments update"*) for last; do :; done; cp "$last" "$STATE/installed" ;;
+*rsync*packages/plugins) [ ! -f "$STATE/full" ] ;;
+*"storage ls"*)
+  [ ! -f "$STATE/denied" ] || { echo "ERROR: 403" >&2; exit 1; }
+  [ -f "$STATE/keys" ] || { echo "ERROR: One or more URLs matched no objects." >&2; exit 1; }
+  sed 's|^|gs://packages/|' "$STATE/keys" ;;
+*"storage cp"*requirements.txt*)
+  for last; do :; done
+  cp "$STATE/$(echo "$*" | sed 's|.*releases/\(.*\)/requirements.txt.*|\1|')" "$last" ;;
 *"storage cp"*) cat > /dev/null; echo "$*" | sed 's|.*gs://packages/||' >> "$STATE/keys" ;;
 esac
 """
@@ -205,7 +210,11 @@ class Service:
         """What `make package` makes, as far as a deployment looks at it."""
         package = self.project / "dist" / self.commit
         package.mkdir(parents=True)
-        (self.state / "requirements").write_text(f"duckdb==1.5 # {self.commit}\n")
+        (self.state / self.commit).write_text(f"duckdb==1.5\nmade-of=={int(self.commit[:8], 16)}\n")
+
+    def commit_all(self) -> None:
+        git("commit", "--quiet", "--all", "--message", "changed", cwd=self.project)
+        self.prepare()
 
     def deploy_script(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -274,8 +283,8 @@ def test_going_back_is_one_command(service):
     first = service.commit
     assert service.deploy_script("deploy", "staging").returncode == 0
     (service.project / "README.md").write_text("changed\n")
-    git("commit", "--quiet", "--all", "--message", "changed", cwd=service.project)
-    service.prepare()
+    assert "not committed" in service.deploy_script("deploy", "staging").stderr
+    service.commit_all()
     assert service.deploy_script("deploy", "staging").returncode == 0
     done = service.deploy_script("rollback", "staging", UV="packager")
     assert done.returncode == 0, done.stderr
@@ -300,6 +309,7 @@ def test_a_service_whose_program_is_missing_is_named(service):
 def test_mwaa_takes_what_is_asked_of_it(service):
     """By the shapes that botocore knows of the service."""
     assert service.deploy_script("deploy", "prod").returncode == 0
+    assert all(call.startswith("aws --region eu-central-1 ") for call in service.log().splitlines())
     model = botocore.session.get_session().get_service_model("mwaa")
     for file, operation in (("update", "UpdateEnvironment"), ("pools", "InvokeRestApi")):
         asked = json.loads((service.state / f"{file}.json").read_text())
@@ -319,6 +329,33 @@ def test_going_back_to_what_was_never_deployed_is_refused(service):
     done = service.deploy_script("rollback", "staging", REVISION="0" * 40)
     assert "has no release 000" in done.stderr
     assert "update-environment" not in service.log()
+
+
+@pytest.mark.parametrize("service", ["composer"], indirect=True)
+def test_going_back_after_a_failed_deployment_installs_the_earlier_packages(service):
+    first = service.commit
+    assert service.deploy_script("deploy", "staging").returncode == 0
+    (service.project / "README.md").write_text("changed\n")
+    service.commit_all()
+    (service.state / "full").touch()
+    assert service.deploy_script("deploy", "staging").returncode != 0
+    (service.state / "full").unlink()
+    done = service.deploy_script("rollback", "staging", REVISION=first)
+    assert done.returncode == 0, done.stderr
+    assert (service.state / "installed").read_text() == (service.state / first).read_text()
+    updates = service.log().count("environments update")
+    assert service.deploy_script("rollback", "staging", REVISION=first).returncode == 0
+    assert service.log().count("environments update") == updates, "nothing else is installed"
+
+
+@pytest.mark.parametrize("service", ["mwaa", "composer"], indirect=True)
+def test_records_that_cannot_be_read_are_not_none(service):
+    assert service.deploy_script("deployments", "staging").stdout == ""
+    (service.state / "denied").touch()
+    for command in ("deployments", "rollback"):
+        done = service.deploy_script(command, "staging")
+        assert done.returncode != 0
+        assert "cannot be read" in done.stderr
 
 
 def test_every_packaged_variant_has_a_stand_in():
