@@ -22,7 +22,8 @@ def clone(template, tmp_path, monkeypatch) -> Path:
     git("config", "user.email", "tests@example.com", cwd=folder)
     monkeypatch.setattr(release, "ROOT", folder)
     monkeypatch.setattr(release, "CHANGELOG", folder / "CHANGELOG.md")
-    text = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- A thing.\n\n## [0.1.0] - 2026-11-21\n\n- The first.\n"
+    text = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- A thing.\n\n## [0.1.1rc1]\n\n- A try.\n\n"
+    text += "## [0.1.0] - 2026-11-21\n\n- The first.\n"
     changed(folder, "CHANGELOG.md", lambda _: text)
     return folder
 
@@ -108,7 +109,7 @@ def test_the_tag_carries_the_changelog_and_nothing_is_pushed(clone):
     assert git("rev-parse", "v0.2.0^{commit}", cwd=clone) == git("rev-parse", "main", cwd=clone)
     assert git("status", "--porcelain", cwd=clone) == ""
     text = (clone / "CHANGELOG.md").read_text()
-    assert "## [Unreleased]\n\n## [0.2.0] - 2026-12-01\n\n### Added\n\n- A thing.\n\n## [0.1.0] - 2026-11-21\n" in text
+    assert "## [Unreleased]\n\n## [0.2.0] - 2026-12-01\n\n### Added\n\n- A thing.\n\n## [0.1.1rc1]\n" in text
     for name, pattern in release.PLACES.items():
         assert "0.2.0" in re.search(pattern, (clone / name).read_text())[0]
     assert git("ls-remote", "origin", cwd=clone) == released_before

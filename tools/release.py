@@ -24,6 +24,7 @@ PLACES = {
     "hooks/src/orch_standards/__init__.py": r'(?m)^(__version__ = ")[^"]+(")',
     "docs/standards.md": r"(?m)^(    rev: v)\S+()$",
 }
+VERSION = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}")  # without those before a release, such as 1.2.0rc1
 HEADING = re.compile(r"^## \[(.+?)\](?: - (\S+))?\n", re.MULTILINE)
 PYTEST = [sys.executable, "-m", "pytest", "-n", "0", "-q"]
 UPDATES = [*PYTEST, "-m", "deep or not deep", "tests/test_from_0_1.py"]
@@ -56,10 +57,10 @@ def changelog_for(version: str, text: str, today: str) -> str:
 
 def quick_problems(version: str) -> Iterator[str]:
     """What forbids the release and is seen at once, a sentence each."""
-    if not re.fullmatch(r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}", version):
+    if not VERSION.fullmatch(version):
         yield f"'{version}' is no version; write three numbers, such as VERSION=1.2.0"
         return
-    tags = [tag[1:] for tag in git("tag", "--list", "v*").splitlines() if re.fullmatch(r"v\d+\.\d+\.\d+", tag)]
+    tags = [tag[1:] for tag in git("tag", "--list", "v*").splitlines() if VERSION.fullmatch(tag[1:])]
     if version in tags:
         yield f"the tag v{version} exists already; name a newer version"
         return
@@ -69,7 +70,8 @@ def quick_problems(version: str) -> Iterator[str]:
         yield f"{len(changed)} changed or new files are not committed; commit or stash them"
     entries = sections(CHANGELOG.read_text(encoding="utf-8"))
     unreleased = entries.pop("Unreleased", "")
-    if newer := [each for each in {*tags, *entries} - {version} if numbers(each) > numbers(version)]:
+    others = [each for each in {*tags, *entries} - {version} if VERSION.fullmatch(each)]
+    if newer := [each for each in others if numbers(each) > numbers(version)]:
         yield f"{max(newer, key=numbers)} is newer than {version}; name a newer version"
     if not entries.get(version) and not unreleased:
         yield f"CHANGELOG.md says nothing of {version}; write what users notice under Unreleased"
