@@ -53,8 +53,12 @@ TRIED = [
     ["Prefect", "not tried", "passed"],
     ["all others", "not tried", "not tried"],
 ]
-# Hosting variants whose projects have commands of their own.
-HOSTED = {"one machine": "dagster_process", "Kubernetes": "dagster_kubernetes"}
+# Places whose projects have commands of their own, see docs/building.md.
+HOSTED = {
+    "vm": "that is hosted on one machine",
+    "kubernetes": "that is hosted on Kubernetes",
+    "package": "whose package a managed service takes",
+}
 
 
 def stage() -> None:
@@ -158,9 +162,16 @@ orchestrator where there are several. `make help` prints this list.
 
 """
     text += targets(project / "Makefile")
-    for place, variant in HOSTED.items():
-        hosted = rendered(BUILD / "site-hosted", orchestrator="dagster", hosting_variant=variant)
-        text += f"\n### In a project that is hosted on {place}\n\n"
+    variants = [
+        (name, variant, row["places"])
+        for name, manifest in manifests().items()
+        for variant, row in manifest.get("variants", {}).items()
+    ]
+    for place, words in HOSTED.items():
+        name, variant = next((name, variant) for name, variant, places in variants if place in places)
+        answers = {"orchestrator": name, "hosting_variant": variant, "accept_exclusion": "yes"}
+        hosted = rendered(BUILD / "site-hosted", **answers)
+        text += f"\n### In a project {words}\n\n"
         text += targets(*sorted((hosted / "deploy").glob("*.mk")))
     text += "\n## In this repository\n\n" + targets(ROOT / "Makefile")
     return text
