@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -50,13 +51,22 @@ class Project:
 
 def processes_of(folder: Path) -> list[str]:
     """Command lines of the processes that work in this folder or name it."""
-    found = []
+    commands = []
     for entry in Path("/proc").iterdir():
         try:
             if entry.name.isdigit() and int(entry.name) != os.getpid():
                 command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
                 if str(folder) in command or (entry / "cwd").resolve().is_relative_to(folder):
-                    found.append(command)
+                    commands.append(command)
         except OSError:
             continue  # it ended meanwhile
-    return found
+    return commands
+
+
+def python_of(version: str) -> str:
+    """The path of an interpreter of this version that runs, of pyenv or in PATH; empty where there is none."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for path in [*sorted(pyenv.glob(f"{version}.*/bin/python")), shutil.which(f"python{version}")]:
+        if path and subprocess.run([path, "-c", "import sqlite3, ssl"], capture_output=True).returncode == 0:
+            return str(path)
+    return ""

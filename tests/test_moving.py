@@ -125,10 +125,10 @@ def test_wrong_use_of_the_comparison_ends_in_one_sentence(guided):
 def test_the_inventory_reads_the_old_form(render, source, capsys):
     project = render(**answers_for((QUICK,)), current_orchestrator=source, schedule="30 4 * * 1-5")
     assert cli.main([str(project / "migration"), "--format", "json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert [each["orchestrator"] for each in found["pipelines"]] == [source]
-    assert "30 4 * * 1-5" in json.dumps(found["pipelines"])
-    assert not found["problems"]
+    inventory = json.loads(capsys.readouterr().out)
+    assert [each["orchestrator"] for each in inventory["pipelines"]] == [source]
+    assert "30 4 * * 1-5" in json.dumps(inventory["pipelines"])
+    assert not inventory["problems"]
 
 
 @pytest.mark.parametrize("source", SOURCES)

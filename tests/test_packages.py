@@ -16,7 +16,7 @@ import pytest
 from botocore.validate import ParamValidator
 from combinations import MANIFESTS, VARIANTS, answers_for_variant
 from packaging.requirements import Requirement
-from projects import UV
+from projects import UV, python_of
 from repository import ROOT, git
 
 pytestmark = pytest.mark.deep
@@ -363,14 +363,6 @@ def test_every_packaged_variant_has_a_stand_in():
     assert {VARIANTS[name]["orchestrator"] for name in PACKAGED} <= set(MANIFESTS)
 
 
-def python_of_the_services() -> str:
-    known = [shutil.which("python3.12"), *sorted(Path.home().glob(".pyenv/versions/3.12.*/bin/python"))]
-    for path in filter(None, known):
-        if subprocess.run([path, "-c", "import venv"], capture_output=True, check=False).returncode == 0:
-            return str(path)
-    pytest.skip("the services run Python 3.12, and there is none here: install python3.12")
-
-
 # As the scheduler sees a DAG: with what plugins register, and written into the database.
 LOADS = """
 import json, os
@@ -392,7 +384,9 @@ print(json.dumps([__version__, bag.import_errors, sorted(written), flight_marts.
 def test_airflow_of_the_service_loads_the_dags_of_a_package(packaged, tmp_path):
     """The package where the service puts it, beside the version of Airflow that the service has."""
     variant, _, package = packaged
-    python, home = python_of_the_services(), tmp_path / "home"
+    if not (python := python_of("3.12")):
+        pytest.skip("the services run Python 3.12, and there is none here: install it, or with pyenv")
+    home = tmp_path / "home"
     shutil.copytree(package, home)
     requirements = (home / "requirements.txt").read_text()
     root = home / "include" if variant == "astronomer" else home / "plugins"

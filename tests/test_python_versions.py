@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from combinations import ORCHESTRATORS, answers_for
-from projects import RUN_SECONDS, SET_UP_SECONDS, TEST_SECONDS, Project
+from projects import RUN_SECONDS, SET_UP_SECONDS, TEST_SECONDS, Project, python_of
 
 NEWER = ("3.12", "3.13")  # than the one that all other tests run on
-
-
-def python_of(version: str) -> str:
-    """The path of an interpreter of this version that runs, of pyenv or in PATH; empty where there is none."""
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    for path in [*sorted(pyenv.glob(f"{version}.*/bin/python")), shutil.which(f"python{version}")]:
-        if path and subprocess.run([path, "-c", "import sqlite3, ssl"], capture_output=True).returncode == 0:
-            return str(path)
-    return ""
 
 
 @pytest.mark.project
@@ -29,7 +19,7 @@ def python_of(version: str) -> str:
 @pytest.mark.parametrize("project", ORCHESTRATORS)
 def test_a_project_runs_and_its_tests_pass(render, tmp_path, project, version):
     if not (interpreter := python_of(version)):
-        pytest.skip(f"Python {version} is not on this machine")
+        pytest.skip(f"Python {version} is not on this machine: install it, or with pyenv")
     made = Project(Path(shutil.copytree(render(**answers_for((project,))), tmp_path / "project")), (project,))
     chosen = {"UV_PYTHON": interpreter}
     done = made.make("run", "DATE=2013-01-02", timeout=SET_UP_SECONDS + RUN_SECONDS, **chosen)

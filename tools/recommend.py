@@ -78,19 +78,19 @@ def recommend(given: dict | None, scores: dict[str, dict[str, float]] | None = N
 def answers_in(file: Path) -> dict:
     """The answers in a YAML or JSON file, such as a project's .copier-answers.yml. Raises ValueError."""
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        answers = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{file}: {error.strerror}") from error
     except yaml.YAMLError as error:
         raise ValueError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(found, dict):
+    if not isinstance(answers, dict):
         raise ValueError(f"{file} holds no answers; write one a line, such as pipeline_shape: batch_etl")
     files = (ROOT / "questions").glob("*.yml")
     asked = {name for path in files for name in yaml.safe_load(path.read_text(encoding="utf-8"))}
-    for name in found:
+    for name in answers:
         if name not in asked and not str(name).startswith("_"):
             raise ValueError(f"{file}: {name} is no question; there are {', '.join(CHOICES)}")
-    return found
+    return answers
 
 
 def measured_scores(file: Path) -> dict[str, dict[str, float]]:

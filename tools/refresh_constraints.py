@@ -139,7 +139,7 @@ def _for_services(project: Path, name: str, version: str, packages: set[str]) ->
         # What the result has before is what the resolver prefers.
         result.write_text((folder / f"pins-{version}.txt").read_text())
         groups = settings["dependency-groups"]
-        found = []
+        with_and_without = []
         for without in (set(), packages):
             needed = [each for each in general if _name(each) not in without]
             needed += [*own, *settings["project"]["dependencies"], *groups["dev"], *groups["telemetry"]]
@@ -147,8 +147,8 @@ def _for_services(project: Path, name: str, version: str, packages: set[str]) ->
             command += ["--no-annotate", "--constraints", limits, "--overrides", overrides]
             command += ["--output-file", result, "-"]
             subprocess.run(command, cwd=place, check=True, input="\n".join(needed), text=True, capture_output=True)
-            found.append(sorted(line for line in result.read_text().splitlines() if PIN.match(line)))
-        everything, base = found
+            with_and_without.append(sorted(line for line in result.read_text().splitlines() if PIN.match(line)))
+        everything, base = with_and_without
         connections = [pin for pin in everything if pin not in base]
     return _texts(name, {f"constraints-{version}": base, f"connections-{version}": connections})
 
