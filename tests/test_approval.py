@@ -100,8 +100,8 @@ class Services:
 
     def request(self, key: str) -> dict | None:
         """The newest request of a month."""
-        found = [row for row in self.rows(SELECTED) if row[0] == key]
-        return dict(zip(("partition", "id", "state", "decided_by", "run"), found[-1], strict=True)) if found else None
+        rows = [row for row in self.rows(SELECTED) if row[0] == key]
+        return dict(zip(("partition", "id", "state", "decided_by", "run"), rows[-1], strict=True)) if rows else None
 
     def rows(self, query: str) -> list[tuple]:
         """Rows of a query on the warehouse, as soon as no other process has the file open; [] without the table."""
@@ -186,9 +186,9 @@ def on_temporal(services: Services, key: str, by: str) -> None:
 
     run = services.request(key)["run"]
     listed = temporal("workflow", "list", "--query", f"RunId = '{run}'", "--output", "json")
-    (found,) = json.loads(listed.stdout)
+    (listed_run,) = json.loads(listed.stdout)
     answer = json.dumps({"decision": "approve", "by": by, "reason": "seen in the UI"})
-    named = ("--workflow-id", found["execution"]["workflowId"], "--run-id", run, "--name", "decide")
+    named = ("--workflow-id", listed_run["execution"]["workflowId"], "--run-id", run, "--name", "decide")
     done = temporal("workflow", "update", "execute", *named, "--input", answer)
     assert (done.returncode == 0) == (by in services.variables[f"APP_PIPELINES__{NAME.upper()}__APPROVAL__DECIDERS"])
 

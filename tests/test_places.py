@@ -201,13 +201,13 @@ IMAGE = re.compile(
 
 def public_endpoints(project: Path) -> list[str]:
     """Public hosts that the project's files name for machines to reach: of addresses, and of images."""
-    found = []
+    endpoints = []
     for name in sorted(files_in(project)):
         if name.endswith((".md", ".csv")) or name.startswith((".git/", "src/", "tests/", "scripts/")):
             continue
         text = (project / name).read_text(encoding="utf-8")
         hosts = [host for host in HOST.findall(text) if not INSIDE.search(host) and host not in NAMES]
-        found += [f"{name}: {host}" for host in hosts if not re.fullmatch(r"[\d.]+", host)]
+        endpoints += [f"{name}: {host}" for host in hosts if not re.fullmatch(r"[\d.]+", host)]
         for line in IMAGE.findall(text) if not name.endswith(".toml") else []:
             for image in re.findall(
                 r"(?<![\w/@.$-])([a-z0-9.-]+(?:/[a-z0-9._/-]+)?:[\w.-]+|[a-z0-9-]+(?:\.[a-z0-9-]+)*/[a-z0-9._/-]+)",
@@ -215,9 +215,9 @@ def public_endpoints(project: Path) -> list[str]:
             ):
                 host = image.partition("/")[0]
                 if not INSIDE.search(host.partition(":")[0]) and not image.startswith(("var/", "dist/")):
-                    found.append(f"{name}: image {image}")
-        found += [f"{name}: runner" for each in ("ubuntu-latest",) if each in text]
-    return found
+                    endpoints.append(f"{name}: image {image}")
+        endpoints += [f"{name}: runner" for each in ("ubuntu-latest",) if each in text]
+    return endpoints
 
 
 def test_an_isolated_project_names_no_public_endpoint(projects):

@@ -67,7 +67,7 @@ def test_a_conflict_is_refused_in_one_sentence(recommend):
 
 
 @pytest.mark.parametrize(
-    ("answers", "told"),
+    ("answers", "message"),
     [
         ({"pipeline_shap": "mixed"}, "pipeline_shap is no question"),
         ({"team_size": "seven"}, "'seven' is not in ['under_5'"),
@@ -77,10 +77,10 @@ def test_a_conflict_is_refused_in_one_sentence(recommend):
         ("a: b: c", "is not YAML"),
     ],
 )
-def test_a_wrong_file_is_refused_in_one_sentence(recommend, answers, told):
+def test_a_wrong_file_is_refused_in_one_sentence(recommend, answers, message):
     shown = recommend(answers)
     assert shown.returncode == 1
-    assert told in shown.stderr
+    assert message in shown.stderr
     assert len(shown.stderr.splitlines()) == 1
 
 
@@ -116,17 +116,17 @@ SAME = [
 
 @pytest.mark.parametrize(("answers", "keys", "skipped", "more"), SAME, ids=["defaults", "dynamic", "isolated"])
 def test_file_terminal_and_copy_agree(recommend, render, answers, keys, skipped, more):
-    told = json.loads(recommend(answers, "--format", "json").stdout)
-    assert answers.items() <= told["answers"].items()
+    record = json.loads(recommend(answers, "--format", "json").stdout)
+    assert answers.items() <= record["answers"].items()
     recorded = yaml.safe_load((render(**answers) / ".copier-answers.yml").read_text())
-    best = told["decision"]["ranking"][0]
-    assert recorded["recommended_orchestrator"] == told["decision"]["recommended"] == best["id"]
+    best = record["decision"]["ranking"][0]
+    assert recorded["recommended_orchestrator"] == record["decision"]["recommended"] == best["id"]
     assert recorded["recommended_hosting_variant"] == best["variant"]["id"]
-    assert at_terminal(keys, skipped, more) == told
+    assert at_terminal(keys, skipped, more) == record
 
 
 def at_terminal(keys: dict[str, str], skipped: str, more: str) -> dict:
-    """What it says as JSON after these keys, Enter unless told otherwise."""
+    """What it says as JSON after these keys, Enter for all others."""
     with pexpect.spawn(
         TOOL[0], [*TOOL[1:], "--format", "json"], dimensions=(50, 200), encoding="utf-8", timeout=60
     ) as screen:
@@ -141,9 +141,11 @@ def at_terminal(keys: dict[str, str], skipped: str, more: str) -> dict:
 
 def test_an_answers_file_of_a_project_is_taken_as_it_is(recommend, render):
     project = render(orchestrator="airflow", hosting_variant="airflow_vm")
-    told = json.loads(recommend((project / ".copier-answers.yml").read_text(), "--format", "json").stdout)
-    assert told["decision"]["recommended"] == "airflow"
-    assert [(row["id"], row["variant"]) for row in told["review"]["costs"]][3:] == [("airflow", "one virtual machine")]
+    record = json.loads(recommend((project / ".copier-answers.yml").read_text(), "--format", "json").stdout)
+    assert record["decision"]["recommended"] == "airflow"
+    assert [(row["id"], row["variant"]) for row in record["review"]["costs"]][3:] == [
+        ("airflow", "one virtual machine")
+    ]
 
 
 def test_make_passes_it_on(tmp_path):

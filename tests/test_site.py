@@ -147,7 +147,7 @@ def test_commands_on_a_page_exist(page):
 def site() -> Path:
     """The site as `make docs` builds it."""
     if not shutil.which("npm"):
-        pytest.skip("npm, which fetches Pyodide, is not on this machine")
+        pytest.skip("npm, which fetches Pyodide, is not on this machine: install Node.js 20 or newer with npm")
     built = subprocess.run(["make", "docs"], cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert built.returncode == 0, built.stdout + built.stderr
     return ROOT / "build" / "site"
@@ -195,7 +195,7 @@ def test_no_page_fetches_anything_from_another_host(site):
 @pytest.mark.deep
 def test_the_engine_that_the_browser_gets_agrees_with_make_recommend(site, situations, answered):
     if not shutil.which("node"):
-        pytest.skip("node is not on this machine")
+        pytest.skip("node is not on this machine: install Node.js 20 or newer")
     call = ["node", str(ROOT / "tests" / "site" / "node.mjs"), str(site), str(NPM)]
     done = subprocess.run(call, input=json.dumps(situations), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -228,7 +228,7 @@ def in_browser(script: str, address: str, given: list) -> dict:
     """What a script in tests/site/ sees in Chromium."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not program or not shutil.which("node"):
-        pytest.skip("Chromium or node is not on this machine")
+        pytest.skip("Chromium or node is not on this machine: install both")
     call = ["node", str(ROOT / "tests" / "site" / script), address, str(NPM), program]
     done = subprocess.run(call, input=json.dumps(given), capture_output=True, text=True, timeout=550)
     assert done.returncode == 0, done.stderr
