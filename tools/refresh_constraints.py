@@ -33,13 +33,18 @@ AVOIDED = ["dbt-core<1.12"]
 HEAD = "# Versions that a resolver found together and the tests ran; refreshed by tools/refresh_constraints.py.\n"
 
 
-def main() -> None:
+def main() -> str | None:
     print("resolving the versions of all orchestrators", flush=True)
-    for path, text in resolved().items():
+    try:
+        texts = resolved()
+    except subprocess.CalledProcessError as error:
+        return f"error: the versions cannot be resolved; {' '.join(str(error.stderr or error).split())}"
+    for path, text in texts.items():
         path.write_text(text)
         if text == HEAD:
             path.unlink()
         print(f"  {path.relative_to(ROOT)}: {text.count('==')} packages")
+    return None
 
 
 def resolved() -> dict[Path, str]:
@@ -189,4 +194,4 @@ def _export(project: Path, others: Iterable[str], without: Iterable[str] = ()) -
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
