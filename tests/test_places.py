@@ -22,7 +22,7 @@ import psycopg
 import pytest
 import yaml
 from allpairspy import AllPairs
-from combinations import CI_PROVIDERS, CLOUD_OF, PLACES, VARIANTS, files_in
+from combinations import CI_PROVIDERS, CLOUD_OF, DECIDED, PLACES, VARIANTS, files_in
 from projects import RUN_SECONDS, SET_UP_SECONDS, UV, Project, processes_of
 from releases import owner, owners
 from repository import QUESTIONS, ROOT, git
@@ -45,6 +45,8 @@ def fits(row: list[Any]) -> bool:
     if only_on and given.get("cloud", only_on) != only_on:
         return False
     if given.get("vpc") == "isolated" and VARIANTS[given["hosting_variant"]]["hosting"] == "managed":
+        return False
+    if given.get("vpc") == "data_plane" and DECIDED[given["hosting_variant"]].get("vendor_runs_code"):
         return False
     return not (given.get("vpc") == "isolated" and given.get("alert_channel") == "slack")
 
