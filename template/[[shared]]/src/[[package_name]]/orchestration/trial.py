@@ -34,8 +34,9 @@ from ..platform import config, files, history, landing, masking
 from ..platform.errors import OK, PERMANENT, ConfigError
 from ..platform.partitions import Partition
 from ..platform.pipelines import PACKAGE, Pipeline
-from .comparison import inherited
+from .comparison import inherited, silent
 from .engine import Engine
+from .services import free_mb
 
 AGAIN = " again"  # the first orchestrator, measured once more in each block
 LIMIT_SECONDS = 300  # for what may never end: a run whose process was killed
@@ -182,10 +183,9 @@ class Contender:
         self.engine, self.folder, self.pipeline, self.chance = engine, folder, pipeline, chance
         self.root, self.uv = config.load().root, os.environ.get("UV", "uv")
         own_venv = self.root / f".venv-{engine.id}"
-        silent = {f"APP_{name}": "" for name in ("ALERTS__URL", "NOTIFY__URL", "LINEAGE__OPENLINEAGE")}
         self.environment = {
             **inherited(),
-            **silent,
+            **silent(pipeline),
             "APP_ENV": "dev",
             "ENV": "dev",
             "APP_ROOT": str(folder),
@@ -621,14 +621,10 @@ def _chosen(only: Sequence[str]) -> list[Metric]:
 def _refuse_without_memory(engines: Sequence[Engine]) -> None:
     """Raise ConfigError when the largest of them, which run one after the other, has no room."""
     largest = max(engines, key=_peak_mb)
-    free = psutil.virtual_memory().available
-    with suppress(OSError, ValueError):  # "max", or no control group
-        group = Path("/sys/fs/cgroup")
-        free = min(free, int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
-    needed = _peak_mb(largest) + FREE_MB
-    if free < needed * 2**20:
+    needed, free = _peak_mb(largest) + FREE_MB, free_mb()
+    if free < needed:
         raise ConfigError(
-            f"{largest.title} and a run need about {needed:,} MB, and {free // 2**20:,} MB are free; "
+            f"{largest.title} and a run need about {needed:,} MB, and {free:,} MB are free; "
             "stop other programs, or take a larger machine"
         )
 
