@@ -44,7 +44,7 @@ def cut_over(pipeline: Pipeline, to: str, back: bool) -> int:
     range_ = f"{given.from_partition} and later" if given.from_partition else "all partitions"
     print(f"{pipeline.name}: {to} has {range_}", flush=True)
     _name_in_configuration(pipeline, to)
-    _wait_for(pipeline, to, given.from_partition)
+    _wait_for(pipeline, given.from_partition)
     for name in dict.fromkeys((to, now, left)):  # a move that was turned round ends on the one before it
         if name in orchestration.names() and Services(orchestration.get(name)).supervisor:
             print(f"restart {name}, so that it follows config/: make down up ORCHESTRATOR={name}")
@@ -90,7 +90,7 @@ def _name_in_configuration(pipeline: Pipeline, to: str) -> None:
         print(f"config/pipelines/{pipeline.name}.toml names {to}: commit it, and deploy it where it runs", flush=True)
 
 
-def _wait_for(pipeline: Pipeline, to: str, first: str) -> None:
+def _wait_for(pipeline: Pipeline, first: str) -> None:
     """Return when no run works on a partition before the first one of the new orchestrator."""
     shown: list[str] = []
     while True:
