@@ -16,6 +16,8 @@ import workflows_emulator.main as engine
 import workflows_emulator.render as rendering
 from workflows_emulator.utils import WorkflowError
 
+from ...platform.errors import ConfigError
+
 Handler = Callable[[Mapping[str, Any]], Any]
 Listener = Callable[[str, str], None]
 
@@ -77,7 +79,7 @@ def _plain(value: Any) -> Any:
 def _call_connector(step: Mapping[str, Any]) -> Any:
     handler = _here.connectors.get(step["call"])
     if handler is None:
-        raise error(f"{step['call']} does nothing on this machine", "NotImplementedError")
+        raise ConfigError(f"{step['call']} does nothing on this machine: give it a handler in {__package__}.runs")
     return handler(_plain(step.get("args", {})))
 
 
