@@ -46,20 +46,12 @@ def execute(
     """
     _here.connectors, _here.environment, _here.listener = connectors, environment, listener
     _here.main = {name for step in definition["main"]["steps"] for name in step}
-    _here.depth = _here.steps = 0
+    _here.depth = 0
     try:
         return _plain(engine.execute_workflow(definition, {"args": dict(arguments)}))
     except WorkflowError as error:
         payload = _plain(error.payload)
         raise Failed(payload if isinstance(payload, dict) else {"message": str(payload)}) from error
-
-
-def billed_steps() -> int:
-    """How many steps of the last execution are billed: calls, each assigned variable, switches, returns and raises.
-
-    Polls of the connector for a container that runs come in addition.
-    """
-    return _here.steps
 
 
 def error(message: str, *tags: str, **more: Any) -> WorkflowError:
@@ -84,7 +76,6 @@ def _call_connector(step: Mapping[str, Any]) -> Any:
 
 
 def _execute_step(step_id: str, config: Mapping[str, Any], context: Any) -> Any:
-    _here.steps += len(config["assign"]) if "assign" in config else 0 if {"try", "steps", "for"} & config.keys() else 1
     if _here.depth != 1 or step_id not in _here.main:
         return _original_step(step_id, config, context)
     _here.listener(step_id, "")
