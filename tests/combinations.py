@@ -41,6 +41,7 @@ ALONE_OR_ALL, BESIDE = [*((name,) for name in ORCHESTRATORS), ORCHESTRATORS], li
 SETS = [*ALONE_OR_ALL, *BESIDE]
 ENVIRONMENTS = [list(names) for size in (0, 1, 2) for names in itertools.combinations(("staging", "prod"), size)]
 CLOUD_OF = {name: variant["only_on"] for name, variant in DECIDED.items() if "only_on" in variant}
+CLOUD_OF |= {name: row["cloud"] for name, row in VARIANTS.items() if "cloud" in row}
 CI_PROVIDERS = list(QUESTIONS["ci_provider"]["choices"].values())
 # What decides which files there are, besides the name of the package: every pair of values. Two orchestrators side by
 # side are rendered once each, as their folders know nothing of the environments and the provider.

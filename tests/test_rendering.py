@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
+import orch_standards as standards
 import pytest
 import yaml
 from allpairspy import AllPairs
@@ -130,6 +131,7 @@ def test_hybrid_renders_its_members_and_each_shape_on_one_of_them(render):
 
 CONTENT = {
     "names": [*((name,) for name in ORCHESTRATORS), ORCHESTRATORS],
+    "pipeline_shape": list(QUESTIONS["pipeline_shape"]["choices"].values()),
     **{
         name: list(QUESTIONS[name]["choices"].values())
         for name in ("warehouse", "secrets_backend", "alert_channel", "ci_provider")
@@ -150,7 +152,8 @@ def sample(render) -> list[Path]:
     rendered = []
     for row in CONTENT_SAMPLE:
         answers = dict(row)
-        rendered.append(render(**answers_for(answers.pop("names")), **answers))
+        own = answers_for(answers.pop("names")) | {"accept_exclusion": "yes"}
+        rendered.append(render(**own, **answers))
     return rendered
 
 
@@ -255,6 +258,12 @@ def test_answers_hold_what_other_tools_read(render):
     }
     assert promised <= answers.keys()
     assert answers["_commit"].startswith("v")
+
+
+@pytest.mark.deep
+def test_every_project_meets_the_standards_that_it_is_held_to(sample):
+    findings = [each for project in sample for each in standards.check(project)]
+    assert not findings, "\n".join(map(str, findings))
 
 
 def test_every_question_says_why_it_is_asked():

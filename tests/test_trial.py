@@ -8,6 +8,7 @@ import subprocess
 import textwrap
 from pathlib import Path
 
+import psutil
 import pytest
 from combinations import QUICK, answers_for
 from projects import RUN_SECONDS, SET_UP_SECONDS, Project, processes_of
@@ -127,11 +128,30 @@ def test_wrong_use_ends_in_one_sentence(trial, project):
     assert not (project.folder / "var" / "trial").exists()
 
 
+def test_a_command_that_takes_too_long_is_ended_with_all_that_it_has_started(project):
+    program = """
+        import random, subprocess
+        from pathlib import Path
+        from flight_marts import orchestration
+        from flight_marts.orchestration.trial import Contender
+        from flight_marts.platform import pipelines
+
+        contender = Contender(orchestration.get("dagster"), Path("."), pipelines.chosen(None), random.Random(1))
+        try:
+            contender._run(["sh", "-c", "sleep 600 & echo $! > var/child; wait"], 0.5)
+        except subprocess.TimeoutExpired:
+            print("it took too long")
+        """
+    (project.folder / "var").mkdir(exist_ok=True)
+    assert "it took too long" in python(project, program).stdout
+    assert not psutil.pid_exists(int((project.folder / "var" / "child").read_text()))
+
+
 def test_a_difference_is_told_from_noise(project):
     program = """
         import json, random
         from flight_marts import orchestration
-        from flight_marts.orchestration.trial import Cell, summary
+        from flight_marts.orchestration.trial_result import Cell, summary
 
         chance, cells = random.Random(3), []
         centres = {"load": (1.0, 3.0), "first": (5.0, 5.02), "tests": ("broken", 7.0), "run_killed": ("no end", 7.0)}

@@ -40,8 +40,9 @@ def table() -> str:
     columns = {each["name"]: shown(path) for path, each in manifests.items() if "shapes" in each and "port" not in each}
     lines = ["| behaviour | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for behaviour, title in TITLES.items():
-        shown_as = [[each for each in LETTERS if each in seen.get(behaviour, ())] for seen in columns.values()]
-        cells = [", ".join(letters) or "N" for letters in shown_as]
+        cells = [
+            ", ".join(each for each in LETTERS if each in seen.get(behaviour, ())) or "N" for seen in columns.values()
+        ]
         lines.append(f"| {behaviour} {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

@@ -38,8 +38,16 @@ def assets_of(site: Site) -> list[Asset]:
             for key, each in zip(found.node.keys, found.node.values, strict=True)
         ]
     else:
-        made = [Asset(site, "", Options(unknown=True), upstream)]
+        made = [Asset(site, "", Options(unknown=True), upstream | _read_in(specs))]
     return made
+
+
+def _read_in(specs: Value | Unknown) -> set[str]:
+    """What the specs in an expression read, such as those of a comprehension, of which nobody can tell the names."""
+    if not isinstance(specs, Value):
+        return set()
+    calls = (each for each in ast.walk(specs.node) if isinstance(each, ast.Call))
+    return {name for call in calls for name in names_in(keywords(call, specs.scope).values.get("deps"))}
 
 
 def is_stand_in(site: Site) -> bool:

@@ -1,3 +1,5 @@
+# A configuration of its own, not a part of deploy/terraform/ as on AWS: that one brings a network, a bucket and an identity, and the
+# workflows take what the environment has. Its values follow from config/ at each `make deploy`, so no file of them is committed.
 terraform {
   required_version = ">= 1.11"
 

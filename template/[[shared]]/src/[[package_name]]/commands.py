@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Annotated
@@ -528,7 +529,8 @@ def _run(engine: Engine, pipeline: Pipeline, partitions: Sequence[Partition]) ->
     from .orchestration.services import Services
 
     if Services(engine).are_up():
-        return backfills.run(engine, pipeline, partitions)
+        with _ended_by_sigterm():
+            return backfills.run(engine, pipeline, partitions)
     return _run_in_process(engine, pipeline, partitions)
 
 
@@ -536,9 +538,19 @@ def _run_in_process(engine: Engine, pipeline: Pipeline, partitions: Sequence[Par
     """Run partitions in this process; the engine starts when the first one has been announced."""
     from .platform import terminal
 
-    with ExitStack() as opened:
+    with _ended_by_sigterm(), ExitStack() as opened:
         engine_of = cache(lambda: opened.enter_context(engine.in_process()))
         return terminal.run_partitions(pipeline, engine.id, partitions, lambda *one: engine_of()(*one))
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the command as an exception does, so that an engine's servers and containers are stopped, too."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _show(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

@@ -27,8 +27,6 @@ from ..platform.pipelines import Pipeline
 WAREHOUSE = "var/dev/warehouse.duckdb"
 # Not for a `make` that runs in another folder.
 OF_THE_CALLER = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "UV_NO_ENV_FILE", "ORCHESTRATOR", "VIRTUAL_ENV")
-# A comparison asks nobody, tells nobody, and adds to nothing that others read.
-SILENT = ("ALERTS__URL", "NOTIFY__URL")
 DECIMAL_PLACES = 9  # sums of floating-point numbers depend on the order of the rows
 
 
@@ -64,12 +62,16 @@ def _run(name: str, folder: Path, pipeline: Pipeline, partition: Partition) -> b
         if entry.name not in ("var", ".git"):
             (folder / entry.name).symlink_to(entry)
     own = {"APP_ENV": "dev", "ENV": "dev", "APP_ROOT": str(folder), "APP_WAREHOUSE__URL": f"duckdb://{WAREHOUSE}"}
-    of_pipeline = f"APP_PIPELINES__{pipeline.name.upper()}__"
-    own |= {f"{prefix}{name}": "" for name in SILENT for prefix in ("APP_", of_pipeline)}
-    own |= {"APP_LINEAGE__OPENLINEAGE": "", f"{of_pipeline}MODEL__REGISTRY_URL": ""}
     command = ["make", "--no-print-directory", "-C", str(folder), "run", f"ORCHESTRATOR={name}"]
     command += [f"PIPELINE={pipeline.name}", f"DATE={partition}", f"UV={os.environ.get('UV', 'uv')}"]
-    return subprocess.run(command, env=inherited() | own, check=False).returncode == 0
+    return subprocess.run(command, env=inherited() | silent(pipeline) | own, check=False).returncode == 0
+
+
+def silent(pipeline: Pipeline) -> dict[str, str]:
+    """Settings with which a run tells nobody, and adds to nothing that others read."""
+    of_pipeline = f"APP_PIPELINES__{pipeline.name.upper()}__"
+    channels = {f"{prefix}{name}": "" for name in ("ALERTS__URL", "NOTIFY__URL") for prefix in ("APP_", of_pipeline)}
+    return {**channels, "APP_LINEAGE__OPENLINEAGE": "", f"{of_pipeline}MODEL__REGISTRY_URL": ""}
 
 
 def inherited() -> dict[str, str]:

@@ -44,7 +44,7 @@ def cut_over(pipeline: Pipeline, to: str, back: bool) -> int:
     range_ = f"{given.from_partition} and later" if given.from_partition else "all partitions"
     print(f"{pipeline.name}: {to} has {range_}", flush=True)
     _name_in_configuration(pipeline, to)
-    _wait_for(pipeline, to, given.from_partition)
+    _wait_for(pipeline, given.from_partition)
     for name in dict.fromkeys((to, now, left)):  # a move that was turned round ends on the one before it
         if name in orchestration.names() and Services(orchestration.get(name)).supervisor:
             print(f"restart {name}, so that it follows config/: make down up ORCHESTRATOR={name}")
@@ -53,7 +53,7 @@ def cut_over(pipeline: Pipeline, to: str, back: bool) -> int:
         keys = f"FROM={waiting[0]} TO={waiting[-1]}"
         print(f"due, and not published: {', '.join(waiting[:5])}{' and more' * (len(waiting) > 5)}")
         print(f"run them: make backfill PIPELINE={pipeline.name} {keys} ONLY_MISSING=1 ORCHESTRATOR={to}")
-    return _tell_of_failed(pipeline, given.from_partition)
+    return _report_failed(pipeline, given.from_partition)
 
 
 def _before(pipeline: Pipeline, engines: list[str]) -> str:
@@ -62,7 +62,7 @@ def _before(pipeline: Pipeline, engines: list[str]) -> str:
     if not others:
         raise ConfigError(f"no other orchestrator had {pipeline.name} before in this environment: use TO=...")
     configured = pipeline.settings.orchestrator
-    if engines[-1] != configured:  # which way it was going, nothing tells
+    if engines[-1] != configured:  # the move may have been in either direction
         raise ConfigError(
             f"{pipeline.name} is half way between {configured} and {engines[-1]}: end the move with TO={engines[-1]}, "
             f"or turn it round with TO={configured}"
@@ -90,7 +90,7 @@ def _name_in_configuration(pipeline: Pipeline, to: str) -> None:
         print(f"config/pipelines/{pipeline.name}.toml names {to}: commit it, and deploy it where it runs", flush=True)
 
 
-def _wait_for(pipeline: Pipeline, to: str, first: str) -> None:
+def _wait_for(pipeline: Pipeline, first: str) -> None:
     """Return when no run works on a partition before the first one of the new orchestrator."""
     shown: list[str] = []
     while True:
@@ -111,7 +111,7 @@ def _due(pipeline: Pipeline, first: str) -> list[str]:
     return sorted(there - publications.latest(pipeline).keys()) if first else []
 
 
-def _tell_of_failed(pipeline: Pipeline, first: str) -> int:
+def _report_failed(pipeline: Pipeline, first: str) -> int:
     """Name the partitions before the hand-over whose last run failed: they stay with the orchestrator before."""
     published = publications.latest(pipeline)
     with warehouse.connect() as con:

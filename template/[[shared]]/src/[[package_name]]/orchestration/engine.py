@@ -48,7 +48,7 @@ class Engine(Protocol):
     port: of the server on this machine; 0 for an orchestrator that has none, as it runs in its cloud alone. health:
     path that answers 200 when the server is ready. ui: path to look at. worker, server: the services, by their names in
     deploy/local/<id>.conf, that run steps and that start runs. peak_mb: about what services and runs take at their
-    highest, in MB. An orchestrator without services lacks these three.
+    highest, in MB. An orchestrator without a server lacks all of these but the port.
     """
 
     id: str

@@ -17,7 +17,9 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import sha256
+from pathlib import Path
 
 import psutil
 
@@ -29,7 +31,6 @@ START_SECONDS = 600  # a busy machine takes minutes; services that die are notic
 PID_SECONDS = 10
 STOP_SECONDS = 60
 PROGRESS_SECONDS = 15
-MEMORY_BYTES = 1_200_000_000  # that the services of one orchestrator take at most while a run is in progress
 
 
 class Services:
@@ -156,12 +157,23 @@ def refuse_together(engines: Sequence[Engine]) -> None:
     names = [each.id for each in engines]
     refuse_a_shared_file(names)
     starting = [each for each in engines if Services(each).supervisor is None]
-    needed, free = len(starting) * MEMORY_BYTES, psutil.virtual_memory().available
+    needed, free = sum(each.peak_mb for each in starting), free_mb()
     if needed > free:
         raise ConfigError(
-            f"{', '.join(names)} need up to {needed / 1e9:.1f} GB of memory together, and {free / 1e9:.1f} GB are "
-            f"free: end other programs, or start one of them with: make up ORCHESTRATOR={names[0]}"
+            f"{', '.join(names)} need about {needed:,} MB of memory together, and {free:,} MB are free: end other "
+            f"programs, or start one of them with: make up ORCHESTRATOR={names[0]}"
         )
+
+
+def free_mb() -> int:
+    """Memory that is free on this machine, or in its container, in MB."""
+    free = psutil.virtual_memory().available
+    group = Path("/sys/fs/cgroup")
+    with suppress(OSError, ValueError, KeyError):  # "max", or no control group
+        used, kinds = int((group / "memory.current").read_text()), (group / "memory.stat").read_text().split()
+        cache = int(dict(zip(kinds[::2], kinds[1::2], strict=True))["inactive_file"])  # given back when it is needed
+        free = min(free, int((group / "memory.max").read_text()) - used + cache)
+    return free // 2**20
 
 
 def refuse_a_shared_file(names: Sequence[str]) -> None:

@@ -8,7 +8,6 @@ that was interrupted goes on where it stopped. The result is a table, var/trial/
 from __future__ import annotations
 
 import json
-import math
 import os
 import random
 import shutil
@@ -18,80 +17,27 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from statistics import median, quantiles
 from typing import Any
 
 import psutil
-from rich.console import Console
-from rich.table import Table
 
 from .. import orchestration
 from ..platform import config, files, history, landing, masking
 from ..platform.errors import OK, PERMANENT, ConfigError
 from ..platform.partitions import Partition
 from ..platform.pipelines import PACKAGE, Pipeline
-from .comparison import inherited
+from .comparison import inherited, silent
 from .engine import Engine
+from .services import free_mb
+from .trial_result import AGAIN, METRICS, Cell, Metric, page, show, summary
 
-AGAIN = " again"  # the first orchestrator, measured once more in each block
 LIMIT_SECONDS = 300  # for what may never end: a run whose process was killed
 COMMAND_SECONDS = 1800
-RESAMPLES = 2000
-FEWEST = 3  # measurements of each from which a difference can be told from noise
 FREE_MB = 1024  # for the steps and for everything else on this machine
-
-
-@dataclass(frozen=True)
-class Metric:
-    """What is measured. Less is better. speaks_to: the dimension of the decision that it is about; empty for none."""
-
-    id: str
-    title: str
-    unit: str = "s"
-    speaks_to: str = ""
-    limited: bool = False  # whether it may never end
-
-
-ALONE = (
-    Metric("setup", "set-up of an environment", speaks_to="developer_experience"),
-    Metric("first", "first published partition, with nothing set up", speaks_to="developer_experience"),
-    Metric("load", "definitions loaded in a new process", speaks_to="developer_experience"),
-    Metric("tests", "tests that run the pipelines through it", speaks_to="testing"),
-)
-ON_SERVICES = (
-    Metric("up", "services start", speaks_to="operations"),
-    Metric("overhead", "a requested run, beside its steps", speaks_to="operations"),
-    Metric("fan_1", "1 partition requested and published"),
-    Metric("fan_3", "3 partitions at once"),
-    Metric("fan_10", "10 partitions at once"),
-    Metric("memory", "peak memory of services and runs", "MB", "operations"),
-    Metric("failure", "failure visible: request to alert", speaks_to="operations", limited=True),
-    Metric("run_killed", "process of a run killed, until published", speaks_to="operations", limited=True),
-    Metric("worker_killed", "worker killed, until published", speaks_to="operations", limited=True),
-    Metric("server_killed", "scheduler or server killed, until the next run is published", "s", "operations", True),
-)
-METRICS = (*ALONE, *ON_SERVICES)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One measurement. value: None where it could not be made, with the reason in note, or did not end by itself.
-
-    load: the machine's load average when it began. steal: share of the processors' time that other machines took.
-    """
-
-    contender: str
-    metric: str
-    block: int
-    value: float | None
-    note: str = ""
-    no_end: bool = False
-    load: float = 0.0
-    steal: float = 0.0
 
 
 class NotMeasuredError(Exception):
@@ -138,8 +84,8 @@ def run(pipeline: Pipeline, blocks: int, only: Sequence[str], seed: int) -> int:
         "made": f"{datetime.now(UTC):%Y-%m-%d}",
     }
     files.replace(folder / "trial.json", json.dumps(report, indent=2))
-    files.replace(folder / "index.html", _page(report))
-    _show(report)
+    files.replace(folder / "index.html", page(report))
+    show(report)
     print(f"\npage: {_relative(folder / 'index.html')}    for the decision: {_relative(folder / 'trial.json')}")
     return OK if any(cell.value is not None for cell in store.cells.values()) else PERMANENT
 
@@ -182,10 +128,9 @@ class Contender:
         self.engine, self.folder, self.pipeline, self.chance = engine, folder, pipeline, chance
         self.root, self.uv = config.load().root, os.environ.get("UV", "uv")
         own_venv = self.root / f".venv-{engine.id}"
-        silent = {f"APP_{name}": "" for name in ("ALERTS__URL", "NOTIFY__URL", "LINEAGE__OPENLINEAGE")}
         self.environment = {
             **inherited(),
-            **silent,
+            **silent(pipeline),
             "APP_ENV": "dev",
             "ENV": "dev",
             "APP_ROOT": str(folder),
@@ -299,7 +244,7 @@ class Contender:
             raise NotMeasuredError("the pipeline reads no landed input that could be missing")
         missing = self.pipeline.calendar.following(self._landed()[-1])
         began, start = datetime.now(UTC).isoformat(), time.monotonic()
-        with self._requested(missing):
+        with self._started(self._backfill_command([missing]), subprocess.DEVNULL):
             self._until(
                 lambda: any(
                     f.kind == "failed" and f.partition == missing.key and f.at >= began for f in self._history()
@@ -331,7 +276,7 @@ class Contender:
         self._need_services()
         partition = self._partitions(1)[0]
         before, began = {each.pid for each in self._processes()}, datetime.now(UTC).isoformat()
-        with self._requested(partition) as command:
+        with self._started(self._backfill_command([partition]), subprocess.DEVNULL) as command:
             self._until(lambda: any(fact.kind == "step" and fact.at >= began for fact in self._history()), 0.02)
             time.sleep(self.chance.uniform(0, 0.5))
             published = self.pipeline.steps[-1]
@@ -420,23 +365,23 @@ class Contender:
             time.sleep(pause)
 
     @contextmanager
-    def _requested(self, partition: Partition) -> Iterator[subprocess.Popen[bytes]]:
-        """The command that requests a partition and waits for it, ended with the body."""
-        quiet = subprocess.DEVNULL
-        command = subprocess.Popen(
-            self._backfill_command([partition]),
-            env=self.environment,
-            stdout=quiet,
-            stderr=quiet,
+    def _started(self, command: Sequence[str], output: int, **variables: str) -> Iterator[subprocess.Popen[str]]:
+        """A command; when the body ends before it, it is killed with all that it has started."""
+        with subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment | variables,
+            stdout=output,
+            stderr=output,
+            text=True,
             start_new_session=True,
-        )
-        try:
-            yield command
-        finally:
-            with suppress(psutil.NoSuchProcess):
-                process = psutil.Process(command.pid)
-                _kill([*process.children(recursive=True), process])
-            command.wait()
+        ) as process:
+            try:
+                yield process
+            finally:
+                with suppress(psutil.NoSuchProcess):
+                    started = psutil.Process(process.pid)
+                    _kill([*started.children(recursive=True), started])
 
     @contextmanager
     def _sampled_memory(self) -> Iterator[list[int]]:
@@ -475,139 +420,9 @@ class Contender:
         return time.monotonic() - start
 
     def _run(self, command: Sequence[str], seconds: float, **variables: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.environment | variables,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
-        )
-
-
-def summary(cells: Sequence[Cell], names: Sequence[str], engines: dict[str, Engine]) -> dict[str, Any]:
-    """The result as data: of each metric the figures of each orchestrator, and how far it is from the best."""
-    metrics = []
-    for metric in METRICS:
-        made = [cell for cell in cells if cell.metric == metric.id]
-        if not made:
-            continue
-        values = {
-            name: [
-                math.inf if cell.no_end else cell.value
-                for cell in made
-                if cell.contender == name and (cell.no_end or cell.value is not None)
-            ]
-            for name in (*names, names[0] + AGAIN)
-        }
-        notes = {cell.contender: cell.note for cell in made if cell.note}
-        medians = {name: median(each) for name, each in values.items() if each}
-        own = medians.get(names[0], 0.0)
-        floor = abs(own - medians.get(names[0] + AGAIN, own)) if math.isfinite(own) else 0.0
-        best = min((name for name in names if name in medians), key=medians.get, default="")
-        results = {name: _figures(values[name], values.get(best, []), floor, notes.get(name, "")) for name in names}
-        metrics.append(asdict(metric) | {"best": best, "noise": _number(floor), "results": results})
-    loads = [cell.load for cell in cells] or [0.0]
-    titles = {name: engine.title for name, engine in engines.items()}
-    report = {
-        "orchestrators": titles,
-        "metrics": metrics,
-        "load": [min(loads), max(loads)],
-        "steal": max((c.steal for c in cells), default=0),
-    }
-    return report | {"words": {name: _words(name, titles, metrics) for name in names}}
-
-
-def _figures(values: list[float], best: list[float], floor: float, note: str) -> dict[str, Any]:
-    """Median, quartiles, and the interval of the difference to the best, in the unit of the metric."""
-    middle = median(values or [math.inf])
-    low, _, high = quantiles(values, n=4, method="inclusive") if len(values) > 1 else (middle, middle, middle)
-    difference = middle - median(best) if math.isfinite(middle) else math.inf
-    interval = difference_interval(values, best)
-    if not values or not math.isfinite(median(best)):
-        verdict = "no end" if values else "not measured"
-    elif not math.isfinite(middle):
-        verdict = "worse"
-    elif values is best:
-        verdict = "best"
-    elif min(len(values), len(best)) < FEWEST:
-        verdict = "too few measurements to tell"
-    elif abs(difference) <= floor or interval is None or interval[0] <= 0:
-        verdict = "no difference seen"
-    else:
-        verdict = "worse"
-    figures = {"median": _number(middle), "quartiles": [_number(low), _number(high)], "count": len(values)}
-    figures |= {"missed": sum(map(math.isinf, values)), "difference": _number(difference)}
-    return figures | {"interval": interval, "verdict": verdict, "note": note}
-
-
-def difference_interval(values: Sequence[float], others: Sequence[float]) -> list[float] | None:
-    """Where the difference of the medians lies in 95 of 100 resamples; None where a value is missing."""
-    if not values or not all(map(math.isfinite, (*values, *others))):
-        return None
-    chance = random.Random(1)  # noqa: S311  the same interval for the same values
-    differences = sorted(
-        median(chance.choices(values, k=len(values))) - median(chance.choices(others, k=len(others)))
-        for _ in range(RESAMPLES)
-    )
-    return [round(differences[int(RESAMPLES * share)], 3) for share in (0.025, 0.975)]
-
-
-def _words(name: str, titles: dict[str, str], metrics: Sequence[dict[str, Any]]) -> str:
-    """What was measured of an orchestrator, in a few sentences."""
-    by_verdict: dict[str, list[str]] = {}
-    for metric in metrics:
-        if figures := metric["results"].get(name):
-            ends = figures["median"] is not None
-            said = (
-                f"{metric['title']} {figures['median']:,.1f} {metric['unit']}"
-                if ends
-                else f"{metric['title']} ({figures['note']})"
-            )
-            if figures["verdict"] == "worse" and ends:
-                best = metric["results"][metric["best"]]["median"]
-                said += f", {titles[metric['best']]} {best:,.1f}"
-            by_verdict.setdefault(figures["verdict"], []).append(said)
-    sentences = [
-        f"{start}: {'; '.join(by_verdict[verdict])}."
-        for verdict, start in (
-            ("best", "Best of all here"),
-            ("no difference seen", "No difference seen to the best"),
-            ("worse", "Behind the best"),
-            ("too few measurements to tell", "Too few measurements to tell"),
-            ("no end", "Did not end by itself, here or elsewhere"),
-            ("not measured", "Not measured"),
-        )
-        if verdict in by_verdict
-    ]
-    return " ".join([f"{titles[name]}.", *sentences])
-
-
-def _show(report: dict[str, Any]) -> None:
-    table = Table("median", box=None, pad_edge=False)
-    for title in report["orchestrators"].values():
-        table.add_column(title, justify="right")
-    table.add_column("noise", justify="right")
-    table.add_column("")
-    for metric in report["metrics"]:
-        cells = [metric["results"].get(name, {}).get("median") for name in report["orchestrators"]]
-        alike = {figures["verdict"] for figures in metric["results"].values()} - {"best"}
-        said = "; ".join(sorted(alike - {"worse"}))
-        shown = ["-" if value is None else f"{value:,.1f}" for value in (*cells, metric["noise"])]
-        table.add_row(f"{metric['title']}, {metric['unit']}", *shown, said)
-    print()
-    Console(highlight=False).print(table)
-
-
-def _page(report: dict[str, Any]) -> str:
-    import jinja2
-
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    text = Path(__file__).with_name("trial.html").read_text(encoding="utf-8")
-    return environment.from_string(text).render(**report)
+        with self._started(command, subprocess.PIPE, **variables) as process:
+            output, errors = process.communicate(timeout=seconds)
+        return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
 def _chosen(only: Sequence[str]) -> list[Metric]:
@@ -621,14 +436,10 @@ def _chosen(only: Sequence[str]) -> list[Metric]:
 def _refuse_without_memory(engines: Sequence[Engine]) -> None:
     """Raise ConfigError when the largest of them, which run one after the other, has no room."""
     largest = max(engines, key=_peak_mb)
-    free = psutil.virtual_memory().available
-    with suppress(OSError, ValueError):  # "max", or no control group
-        group = Path("/sys/fs/cgroup")
-        free = min(free, int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
-    needed = _peak_mb(largest) + FREE_MB
-    if free < needed * 2**20:
+    needed, free = _peak_mb(largest) + FREE_MB, free_mb()
+    if free < needed:
         raise ConfigError(
-            f"{largest.title} and a run need about {needed:,} MB, and {free // 2**20:,} MB are free; "
+            f"{largest.title} and a run need about {needed:,} MB, and {free:,} MB are free; "
             "stop other programs, or take a larger machine"
         )
 
@@ -700,10 +511,6 @@ def _free_port() -> int:
             with suppress(OSError, OverflowError):
                 below.bind(("127.0.0.1", port - 1000))
                 return port
-
-
-def _number(value: float) -> float | None:
-    return round(value, 3) if math.isfinite(value) else None
 
 
 def _read(line: str) -> dict[str, Any]:

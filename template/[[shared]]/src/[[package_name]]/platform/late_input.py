@@ -86,6 +86,12 @@ def to_republish(pipeline: Pipeline) -> list[LateInput]:
     return [each for each in of_pipeline(pipeline) if each.noted and each.changed <= settled]
 
 
+def is_watched(pipeline: Pipeline, orchestrator: str) -> bool:
+    """Whether the orchestrator is the pipeline's, and has late input to run again or other projects' tables to show."""
+    settings = pipeline.settings
+    return settings.orchestrator == orchestrator and (settings.late_input.republish or bool(settings.agreed))
+
+
 def note(con: Connection, pipeline: Pipeline, partition: Partition) -> None:
     """Note the input that the current run is about to read."""
     if not current_run().id:

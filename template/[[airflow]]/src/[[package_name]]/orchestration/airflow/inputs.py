@@ -11,20 +11,18 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowSkipException
 
-from ...platform import config, pipelines
+from ...platform import config, late_input, pipelines
 from .partitions import CONF
 
 if TYPE_CHECKING:
     from ...platform.pipelines import Pipeline
 
-ENGINE = "airflow"
 LOOK_TIMEOUT = timedelta(minutes=10)
 
 
 def watched() -> list[Pipeline]:
     """The pipelines of Airflow whose input is looked after."""
-    own = [each for each in pipelines.all() if each.settings.orchestrator == ENGINE]
-    return [each for each in own if each.settings.late_input.republish or each.settings.agreed]
+    return [each for each in pipelines.all() if late_input.is_watched(each, "airflow")]
 
 
 def every() -> timedelta:
@@ -46,7 +44,7 @@ def late_runs() -> list[dict[str, Any]]:
 
     A pipeline whose warehouse or provider does not answer keeps no other from its look.
     """
-    from ...platform import late_input, logging, steps  # what loads with them, no DAG needs
+    from ...platform import logging, steps  # what loads with them, no DAG needs
 
     runs = []
     for each in watched():

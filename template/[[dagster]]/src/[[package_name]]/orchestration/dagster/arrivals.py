@@ -63,7 +63,7 @@ def since_last_look(
     fed = providers.pending(pipeline) if providers.of(pipeline) else {}
     if providers.of(pipeline):  # `platform.published` says what was not worked on, however long nothing looked
         arrived = {key: at for key, at in fed.items() if key in known and (at > look.first or key in newly_due)}
-    elif not pipeline.settings.is_landed:  # nothing tells when its input came to be there
+    elif not pipeline.settings.is_landed:  # it is not known when its input arrived
         awaited = _due_between(pipeline, max(look.first, now - timeout - settling), now - SCHEDULE_TAKES)
         arrived = {each.key: each.end or look.at for each in awaited if _is_ready(pipeline, each)}
     new = sorted(key for key, at in arrived.items() if not _has_run(context.instance, pipeline, key, at))

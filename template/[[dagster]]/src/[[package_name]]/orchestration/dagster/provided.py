@@ -9,7 +9,7 @@ import json
 
 import dagster as dg
 
-from ...platform import config, pipelines, providers, steps
+from ...platform import config, late_input, pipelines, providers, steps
 from ...platform.pipelines import Pipeline
 
 
@@ -19,8 +19,9 @@ def keys(pipeline: Pipeline) -> list[dg.AssetKey]:
 
 
 def definitions() -> dg.Definitions:
-    """The external assets of all pipelines, and the sensor that reports what is published; nothing without any."""
-    readers = [each for each in pipelines.all() if each.settings.agreed]
+    """The external assets of Dagster's pipelines, and the sensor that reports what is published."""
+    watched = [each for each in pipelines.all() if late_input.is_watched(each, "dagster")]
+    readers = [each for each in watched if each.settings.agreed]
     if not readers:
         return dg.Definitions()
     given = {_key(each): each for reader in readers for each in reader.settings.agreed.values()}

@@ -24,7 +24,6 @@ class GcpWorkflows:
     title = "Google Cloud Workflows"
     definition = "workflows/{name}.workflow.yaml"
     port = 0
-    health = ui = ""
 
     @contextmanager
     def _in_process(self) -> Iterator[InProcess]:

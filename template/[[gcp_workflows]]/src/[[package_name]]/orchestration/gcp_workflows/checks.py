@@ -38,7 +38,7 @@ def problems() -> list[str]:
     for pipeline in definitions.with_workflow():
         file = definitions.file_of(pipeline)
         wrong[file] = wrong[file] or list(of_pipeline(pipeline))
-    return [f"{file}: {each}" for file, found in wrong.items() for each in found]
+    return [f"{file}: {each}" for file, sentences in wrong.items() for each in sentences]
 
 
 def of_pipeline(pipeline: Pipeline) -> Iterator[str]:
@@ -139,10 +139,10 @@ def connector(name: str) -> tuple[Mapping[str, Any] | None, Mapping[str, Any], M
     try:
         service, version, *resources, method = parts
         api = load_package_config(f"discovery_documents/{service}_{version}.json")
-        found = api
+        resource = api
         for each in resources:
-            found = found["resources"][each]
-        return found["methods"][method], api["schemas"], {**api["parameters"], "uploadType": {}}
+            resource = resource["resources"][each]
+        return resource["methods"][method], api["schemas"], {**api["parameters"], "uploadType": {}}
     except (KeyError, ValueError, FileNotFoundError):
         return None, {}, {}
 

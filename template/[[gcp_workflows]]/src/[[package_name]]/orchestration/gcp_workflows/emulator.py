@@ -16,6 +16,8 @@ import workflows_emulator.main as engine
 import workflows_emulator.render as rendering
 from workflows_emulator.utils import WorkflowError
 
+from ...platform.errors import ConfigError
+
 Handler = Callable[[Mapping[str, Any]], Any]
 Listener = Callable[[str, str], None]
 
@@ -44,20 +46,12 @@ def execute(
     """
     _here.connectors, _here.environment, _here.listener = connectors, environment, listener
     _here.main = {name for step in definition["main"]["steps"] for name in step}
-    _here.depth = _here.steps = 0
+    _here.depth = 0
     try:
         return _plain(engine.execute_workflow(definition, {"args": dict(arguments)}))
     except WorkflowError as error:
         payload = _plain(error.payload)
         raise Failed(payload if isinstance(payload, dict) else {"message": str(payload)}) from error
-
-
-def billed_steps() -> int:
-    """How many steps of the last execution are billed: calls, each assigned variable, switches, returns and raises.
-
-    Polls of the connector for a container that runs come in addition.
-    """
-    return _here.steps
 
 
 def error(message: str, *tags: str, **more: Any) -> WorkflowError:
@@ -77,12 +71,11 @@ def _plain(value: Any) -> Any:
 def _call_connector(step: Mapping[str, Any]) -> Any:
     handler = _here.connectors.get(step["call"])
     if handler is None:
-        raise error(f"{step['call']} does nothing on this machine", "NotImplementedError")
+        raise ConfigError(f"{step['call']} does nothing on this machine: give it a handler in {__package__}.runs")
     return handler(_plain(step.get("args", {})))
 
 
 def _execute_step(step_id: str, config: Mapping[str, Any], context: Any) -> Any:
-    _here.steps += len(config["assign"]) if "assign" in config else 0 if {"try", "steps", "for"} & config.keys() else 1
     if _here.depth != 1 or step_id not in _here.main:
         return _original_step(step_id, config, context)
     _here.listener(step_id, "")

@@ -7,8 +7,6 @@ policy of Cloud Monitoring sends in the cloud, is sent by the command.
 from __future__ import annotations
 
 import json
-import signal
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,7 +40,6 @@ PROJECT = {
 def opened() -> Iterator[Callable[[Pipeline, Partition], RunState]]:
     """What runs partitions; each call returns how the execution ended."""
     home = _home()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with files.open_log(home / "run.log") as log:
         yield lambda pipeline, partition: run(pipeline, {"partition": partition.key, "again": True}, log)
 

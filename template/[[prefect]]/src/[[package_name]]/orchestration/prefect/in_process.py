@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-import signal
 import sys
 import threading
 import time
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 @contextmanager
 def running() -> Iterator[InProcess]:
     """What runs partitions in this process."""
-    signal.signal(signal.SIGTERM, _end)  # so that the temporary server is stopped, too
     os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
     home = Path(os.environ["PREFECT_HOME"])
     home.mkdir(parents=True, exist_ok=True)
@@ -152,7 +150,3 @@ def _progress(title: str, detail: str) -> Iterator[None]:
             counter.join()
             print("\r", end="")
     print(f"{line.format(time.monotonic() - start)}   {detail}", flush=True)
-
-
-def _end(*_: object) -> None:
-    sys.exit(128 + signal.SIGTERM)

@@ -18,12 +18,6 @@ LATE = "late-input"  # the tag of a run that late input has started
 _shown: dict[tuple[str, str], int] = {}  # the version of each partition that an event has shown
 
 
-def are_watched(pipeline: Pipeline) -> bool:
-    """Whether there is something to look after, and Prefect is the orchestrator that its configuration names."""
-    settings = pipeline.settings
-    return settings.orchestrator == "prefect" and (settings.late_input.republish or bool(settings.agreed))
-
-
 def look(pipeline: Pipeline) -> int:
     """Run late partitions again, and emit what providers have published. Returns how many runs there are of them."""
     late = late_input.to_republish(pipeline)

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from prefect import flow
@@ -22,7 +24,7 @@ from prefect.events.schemas.automations import Posture
 from prefect.runner import Runner
 from prefect.states import Scheduled
 
-from ...platform import alerts, config, logging, pipelines, providers, retention
+from ...platform import alerts, config, late_input, logging, pipelines, providers, retention
 from ...platform.pipelines import Pipeline
 from . import approvals, deployments, inputs, policies, runs
 
@@ -142,9 +144,7 @@ async def serve() -> None:
         # This replaces all automations that the deployment had, those of pipelines that are gone, too.
         of_all = [trigger for pipeline in watched for trigger in triggers(pipeline)]
         await runner.aadd_flow(each, triggers=of_all, entrypoint_type=EntrypointType.MODULE_PATH)
-    beside = [asyncio.create_task(_wake_waiting_runs(pipeline)) for pipeline in watched]
-    beside += [asyncio.create_task(_look_after_decisions(pipeline)) for pipeline in watched if pipeline.held_step]
-    beside += [asyncio.create_task(_look_after_inputs(each)) for each in watched if inputs.are_watched(each)]
+    beside = [asyncio.create_task(look) for pipeline in watched for look in _looks(pipeline)]
     beside.append(asyncio.create_task(_remove_old_files()))
     await runner.start()
     for task in beside:
@@ -158,35 +158,28 @@ async def _remove_old_files() -> None:
         await asyncio.sleep(retention.CHECK_SECONDS)
 
 
-async def _look_after_decisions(pipeline: Pipeline) -> None:
+def _looks(pipeline: Pipeline) -> Iterator[Coroutine[Any, Any, None]]:
+    """All that is looked for again and again for a pipeline."""
+    settings = pipeline.settings
+    arrivals = (wake_waiting_runs, start_runs_of_published_input)
+    yield _keep_looking("input", pipeline, arrivals, settings.input_wait.poll_seconds)
+    if pipeline.held_step:
+        yield _keep_looking("decisions", pipeline, [approvals.look_after], settings.approval.poll_seconds)
+    if late_input.is_watched(pipeline, "prefect"):
+        yield _keep_looking("late input", pipeline, [inputs.look], settings.late_input.check_seconds)
+
+
+async def _keep_looking(
+    what: str, pipeline: Pipeline, looks: Sequence[Callable[[Pipeline], object]], seconds: float
+) -> None:
     while True:
         try:
-            await asyncio.to_thread(approvals.look_after, pipeline)
+            for look in looks:
+                await asyncio.to_thread(look, pipeline)
         except Exception as error:  # noqa: BLE001  a server that restarts, a warehouse that does not answer
             reason = f"{type(error).__name__}: {error}"
-            logging.get_logger().warning("cannot look for decisions", pipeline=pipeline.name, reason=reason)
-        await asyncio.sleep(pipeline.settings.approval.poll_seconds)
-
-
-async def _look_after_inputs(pipeline: Pipeline) -> None:
-    while True:
-        try:
-            await asyncio.to_thread(inputs.look, pipeline)
-        except Exception as error:  # noqa: BLE001  a server that restarts, a warehouse that does not answer
-            reason = f"{type(error).__name__}: {error}"
-            logging.get_logger().warning("cannot look for late input", pipeline=pipeline.name, reason=reason)
-        await asyncio.sleep(pipeline.settings.late_input.check_seconds)
-
-
-async def _wake_waiting_runs(pipeline: Pipeline) -> None:
-    while True:
-        try:
-            await asyncio.to_thread(wake_waiting_runs, pipeline)
-            await asyncio.to_thread(start_runs_of_published_input, pipeline)
-        except Exception as error:  # noqa: BLE001  a server that restarts, a landing place that does not answer
-            reason = f"{type(error).__name__}: {error}"
-            logging.get_logger().warning("cannot look for input", pipeline=pipeline.name, reason=reason)
-        await asyncio.sleep(pipeline.settings.input_wait.poll_seconds)
+            logging.get_logger().warning(f"cannot look for {what}", pipeline=pipeline.name, reason=reason)
+        await asyncio.sleep(seconds)
 
 
 def wake_waiting_runs(pipeline: Pipeline) -> int:

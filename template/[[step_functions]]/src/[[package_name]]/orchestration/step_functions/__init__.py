@@ -24,7 +24,6 @@ class StepFunctions:
     title = "AWS Step Functions"
     definition = "workflows/{name}.asl.json"
     port = 0
-    health = ui = "/"
 
     def in_process(self) -> AbstractContextManager[InProcess]:
         from . import emulator

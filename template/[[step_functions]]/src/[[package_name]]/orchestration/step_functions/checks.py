@@ -80,10 +80,10 @@ PAYLOAD_FIELDS = {"pipeline", "partition", "run", "run_id", "step", "policy", "i
 
 def main() -> int:
     """Print what is wrong; the return value is the exit code."""
-    found = problems()
-    for each in found:
+    wrong = problems()
+    for each in wrong:
         print(f"error: {each}", file=sys.stderr)
-    return 1 if found else 0
+    return 1 if wrong else 0
 
 
 def problems() -> list[str]:
@@ -103,19 +103,18 @@ def of_file(file: Path, steps: tuple[str, ...] = ()) -> list[str]:
     """What is wrong with a definition. steps: of the pipeline that it is for; the platform's own have none."""
     name = f"workflows/{file.relative_to(definitions.folder())}"
     parsed = definitions.read(file)
-    found = [f"{name}: {problem}" for problem in (*of_machine(parsed), *_of_pipeline(parsed, steps))]
+    wrong = [f"{name}: {problem}" for problem in (*of_machine(parsed), *_of_pipeline(parsed, steps))]
     if file.stat().st_size > LARGEST_DEFINITION:
-        found.append(f"{name}: has more than {LARGEST_DEFINITION:,} bytes, which the service does not take")
-    return found
+        wrong.append(f"{name}: has more than {LARGEST_DEFINITION:,} bytes, which the service does not take")
+    return wrong
 
 
 def of_machine(machine: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with a definition, whatever it is for."""
     if machine.get("QueryLanguage") != "JSONata":
         yield 'write "QueryLanguage": "JSONata" at the top: the values of the platform are JSONata'
-    for text in _texts(machine):
-        if "{%{" in text:
-            yield f"write a blank after {{% in {text[:40]!r}: Terraform takes {{%{{ for a directive of its own"
+    for text in re.findall(r"\{%\{.{,40}", json.dumps(machine)):
+        yield f"write a blank after {{% in {text}: Terraform takes {{%{{ for a directive of its own"
     yield from _of_states(machine)
 
 
@@ -275,17 +274,6 @@ def _is_step(state: Mapping[str, Any]) -> bool:
         and arguments.get("StateMachineArn") == "${run_step_arn}"
         and isinstance(arguments.get("Input"), Mapping)
     )
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _texts(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _texts(each)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -123,11 +124,15 @@ def _client() -> Any:
 
 
 def _machine(name: str) -> str:
+    region = settings().region
+    return f"arn:aws:states:{region}:{_account(region)}:stateMachine:{definitions.prefix()}{name}"
+
+
+@cache
+def _account(region: str) -> str:
     import boto3
 
-    region = settings().region
-    account = boto3.client("sts", region_name=region).get_caller_identity()["Account"]
-    return f"arn:aws:states:{region}:{account}:stateMachine:{definitions.prefix()}{name}"
+    return boto3.client("sts", region_name=region).get_caller_identity()["Account"]
 
 
 @contextmanager

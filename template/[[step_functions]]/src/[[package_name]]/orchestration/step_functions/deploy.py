@@ -38,15 +38,18 @@ def main() -> int:
 
 def outdated() -> list[str]:
     """Environments whose file is no longer what the configuration and the definitions say."""
-    before, wrong = os.environ.get("APP_ENV"), []
-    for env in config.environments():
-        os.environ["APP_ENV"] = env
-        config.load.cache_clear()
-        if file().exists() and file().read_text(encoding="utf-8") != text():
-            wrong.append(env)
-    os.environ.pop("APP_ENV") if before is None else os.environ.update(APP_ENV=before)
+    return [env for env in config.environments() if _is_outdated(env)]
+
+
+def _is_outdated(env: str) -> bool:
+    before = os.environ.get("APP_ENV")
+    os.environ["APP_ENV"] = env
     config.load.cache_clear()
-    return wrong
+    try:
+        return file().exists() and file().read_text(encoding="utf-8") != text()
+    finally:
+        os.environ.pop("APP_ENV") if before is None else os.environ.update(APP_ENV=before)
+        config.load.cache_clear()
 
 
 def text() -> str:

@@ -11,8 +11,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import signal
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -77,7 +75,6 @@ def started() -> Iterator[Emulator]:
     moto_log = logging.getLogger("moto")  # has a line for each error that a state catches; the executions have them too
     moto_log.addHandler(logging.NullHandler())
     moto_log.propagate = False
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     before = os.environ.get(PASSED_OVER)
     with files.open_log(state / "run.log") as log:
         emulator = Emulator(log, {PASSED_OVER: before or "false"})

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -153,7 +152,6 @@ def _wait_for_tasks() -> None:
         outcome = eval_sync(self, env=env, sync_resolver=sync_resolver, timeout_seconds=timeout_seconds, **nothing)
         if outcome is None and sync_resolver.container.exit_code is None:
             sync_resolver.container.stop()  # the state has timed out: the service calls StopTask
-            time.sleep(0)
         return outcome
 
     StateTaskServiceEcs._build_sync_resolver = build

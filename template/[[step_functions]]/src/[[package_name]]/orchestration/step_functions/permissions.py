@@ -88,14 +88,6 @@ def of_machine(name: str, machine: Mapping[str, Any]) -> list[Permission]:
     return [Permission(tuple(actions), *where) for where, actions in sorted(by_resource.items())]
 
 
-def differences(given: Iterable[Permission], needed: Iterable[Permission]) -> list[str]:
-    """How permissions that somebody has written differ from those that are needed, a sentence each."""
-    have, want = ({(action, each.resource) for each in some for action in each.actions} for some in (given, needed))
-    return [f"lacks {action} on {resource}" for action, resource in sorted(want - have)] + [
-        f"may {action} on {resource}, which nothing in the definition needs" for action, resource in sorted(have - want)
-    ]
-
-
 def all_of_them() -> dict[str, list[Permission]]:
     """The permissions of each machine's role, by the machine's name without the project's prefix."""
     files = {f"platform-{name}": definitions.platform_file(name) for name in definitions.PLATFORM}

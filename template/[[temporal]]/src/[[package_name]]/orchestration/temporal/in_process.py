@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
@@ -38,7 +36,6 @@ def running(services: Services) -> Iterator[InProcess]:
 
     home = Path(os.environ["TEMPORAL_HOME"])
     home.mkdir(parents=True, exist_ok=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     # Read when the workflows are loaded: all steps of these runs come to this process.
     os.environ[policies.STARTED_ALONE] = f"{policies.task_queue()}-run-{uuid4().hex[:8]}"
     _log_to(home / "run.log")

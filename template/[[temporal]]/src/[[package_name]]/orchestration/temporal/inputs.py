@@ -22,12 +22,6 @@ ONCE = {
 }
 
 
-def are_watched(pipeline: Pipeline) -> bool:
-    """Whether there is something to look after, and Temporal is the orchestrator that its configuration names."""
-    settings = pipeline.settings
-    return settings.orchestrator == "temporal" and (settings.late_input.republish or bool(settings.agreed))
-
-
 async def watch(client: Client, pipeline: Pipeline) -> None:
     """Look every ``late_input.check_seconds``, until it is cancelled."""
     shown: dict[tuple[str, str], int] = {}

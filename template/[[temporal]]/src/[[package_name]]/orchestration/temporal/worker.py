@@ -14,7 +14,7 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from ...platform import config
+from ...platform import config, late_input
 from ...platform.pipelines import PACKAGE
 from . import approvals, connection, inputs, policies, processes, telemetry, workflows
 from .workflows import Loaded
@@ -40,7 +40,7 @@ async def run() -> None:
     async with AsyncExitStack() as working:
         for worker in workers(client, loaded):
             await working.enter_async_context(worker)
-        watched = [each.pipeline for each in loaded if inputs.are_watched(each.pipeline)]
+        watched = [each.pipeline for each in loaded if late_input.is_watched(each.pipeline, "temporal")]
         beside = [asyncio.create_task(inputs.watch(client, each)) for each in watched]
         await stopped.wait()
         for task in beside:
