@@ -17,7 +17,8 @@ from test_tutorials import ADDRESS, KEPT_VARIABLES
 
 SCENES = yaml.safe_load((ROOT / "tests" / "docs_commands.yml").read_text())
 BOX = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
-# A line of a box without a language that is a command, not what a command prints. In a box of sh or bash, all are. Words two spaces or more behind it explain it.
+# A line of a box without a language that is a command, not what one prints; in a box of sh or bash, all lines are.
+# Words two spaces or more behind it explain it.
 COMMAND = re.compile(
     r"^\s*((?:make|git|copier|uvx?|pip|python|\S+/python|mkdir|\(cd|orch-\w+) .*?)(?:\s{2,}#.*|\s{3,}\w.*)?$"
 )
