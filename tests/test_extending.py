@@ -58,7 +58,7 @@ def extended(template, tmp_path) -> Path:
     write(folder / "questions.yml", "\n".join(HIDDEN.format(name=n, condition=c) for n, c in hidden.items()))
     write(folder / "constraints.txt", "# None.\nmade-up==1.0\n")
     write(folder / "runbook.md", RUNBOOK)
-    write(folder / "deployment.jinja", "[% set scaling = 'Made Up grows by itself.' %]\n[% set section = '## Made Up' %]\n")
+    write(folder / "deployment.jinja", "[% set section = '## Made Up' %]\n")
     write(folder / "src" / "[[package_name]]" / "orchestration" / "made_up" / "__init__.py", "ENGINE = None\n")
     write(folder / "deploy" / "local" / "made_up.env", "MADE_UP=1\n")
     write(folder / "[[batch_etl]]" / "jobs" / "[[pipeline_name]].py.jinja", "NAME = '[[ pipeline_name ]]'\n")

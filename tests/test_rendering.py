@@ -36,9 +36,9 @@ from repository import QUESTIONS, ROOT
 
 SUFFIX = ".jinja"
 EXCLUDED = {
-    *("manifest.yml", "questions.yml", "constraints.txt", "connections.txt", "runbook.md", "deployment.jinja", "seeds.yml", "sample.json"),
+    *("manifest.yml", "questions.yml", "constraints.txt", "connections.txt", "runbook.md", "seeds.yml", "sample.json"),
     *("constraints-3.3.1.txt", "connections-3.3.1.txt", "pins-3.3.1.txt"),
-    "stack.yml.jinja",
+    *("stack.yml.jinja", "deployment.jinja"),
 }
 NESTED = re.compile(r"^\[\[(\w+)\]\]/")
 
