@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from hashlib import sha256
 from importlib import import_module
+from inspect import getfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -178,7 +179,7 @@ class MlDynamic:
                         self.registry.promote(item, result["input"])
 
             warehouse.replace_partition(con, self.pipeline.partition_column, partition, tables, record)
-            scores = [self._name(partition, f"scores{_letters(item)}") for item in trained]
+            scores = [self._name(partition, f"scores{warehouse.letters(item)}") for item in trained]
             # The results stay: another run of the same rows trains nothing again.
             warehouse.drop_staged(con, self._name(partition, "features"), self._name(partition, "models"), *scores)
         return report.rows
@@ -365,7 +366,9 @@ class MlDynamic:
         """Of the rows, the code, the limits and the model in use: with the same, training again changes nothing."""
         champion = self.registry.before(item, partition)
         limits = self.pipeline.settings.model.model_dump()
-        digest = sha256(Path(str(self._model.__file__)).read_bytes())
+        digest = sha256()
+        for file in sorted({str(self._model.__file__), *map(getfile, (self._model.train, self._model.predict))}):
+            digest.update(Path(file).read_bytes())  # its own code, and the platform's where that trains
         known = [self.pipeline.name, partition.key, item, limits, champion and champion.tags["input"]]
         digest.update(json.dumps(known, sort_keys=True).encode())
         digest.update(repr(rows).encode())
@@ -384,7 +387,7 @@ class MlDynamic:
             scored[list(kinds)].to_csv(file, index=False)
             query = f"SELECT * FROM read_csv('{file}', header = true, auto_detect = false, columns = {{{described}}})"
             with publications.turns, warehouse.connect() as con, warehouse.file_reader(con) as reader:
-                return warehouse.stage_query(con, self._name(partition, f"scores{_letters(item)}"), reader, query)
+                return warehouse.stage_query(con, self._name(partition, f"scores{warehouse.letters(item)}"), reader, query)
 
     def _result(self, partition: Partition, item: str, step: str, fingerprint: str) -> dict[str, Any] | None:
         """What a step has come to for this input of an item, None when it has not been done."""
@@ -466,7 +469,7 @@ class MlDynamic:
         dated = {column: ibis.literal(partition.column_value)} if column else {}
         parts = []
         for item in trained:
-            name = f"scores{_letters(item)}"
+            name = f"scores{warehouse.letters(item)}"
             if warehouse.has(con, self._table(partition, name).replace('"', "")):
                 warehouse.name_staged(con, **{name: self._name(partition, name)})
                 parts.append(ibis.table(self._score_columns, name=name).select(**dated, **_same(self._score_columns)))
@@ -532,11 +535,6 @@ class MlDynamic:
 
     def _table(self, partition: Partition, part: str) -> str:
         return f'{warehouse.STAGING}."{self._name(partition, part)}"'
-
-
-def _letters(item: str) -> str:
-    """A name for an item of lower-case letters alone, as names of staging tables end."""
-    return "".join(chr(ord("a") + int(digit, 16)) for digit in sha256(item.encode()).hexdigest()[:12])
 
 
 def _same(kinds: Mapping[str, Any]) -> dict[str, Any]:
