@@ -26,7 +26,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from . import contracts, evaluation, late_input, masking, publications, steps, warehouse
+from . import contracts, elsewhere, evaluation, late_input, masking, publications, steps, warehouse
 from .batch_etl import ROW, BatchEtl
 from .errors import ContractError, InputError, PermanentError
 from .partitions import Grain
@@ -110,10 +110,11 @@ class MlDynamic:
         with publications.turns, warehouse.connect() as con:
             return sorted(self._counted(con, partition))
 
-    def train(self, partition: Partition, item: str = "") -> dict[str, int]:
+    def train(self, partition: Partition, item: str = "", here: bool = False) -> dict[str, int]:
         """Train the item's model, judge it, and register it; without an item, those of all items in turn.
 
-        What was trained already, from the same rows, code and limits, is kept. Returns rows by kind: trained, tested,
+        What was trained already, from the same rows, code and limits, is kept. Where ``runner`` under ``[model]`` names a
+        command, it trains elsewhere, unless this is that place. Returns rows by kind: trained, tested,
         and to_score, which is 0 while no model of the item has passed the gate. Raises InputError when the rows cannot
         teach a model, ContractError when a feature has drifted too far.
         """
@@ -123,7 +124,15 @@ class MlDynamic:
             rows, fingerprint = self._rows(partition, item)
             result = self._result(partition, item, "train", fingerprint)
             known = result is not None and self.registry.of(item, fingerprint) is not None
-            if not known:
+            runner = self.pipeline.settings.model.runner
+            if not known and runner and not here:
+                elsewhere.run(runner, self.pipeline, "train", partition, item)
+                result = self._result(partition, item, "train", fingerprint)
+                if result is None:
+                    raise PermanentError(
+                        f"{item}: the runner has ended, but not trained: it needs this warehouse, registry and code"
+                    )
+            elif not known:
                 result = self._trained(partition, item, rows, fingerprint)
                 self._keep(partition, item, "train", fingerprint, result)
             report.rows = {"trained": result["trained_rows"], "tested": result["tested_rows"]}
@@ -365,7 +374,7 @@ class MlDynamic:
     def _fingerprint(self, partition: Partition, item: str, rows: Sequence[tuple[Any, ...]]) -> str:
         """Of the rows, the code, the limits and the model in use: with the same, training again changes nothing."""
         champion = self.registry.before(item, partition)
-        limits = self.pipeline.settings.model.model_dump()
+        limits = self.pipeline.settings.model.model_dump(exclude={"runner"})  # where does not change what
         digest = sha256()
         for file in sorted({str(self._model.__file__), *map(getfile, (self._model.train, self._model.predict))}):
             digest.update(Path(file).read_bytes())  # its own code, and the platform's where that trains
