@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 import urllib.error
@@ -13,7 +14,9 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import yaml
 from projects import UV
+from repository import ROOT
 
 from conformance.engine import Attempt, Day, EngineWithRecords, Run
 
@@ -40,12 +43,20 @@ class Airflow(EngineWithRecords):
     name = "airflow"
     roles = ("scheduler", "api-server", "dag-processor")
     waits_as = ("waiting",)
+    doubled = "scheduler"
 
     token = ""
 
     def up(self, **variables: str) -> None:
         super().up(**variables)
         self.token = ""
+
+    def in_production(self) -> dict[str, str]:
+        values = (
+            ROOT / "template/[[airflow]]/[[airflow_on_kubernetes]]/deploy/kubernetes/airflow.yml.jinja"
+        ).read_text()
+        [scheduler] = re.findall(r"^  scheduler: (\{.*\})$", values, re.MULTILINE)
+        return {f"AIRFLOW__SCHEDULER__{key.upper()}": str(value) for key, value in yaml.safe_load(scheduler).items()}
 
     def trigger(self, day: Day) -> str:
         run = self._call(f"dags/{self.pipeline}/dagRuns", {"logical_date": None, "partition_key": str(day)})

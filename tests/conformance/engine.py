@@ -41,12 +41,14 @@ class Engine(abc.ABC):
     """One orchestrator of a rendered project, started by its `make up` on PostgreSQL.
 
     name: its id. pipeline: the one whose runs it starts. roles: what `kill` can end. waits_as: states of a run whose
-    input is late. Subclasses live beside this file, one module an engine.
+    input is late. doubled: the service of which a second one takes over when the first dies, by its name in
+    deploy/local; empty where there can be only one. Subclasses live beside this file, one module an engine.
     """
 
     name: ClassVar[str]
     roles: ClassVar[tuple[str, ...]]
     waits_as: ClassVar[tuple[State, ...]] = ("waiting", "queued")
+    doubled: ClassVar[str] = ""
 
     def __init__(self, project: Project, port: int, variables: dict[str, str], pipeline: str = "flights_daily") -> None:
         self.project, self.port, self.variables, self.pipeline = project, port, variables, pipeline
@@ -59,6 +61,10 @@ class Engine(abc.ABC):
     def up(self, **variables: str) -> None:
         done = self.make("up", **variables)
         assert done.returncode == 0, done.stdout + done.stderr
+
+    def in_production(self) -> dict[str, str]:
+        """Variables with which services notice each other's death as fast as the files for production have it."""
+        return {}
 
     def down(self) -> None:
         done = self.make("down")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
+
+from repository import ROOT
 
 from conformance.engine import Attempt, Day, EngineWithRecords, Run, State
 
@@ -48,9 +51,15 @@ class PrefectEngine(EngineWithRecords):
     name: ClassVar[str] = "prefect"
     roles: ClassVar[tuple[str, ...]] = ("server", "worker", "operations", "run")
     waits_as: ClassVar[tuple[State, ...]] = ("waiting",)  # a run is queued before its first look
+    doubled: ClassVar[str] = "worker"
 
     def up(self, **variables: str) -> None:
         super().up(**{"PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "10", **variables})
+
+    def in_production(self) -> dict[str, str]:
+        values = ROOT / "template/[[prefect]]/[[prefect_kubernetes]]/deploy/kubernetes/prefect-worker.yml.jinja"
+        [seconds] = re.findall(r"^    queryInterval: (\d+)", values.read_text(), re.MULTILINE)
+        return {"PREFECT_WORKER_QUERY_SECONDS": seconds}
 
     def trigger(self, day: Day) -> str:
         deployment = self._call(f"/deployments/name/{self.pipeline}/{DEPLOYMENT}")["id"]

@@ -34,6 +34,7 @@ BEHAVIOURS = {
     "B14": "schedule and time zone",
     "B15": "engine restart",
     "B16": "a second, hourly pipeline",
+    "B18": "failover",
     "B19": "old history is removed",
     "B20": "a late file of a published partition",
 }

@@ -63,6 +63,7 @@ class TemporalEngine(Engine):
     name: ClassVar[str] = "temporal"
     roles: ClassVar[tuple[str, ...]] = ("server", "worker", "run")
     waits_as: ClassVar[tuple[State, ...]] = ("waiting",)
+    doubled: ClassVar[str] = "worker"
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)

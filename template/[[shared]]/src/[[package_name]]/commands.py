@@ -383,14 +383,17 @@ def secrets() -> None:
 def compare(
     pipeline: PipelineName = "",
     partition: Annotated[str, typer.Option(help="The key. Default: the newest one that has landed.")] = "",
+    first: Annotated[str, typer.Option("--from", help="The first of several, or a day or a month.")] = "",
+    last: Annotated[str, typer.Option("--to", help="The last one, included, or a day or a month.")] = "",
+    tolerance: Annotated[str, typer.Option(help="How far numbers may differ: 0.01, 0.1%, column=0.01.")] = "",
 ) -> None:
-    """Run one partition on each orchestrator of the project separately, and compare what they publish."""
+    """Run partitions on each orchestrator of the project separately, and compare what they publish."""
     from .orchestration import comparison
     from .platform import pipelines, terminal
 
     chosen = pipelines.chosen(pipeline)
-    wanted = chosen.partition(partition) if partition else terminal.newest_landed(chosen)
-    sys.exit(comparison.compare(chosen, wanted))
+    partitions = comparison.chosen(chosen, partition, first, last) or [terminal.newest_landed(chosen)]
+    sys.exit(comparison.compare(chosen, partitions, tolerance))
 
 
 @app.command()
