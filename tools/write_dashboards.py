@@ -2,8 +2,9 @@
 # requires-python = ">=3.11"
 # dependencies = ["grafana-foundation-sdk==1769699998!10.1.0", "pyyaml"]
 # ///
-"""Write observability/dashboards/<engine>.json of each engine that has dashboard.yml: `uv run --script tools/write_dashboards.py`.
+"""Write observability/dashboards/<engine>.json of each engine that has dashboard.yml.
 
+`uv run --script tools/write_dashboards.py` does so, as Grafana's library is no dependency of the tests.
 Grafana's own builders make it, which refuse what its schema does not know. dashboard.yml has the panels: a title, a
 unit, and expressions with what a line is called. In an expression, $env stands for the environments that are chosen.
 """
@@ -35,7 +36,9 @@ def main() -> None:
 
 
 def _dashboard(name: str, given: dict[str, Any]) -> str:
-    board = Dashboard(given["title"]).uid(name).tags(["pipelines"]).refresh("1m").time("now-7d", "now").timezone("browser")
+    board = (
+        Dashboard(given["title"]).uid(name).tags(["pipelines"]).refresh("1m").time("now-7d", "now").timezone("browser")
+    )
     board.with_variable(DatasourceVariable("datasource").type("prometheus"))
     values = f"label_values({given['environments']}, env)"
     board.with_variable(QueryVariable("env").datasource(SOURCE).query(values).multi(True).include_all(True))
