@@ -27,10 +27,14 @@ COPIER, UV = BIN / "copier", BIN / "uv"
 
 def options(description: str, repetitions: int) -> argparse.Namespace:
     """What a benchmark that measures pairs per orchestrator is asked for. repetitions: how many, by default."""
+    return parser_of(description, repetitions).parse_args()
+
+
+def parser_of(description: str, repetitions: int) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--repetitions", type=int, default=repetitions, help="pairs per orchestrator")
     parser.add_argument("--orchestrators", nargs="+", default=ORCHESTRATORS, choices=ORCHESTRATORS)
-    return parser.parse_args()
+    return parser
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from test_tutorials import ADDRESS, KEPT_VARIABLES
 
 SCENES = yaml.safe_load((ROOT / "tests" / "docs_commands.yml").read_text())
 BOX = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
-# A line of a box that is a command, not what a command prints. Words two spaces or more behind it explain it.
+# A line of a box without a language that is a command, not what one prints; in a box of sh or bash, all lines are.
+# Words two spaces or more behind it explain it.
 COMMAND = re.compile(
     r"^\s*((?:make|git|copier|uvx?|pip|python|\S+/python|mkdir|\(cd|orch-\w+) .*?)(?:\s{2,}#.*|\s{3,}\w.*)?$"
 )
@@ -36,9 +37,14 @@ def commands(name: str) -> list[str]:
     text = PAGES[name].read_text()
     if TYPED in name:
         text = re.sub(r"^```sh\n.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
-    boxes = [box for language, box in BOX.findall(text) if language in ("", "sh", "bash")]
-    lines = [line for box in boxes for line in box.splitlines()]
-    return [match[1].rstrip() for line in lines if (match := COMMAND.match(line))]
+    typed = []
+    for language, box in BOX.findall(text):
+        for line in filter(None, map(str.strip, box.splitlines())):
+            if language in ("sh", "bash"):
+                typed.append(line)
+            elif not language and (match := COMMAND.match(line)):
+                typed.append(match[1].rstrip())
+    return typed
 
 
 def elsewhere(name: str, command: str) -> bool:

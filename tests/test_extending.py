@@ -58,6 +58,7 @@ def extended(template, tmp_path) -> Path:
     write(folder / "questions.yml", "\n".join(HIDDEN.format(name=n, condition=c) for n, c in hidden.items()))
     write(folder / "constraints.txt", "# None.\nmade-up==1.0\n")
     write(folder / "runbook.md", RUNBOOK)
+    write(folder / "deployment.jinja", "[% set section = '## Made Up' %]\n")
     write(folder / "src" / "[[package_name]]" / "orchestration" / "made_up" / "__init__.py", "ENGINE = None\n")
     write(folder / "deploy" / "local" / "made_up.env", "MADE_UP=1\n")
     write(folder / "[[batch_etl]]" / "jobs" / "[[pipeline_name]].py.jinja", "NAME = '[[ pipeline_name ]]'\n")
@@ -95,6 +96,7 @@ def test_made_up_ones_render(extended, tmp_path):
         assert (project / path).is_file(), path
     assert "made_up" in (project / "config" / "base.toml").read_text()
     assert "Made Up" in (project / "README.md").read_text()
+    assert "\n## Made Up\n" in (project / "docs" / "deployment.md").read_text()
     assert '"made-up==1.0"' in (project / "pyproject.toml").read_text()
     assert "[tool.orch-starter.shapes.stars]" in (project / "pyproject.toml").read_text()
     rows = owners(project)

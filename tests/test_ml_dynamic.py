@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import boto3
@@ -81,29 +83,126 @@ def test_one_is_added_to_a_project_of_another_shape(render, engine, tmp_path):
         assert f'"{requirement}"' in (folder / "pyproject.toml").read_text()
 
 
+PAGE = Path(__file__).parents[1] / "docs" / "models.md"
+# What the runner of a training is started with, as platform/elsewhere.py writes it.
+ARGUMENTS = ["airport_delays", "train", "--partition", "2013-01", "--item", "EWR", "--run-id", "r1"]
+ARGUMENTS += ["--attempt", "1", "--engine", "airflow", "--here"]
+NAMES = {"name": "airport-delays-2013-01-EWR-1", "image": "registry.example.com/name@sha256:0", "seconds": 1800}
+NAMES |= {"package": "flight_marts", "arguments": ARGUMENTS}
+
+
+def call_of(service: str) -> str:
+    """The call that the page shows for this service."""
+    [call] = [each for each in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL) if service in each]
+    return call
+
+
+def test_the_arguments_of_a_training_elsewhere_are_those_of_the_command():
+    commands = (Path(__file__).parents[1] / "template/[[shared]]/src/[[package_name]]/commands.py").read_text()
+    module = (Path(__file__).parents[1] / "template/[[shared]]/src/[[package_name]]/platform/elsewhere.py").read_text()
+    for option in (each for each in ARGUMENTS if each.startswith("--")):
+        assert f'"{option}"' in module
+        assert f"{option[2:].replace('-', '_')}: Annotated" in commands.split("def step(")[1].split("->")[0]
+
+
 @pytest.mark.deep
-def test_sagemaker_takes_the_arguments_that_the_page_shows_and_the_command_its_own(monkeypatch):
+def test_sagemaker_takes_the_arguments_that_the_page_shows(monkeypatch):
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    page = (Path(__file__).parents[1] / "docs" / "models.md").read_text()
-    [call] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
     client = boto3.client("sagemaker", region_name="eu-central-1", **keys)
-    names = {"image": "registry.example.com/name@sha256:0", "group": "sg-1", "subnet": "subnet-1"}
-    names |= {
-        "role": "arn:aws:iam::123456789012:role/training",
-        "package": "flight_marts",
-        "pipeline": "airport_delays",
-    }
+    names = {**NAMES, "group": "sg-1", "subnet": "subnet-1", "role": "arn:aws:iam::123456789012:role/training"}
     started = []
     with Stubber(client) as answers:  # which checks what it is given against the service's description
         answers.add_response("create_training_job", {"TrainingJobArn": "arn:aws:sagemaker:training-job/one"})
+        job = {"TrainingJobName": "one", "TrainingJobArn": "arn:aws:sagemaker:training-job/one", "ModelArtifacts": {}}
+        job |= {"TrainingJobStatus": "Completed", "SecondaryStatus": "Completed", "CreationTime": datetime.now(UTC)}
+        job["ModelArtifacts"] = {"S3ModelArtifacts": "s3://bucket/training"}
+        job |= {"AlgorithmSpecification": {"TrainingInputMode": "File"}, "StoppingCondition": {}, "ResourceConfig": {}}
+        job["ResourceConfig"] = {"VolumeSizeInGB": 10}
+        answers.add_response("describe_training_job", job)
         client.meta.events.register("provide-client-params.sagemaker.*", lambda params, **_: started.append(params))
-        exec(call, {"sagemaker": client, "run_id": "r1", "engine": "airflow", **names})  # noqa: S102  our own page
+        exec(call_of("sagemaker"), {"sagemaker": client, **names})  # noqa: S102  our own page
     words = started[0]["AlgorithmSpecification"]
     given = [*words["ContainerEntrypoint"], *words["ContainerArguments"]]
-    commands = (Path(__file__).parents[1] / "template/[[shared]]/src/[[package_name]]/commands.py").read_text()
-    for option in (each for each in given if each.startswith("--")):
-        assert f"{option[2:].replace('-', '_')}: Annotated" in commands.split("def step(")[1].split("->")[0]
+    assert given == ["python", "-m", "flight_marts", "step", *ARGUMENTS]
+
+
+VERTEX = """
+import json, sys
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import aiplatform, aiplatform_v1
+from google.cloud.aiplatform_v1.services.job_service import JobServiceClient
+
+names, started = json.loads(sys.argv[2]), []
+
+def create(self, *, parent, custom_job, **options):
+    started.append(aiplatform_v1.CustomJob.to_dict(custom_job))  # refuses what the service's description lacks
+    return aiplatform_v1.CustomJob(name=f"{parent}/customJobs/1", state="JOB_STATE_SUCCEEDED")
+
+JobServiceClient.create_custom_job = create
+JobServiceClient.get_custom_job = lambda self, **_: aiplatform_v1.CustomJob(name="1", state="JOB_STATE_SUCCEEDED")
+aiplatform.init(credentials=AnonymousCredentials())
+exec(sys.argv[1], {"aiplatform": aiplatform, **names})
+print(json.dumps(started))
+"""
+
+
+@pytest.mark.deep
+def test_vertex_ai_takes_the_arguments_that_the_page_shows(tmp_path):
+    """In an environment of its own, as its client does not go with the others."""
+    python = tmp_path / "vertex" / "bin" / "python"
+    for command in (["venv", "--quiet", python.parents[1]], ["pip", "install", "--quiet", "--python", python]):
+        packages = ["google-cloud-aiplatform>=2.7,<3"] if command[0] == "pip" else []
+        subprocess.run([UV, *command, *packages], check=True)
+    names = {**NAMES, "project": "a-project", "location": "europe-west1", "bucket": "gs://bucket/training"}
+    names |= {"account": "training@a-project.iam.gserviceaccount.com", "network": "projects/1/global/networks/one"}
+    for call, works in ((call_of("aiplatform"), True), (call_of("aiplatform").replace("image_uri", "image"), False)):
+        command = [python, "-c", VERTEX, call, json.dumps(names)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode == 0) == works, done.stderr
+        if works:
+            [job] = json.loads(done.stdout.splitlines()[-1])
+            [pool] = job["job_spec"]["worker_pool_specs"]
+            container = pool["container_spec"]
+            assert [*container["command"], *container["args"]] == ["python", "-m", "flight_marts", "step", *ARGUMENTS]
+            assert job["job_spec"]["scheduling"]["disable_retries"]
+
+
+KUBECTL = """#!/bin/sh
+# A cluster of one job: it keeps what is applied, and its pod prints a line and ends with the code in the file `code`.
+here=$(dirname "$0")
+echo "$*" >>"$here/calls"
+case $1 in
+apply) cat >"$here/job.yml" ;;
+logs) echo "a line of the pod" ;;
+get) case $* in *exitCode*) cat "$here/code" ;; *startedAt*) echo 2013-01-01 ;; esac ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(("code", "shown"), [("0", 0), ("65", 65), ("", 75)])
+def test_the_script_of_kubernetes_starts_a_job_and_ends_as_its_pod(render, tmp_path, code, shown):
+    project = render(orchestrator="prefect", hosting="self_host", hosting_variant="prefect_kubernetes", **SHAPE)
+    stand_in = tmp_path / "kubectl"
+    stand_in.write_text(KUBECTL)
+    stand_in.chmod(0o755)
+    (tmp_path / "code").write_text(code)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "IMAGE": NAMES["image"], "APP_ENV": "prod"}
+    environment["STEP_SECONDS"] = "1800"
+    command = ["sh", project / "deploy/kubernetes/step.sh", *ARGUMENTS]
+    fast = tmp_path / "sleep"
+    fast.write_text("#!/bin/sh\n")
+    fast.chmod(0o755)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (shown, "a line of the pod\n"), done.stderr
+    job = yaml.safe_load((tmp_path / "job.yml").read_text())
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    assert [*container["command"], *container["args"]] == ["python", "-m", "flight_marts", "step", *ARGUMENTS]
+    assert (container["image"], job["spec"]["activeDeadlineSeconds"]) == (NAMES["image"], 1800)
+    assert {"name": "APP_ENV", "value": "prod"} in container["env"]
+    assert re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", job["metadata"]["name"])
+    assert (tmp_path / "calls").read_text().splitlines()[-1].startswith(f"delete job {job['metadata']['name']}")
+    assert "@" not in (tmp_path / "job.yml").read_text().replace(NAMES["image"], "")
 
 
 @pytest.fixture(scope="module", params=FILES)
@@ -169,6 +268,22 @@ def test_each_orchestrator_publishes_the_same_rows_and_all_or_nothing(project):
     _published[project.orchestrators[0]] = published(project)
     first = next(iter(_published.values()))
     assert published(project) == first
+
+
+@pytest.mark.project
+@pytest.mark.deep
+def test_training_elsewhere_publishes_the_same(project):
+    """In a process of its own, as a container does it."""
+    before = published(project)
+    shutil.rmtree(project.folder / "var" / "dev")
+    key = f"APP_PIPELINES__{NAME.upper()}__MODEL__RUNNER"
+    gone = project.make("run", "DATE=2013-01", timeout=RUN_SECONDS, **{key: "/no/such/command"})
+    assert "runner under [model] of airport_delays cannot be started" in gone.stderr, gone.stderr
+    there = {key: ".venv/bin/python -m flight_marts step", "APP_RETRIES__ATTEMPTS": "0"}
+    done = project.make("run", "DATE=2013-01", timeout=4 * RUN_SECONDS, **there)
+    assert done.returncode == 0, done.stdout + done.stderr
+    january = {name: [row for row in rows if str(row[0]).startswith("2013-01")] for name, rows in before.items()}
+    assert published(project) == january
 
 
 @pytest.mark.project

@@ -139,11 +139,13 @@ side_by_side = pytest.mark.parametrize("project", [pytest.param(ALL, marks=pytes
 
 @side_by_side
 def test_orchestrators_publish_the_same_rows(project):
-    done = project.make("compare", f"DATE={DAY}", timeout=RUN_SECONDS * len(project.orchestrators))
+    days = ("FROM=2013-01-01", f"TO={DAY}")
+    done = project.make("compare", *days, timeout=2 * RUN_SECONDS * len(project.orchestrators))
     assert done.returncode == 0, done.stdout + done.stderr
+    assert f"rows published for flights_daily 2013-01-01 to {DAY}, 2 partitions" in done.stdout
     shown = done.stdout.splitlines()
     rows = next(line.split() for line in shown if line.startswith("fact_flights "))
-    assert rows == ["fact_flights", *["943"] * len(project.orchestrators), "0"]
+    assert rows == ["fact_flights", *["1785"] * len(project.orchestrators), "0"]
     assert shown[-1].endswith(" publish identical rows")
 
 
@@ -165,6 +167,24 @@ def test_an_orchestrator_that_publishes_other_rows_is_told(project):
     assert done.returncode != 0
     assert "error: the orchestrators publish different rows. " in done.stderr
     assert f"fact_flights: rows only from {first} 1, only from {last} 0" in done.stderr
+    assert f"daily_carrier_performance.flights: 1 rows differ between {first} and {last}" in done.stderr
+
+
+@pytest.mark.parametrize("project", [QUICK], indirect=True)
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("FROM=2013-01-02",), "TO is missing: name the first and the last partition"),
+        ((f"DATE={DAY}", f"FROM={DAY}", f"TO={DAY}"), "with DATE, or with FROM and TO, not with both"),
+        (("DATE=2031-01-01",), "2031-01-01: no complete input has landed"),
+        ((f"DATE={DAY}", "TOLERANCE=much"), "TOLERANCE=much is not understood: write a number such as 0.01"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_before_anything_runs(project, arguments, reason):
+    done = project.make("compare", *arguments, timeout=RUN_SECONDS)
+    assert done.returncode != 0
+    assert f"error: {reason}" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_its_own_tests_pass(project):

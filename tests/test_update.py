@@ -157,16 +157,25 @@ def with_shape(shape: str) -> list[str]:
 
 @pytest.mark.deep
 @pytest.mark.parametrize(
-    ("shape", "engine"), [(shape, able[n % len(able)]) for n, shape in enumerate(SHAPES) if (able := with_shape(shape))]
+    ("shape", "engine"),
+    [
+        *((shape, able[n % len(able)]) for n, shape in enumerate(SHAPES) if (able := with_shape(shape))),
+        ("a folder", "temporal"),
+    ],
 )
 def test_a_pipeline_of_each_shape_is_the_same_whether_added_before_or_after_an_update(
     releases, tmp_path, shape, engine
 ):
     """In a project whose sample has another shape; what is added is the team's, and what it needs of the platform."""
-    other = "data_products" if shape == "batch_etl" else "batch_etl"
+    other = "data_products" if shape in ("batch_etl", "a folder") else "batch_etl"
     answers = {"orchestrator": engine, "pipeline_shape": other, "accept_exclusion": "yes"}
     before, after = (releases.project(tmp_path / version, version, **answers) for version in (CURRENT, NEXT))
-    options = ["--name", "added", "--shape", shape]
+    options = ["--name", "added", "--shape", "batch_etl" if shape == "a folder" else shape]
+    if shape == "a folder":
+        (tmp_path / "logs").mkdir()
+        for name in ("a", "b"):
+            (tmp_path / "logs" / f"{name}.csv").write_text(f"id,at\n{name},2013-01-02T05:10:00Z\n")
+        options += ["--sample", str(tmp_path / "logs"), "--grain", "day"]
     if shape in ("batch_etl", "data_products"):
         (tmp_path / "added.csv").write_text("id,at,amount\n1,2013-01-02T05:10:00Z,2.5\n2,2013-01-02T06:10:00Z,3.5\n")
         options += ["--sample", str(tmp_path / "added.csv"), "--grain", "day"]

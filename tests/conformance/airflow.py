@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 import urllib.error
@@ -13,12 +14,12 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import yaml
 from projects import UV
+from repository import ROOT
 
-from conformance.engine import Attempt, EngineWithRecords, Run
+from conformance.engine import Attempt, Day, EngineWithRecords, Run
 
-DAG = "flights_daily"
-STEPS = ("wait_for_input", "extract", "transform", "check", "publish")
 # States of a task in which no attempt of it has begun.
 NOT_BEGUN = (None, "scheduled", "queued", "upstream_failed", "skipped", "removed")
 TICKS = """
@@ -42,6 +43,7 @@ class Airflow(EngineWithRecords):
     name = "airflow"
     roles = ("scheduler", "api-server", "dag-processor")
     waits_as = ("waiting",)
+    doubled = "scheduler"
 
     token = ""
 
@@ -49,21 +51,28 @@ class Airflow(EngineWithRecords):
         super().up(**variables)
         self.token = ""
 
-    def trigger(self, day: date) -> str:
-        run = self._call(f"dags/{DAG}/dagRuns", {"logical_date": None, "partition_key": day.isoformat()})
+    def in_production(self) -> dict[str, str]:
+        values = (
+            ROOT / "template/[[airflow]]/[[airflow_on_kubernetes]]/deploy/kubernetes/airflow.yml.jinja"
+        ).read_text()
+        [scheduler] = re.findall(r"^  scheduler: (\{.*\})$", values, re.MULTILINE)
+        return {f"AIRFLOW__SCHEDULER__{key.upper()}": str(value) for key, value in yaml.safe_load(scheduler).items()}
+
+    def trigger(self, day: Day) -> str:
+        run = self._call(f"dags/{self.pipeline}/dagRuns", {"logical_date": None, "partition_key": str(day)})
         return run["dag_run_id"]
 
     def run(self, run_id: str) -> Run:
-        path = f"dags/{DAG}/dagRuns/{urllib.parse.quote(run_id)}"
+        path = f"dags/{self.pipeline}/dagRuns/{urllib.parse.quote(run_id)}"
         found = self._call(path)
         tasks = {task["task_id"]: task for task in self._call(f"{path}/taskInstances")["task_instances"]}
-        attempts = {step: self._attempts(path, step) for step in STEPS if step in tasks}
+        attempts = {step: self._attempts(path, step) for step, task in tasks.items() if task["map_index"] < 0}
         waiting = tasks.get("wait_for_input", {}).get("state") == "up_for_reschedule"
         return Run(run_id, "waiting" if waiting else found["state"], attempts)
 
-    def runs_of(self, day: date) -> list[Run]:
-        runs = self._call(f"dags/{DAG}/dagRuns?limit=1000&order_by=run_after")["dag_runs"]
-        return [self.run(run["dag_run_id"]) for run in runs if run["partition_key"] == day.isoformat()]
+    def runs_of(self, day: Day) -> list[Run]:
+        runs = self._call(f"dags/{self.pipeline}/dagRuns?limit=1000&order_by=run_after")["dag_runs"]
+        return [self.run(run["dag_run_id"]) for run in runs if run["partition_key"] == str(day)]
 
     def places_taken(self) -> int:
         return sum(pool["running_slots"] for pool in self._call("pools")["pools"])
@@ -77,8 +86,11 @@ class Airflow(EngineWithRecords):
         return [run for worker in self._children(scheduler) for run in self._descendants(worker)]
 
     def metadata(self, run_id: str) -> str:
-        path = f"dags/{DAG}/dagRuns/{urllib.parse.quote(run_id)}"
-        told: list[Any] = [self._call(path), self._call(f"eventLogs?dag_id={DAG}&run_id={urllib.parse.quote(run_id)}")]
+        path = f"dags/{self.pipeline}/dagRuns/{urllib.parse.quote(run_id)}"
+        told: list[Any] = [
+            self._call(path),
+            self._call(f"eventLogs?dag_id={self.pipeline}&run_id={urllib.parse.quote(run_id)}"),
+        ]
         for task in self._call(f"{path}/taskInstances")["task_instances"]:
             own = f"{path}/taskInstances/{task['task_id']}"
             told += [task, self._call(f"{own}/tries"), self._call(f"{own}/xcomEntries/return_value", missing={})]

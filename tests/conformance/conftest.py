@@ -25,14 +25,19 @@ CONFIGURATION = Path(__file__).with_name("conformance.toml")
 RESULTS = ROOT / "build" / "conformance"
 
 
-@pytest.fixture(scope="module", params=SERVED)
-def stack(request, render, tmp_path_factory) -> Iterator[Stack]:
-    """A rendered project on that orchestrator, installed and up; stopped at the end."""
-    name = request.param
-    folder = Path(shutil.copytree(render(**answers_for((name,))), tmp_path_factory.mktemp(name) / "project"))
+@contextlib.contextmanager
+def running(
+    name: str, render, folders, pipeline: str, prepare: Callable[[Path], None], **answers: str
+) -> Iterator[Stack]:
+    """A rendered project on that orchestrator, installed and up; stopped at the end.
+
+    prepare: what is done to its files before it is installed.
+    """
+    rendered = render(**{**answers_for((name,)), **answers})
+    folder = Path(shutil.copytree(rendered, folders.mktemp(name) / "project"))
     project = Project(folder, (name,))
-    add_weather(folder)
     shutil.copy(CONFIGURATION, folder / "config" / "conformance.toml")
+    prepare(folder)
     done = project.make("setup", timeout=SET_UP_SECONDS)
     assert done.returncode == 0, done.stderr
     with contextlib.ExitStack() as ends:
@@ -51,11 +56,18 @@ def stack(request, render, tmp_path_factory) -> Iterator[Stack]:
             "APP_SECRET_ALERT_URL": receiver.url,
             "ENGINE_DATABASE_URL": url.replace("/postgres", "/engine"),
         }
-        engine = importlib.import_module(f"conformance.{name}").ENGINE(project, free_port(), variables)
+        engine = importlib.import_module(f"conformance.{name}").ENGINE(project, free_port(), variables, pipeline)
         warehouse_url = url.replace("/postgres", "/warehouse")
         ends.callback(engine.down)
         engine.up()
-        yield Stack(engine, project, folder / "data" / "landing" / "flights_daily", proxy, receiver, warehouse_url)
+        yield Stack(engine, project, folder / "data" / "landing" / pipeline, proxy, receiver, warehouse_url)
+
+
+@pytest.fixture(scope="module", params=SERVED)
+def stack(request, render, tmp_path_factory) -> Iterator[Stack]:
+    """The sample of batch_etl and an hourly pipeline beside it."""
+    with running(request.param, render, tmp_path_factory, "flights_daily", add_weather) as found:
+        yield found
 
 
 @pytest.fixture
@@ -70,7 +82,8 @@ def pytest_runtest_makereport(item, call):
     report = yield
     marker = item.get_closest_marker("behaviour")
     if marker and (call.when == "call" or report.failed):
-        shown = {"orchestrator": item.callspec.params["stack"], "behaviour": marker.args[0]}
+        *shape, orchestrator = item.callspec.params["stack"].split()
+        shown = {"shape": shape[0] if shape else "batch_etl", "orchestrator": orchestrator, "behaviour": marker.args[0]}
         report.user_properties.append((results.SHOWN, shown | {"seen": item.stash.get(results.SEEN, [])}))
     return report
 
@@ -79,22 +92,23 @@ class ResultsTable:
     """Gathers what the tests have shown, in whichever process they ran."""
 
     def __init__(self) -> None:
-        self.found: results.Found = {}
+        self.found: dict[str, results.Found] = {}  # by shape
 
     def pytest_runtest_logreport(self, report) -> None:
         for name, shown in report.user_properties:
             if name == results.SHOWN and (report.when == "call" or report.failed):
-                results.record(self.found, outcome=report.outcome, **shown)
+                shape, *rest = (shown[key] for key in ("shape", "orchestrator", "behaviour"))
+                results.record(self.found.setdefault(shape, {}), *rest, report.outcome, shown["seen"])
 
     def pytest_sessionfinish(self) -> None:
-        if self.found:
-            results.write(RESULTS, self.found)
+        for shape, found in self.found.items():
+            results.write(results.file_of(RESULTS, shape), found)
 
     def pytest_terminal_summary(self, terminalreporter) -> None:
-        if self.found:
-            terminalreporter.section("behaviours by orchestrator")
-            terminalreporter.write_line(results.table(self.found))
-            terminalreporter.write_line(f"written to {(RESULTS / 'results.json').relative_to(ROOT)}")
+        for shape, found in self.found.items():
+            terminalreporter.section(f"behaviours of {shape} by orchestrator")
+            terminalreporter.write_line(results.table(found))
+            terminalreporter.write_line(f"written to {results.file_of(RESULTS, shape).relative_to(ROOT)}")
 
 
 def pytest_configure(config) -> None:

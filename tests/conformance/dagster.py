@@ -11,9 +11,8 @@ from typing import Any
 
 import yaml
 
-from conformance.engine import Attempt, EngineWithRecords, Run, State
+from conformance.engine import Attempt, Day, EngineWithRecords, Run, State
 
-JOB = "flights_daily"
 PARTITION, WILL_RETRY = "dagster/partition", "dagster/will_retry"
 STATES: dict[str, State] = {
     "QUEUED": "queued",
@@ -28,13 +27,8 @@ STATES: dict[str, State] = {
 RUN = (
     "runId rootRunId status creationTime tags { key value } stepStats { stepKey status attempts { startTime endTime } }"
 )
-# The step that each op of the job runs.
-STEPS = {
-    f"{JOB}__raw": "extract",
-    f"{JOB}__typed": "transform",
-    f"{JOB}__typed_contract": "check",
-    f"{JOB}__publish": "publish",
-}
+# The step that an op of the job runs, where it has another name.
+STEPS = {"raw": "extract", "typed": "transform", "typed_contract": "check"}
 # What its services are called in their command lines.
 SERVICES = {"code": ("dagster\0api\0grpc",), "daemon": ("dagster-daemon",), "ui": ("dagster-webserver",)}
 NEXT_TICKS = """
@@ -55,14 +49,14 @@ class Dagster(EngineWithRecords):
     name = "dagster"
     roles = ("run", "code", "daemon", "ui")
 
-    def trigger(self, day: date) -> str:
-        if not (self._landing / day.isoformat() / "_SUCCESS").exists():
-            return day.isoformat()
+    def trigger(self, day: Day) -> str:
+        if not (self._landing / str(day) / "_SUCCESS").exists():
+            return str(day)
         # As its UI does: with the run configuration and the tags that the job has for this partition.
         query = """query($job: PipelineSelector!, $day: String!) { pipelineOrError(params: $job) { ... on Pipeline {
             partition(partitionName: $day) { runConfigOrError { ... on PartitionRunConfig { yaml } }
             tagsOrError { ... on PartitionTags { results { key value } } } } } } }"""
-        found = self._ask(query, job=self._selector, day=day.isoformat())["pipelineOrError"]["partition"]
+        found = self._ask(query, job=self._selector, day=str(day))["pipelineOrError"]["partition"]
         tags = found["tagsOrError"]["results"]
         launch = """mutation($run: ExecutionParams!) { launchRun(executionParams: $run) {
             __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
@@ -70,22 +64,22 @@ class Dagster(EngineWithRecords):
             "selector": self._selector,
             "runConfigData": yaml.safe_load(found["runConfigOrError"]["yaml"]),
             "mode": "default",
-            "executionMetadata": {"tags": [*tags, {"key": PARTITION, "value": day.isoformat()}]},
+            "executionMetadata": {"tags": [*tags, {"key": PARTITION, "value": str(day)}]},
         }
         launched = self._ask(launch, run=run)["launchRun"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
         return launched["run"]["runId"]
 
     def run(self, run_id: str) -> Run:
-        if len(run_id) == len("2013-01-01"):
+        if len(run_id) <= len("2013-01-01"):
             requested = self._of_partition(run_id)
             return _run(requested[-1:], run_id) if requested else Run(run_id, "waiting")
         query = f"query($id: ID!) {{ runGroupOrError(runId: $id) {{ ... on RunGroup {{ runs {{ {RUN} }} }} }} }}"
         group = self._ask(query, id=run_id)["runGroupOrError"]["runs"]
         return _run(sorted(group, key=lambda run: run["creationTime"]), run_id)
 
-    def runs_of(self, day: date) -> list[Run]:
-        return [_run([run], run["runId"]) for run in self._of_partition(day.isoformat())]
+    def runs_of(self, day: Day) -> list[Run]:
+        return [_run([run], run["runId"]) for run in self._of_partition(str(day))]
 
     def places_taken(self) -> int:
         return len(self._runs({"statuses": ["STARTED", "STARTING"]}))
@@ -131,7 +125,7 @@ class Dagster(EngineWithRecords):
 
     @property
     def _landing(self) -> Path:
-        return self.project.folder / "data" / "landing" / JOB
+        return self.project.folder / "data" / "landing" / self.pipeline
 
     @property
     def _state(self) -> Path:
@@ -142,10 +136,10 @@ class Dagster(EngineWithRecords):
         query = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } } } } }"
         [repository] = self._ask(query)["repositoriesOrError"]["nodes"]
         names = {"repositoryName": repository["name"], "repositoryLocationName": repository["location"]["name"]}
-        return {**names, "pipelineName": JOB}
+        return {**names, "pipelineName": self.pipeline}
 
     def _of_partition(self, day: str) -> list[dict]:
-        return self._runs({"pipelineName": JOB, "tags": [{"key": PARTITION, "value": day}]})
+        return self._runs({"pipelineName": self.pipeline, "tags": [{"key": PARTITION, "value": day}]})
 
     def _runs(self, chosen: dict) -> list[dict]:
         """Runs that fit, the oldest first."""
@@ -169,7 +163,8 @@ def _run(group: list[dict], run_id: str) -> Run:
     attempts: dict[str, list[Attempt]] = {}
     for step in (step for run in group for step in run["stepStats"]):
         own = [Attempt(each["startTime"], each["endTime"], step["status"].lower()) for each in step["attempts"]]
-        attempts.setdefault(STEPS[step["stepKey"]], []).extend(own)
+        name = step["stepKey"].rpartition("__")[2]
+        attempts.setdefault(STEPS.get(name, name), []).extend(own)
     state = STATES[last["status"]]
     # Dagster says a moment after a failure whether it takes the run up again.
     if last["status"] == "FAILURE" and {"key": WILL_RETRY, "value": "false"} not in last["tags"]:

@@ -16,6 +16,7 @@ import psycopg
 from projects import Project
 
 State = Literal["queued", "waiting", "running", "success", "failed"]
+Day = date | str  # or the key of another partition, such as 2013-01
 
 
 @dataclass
@@ -39,16 +40,18 @@ class Run:
 class Engine(abc.ABC):
     """One orchestrator of a rendered project, started by its `make up` on PostgreSQL.
 
-    name: its id. roles: what `kill` can end. waits_as: states of a run whose input is late. Subclasses live beside this
-    file, one module an engine.
+    name: its id. pipeline: the one whose runs it starts. roles: what `kill` can end. waits_as: states of a run whose
+    input is late. doubled: the service of which a second one takes over when the first dies, by its name in
+    deploy/local; empty where there can be only one. Subclasses live beside this file, one module an engine.
     """
 
     name: ClassVar[str]
     roles: ClassVar[tuple[str, ...]]
     waits_as: ClassVar[tuple[State, ...]] = ("waiting", "queued")
+    doubled: ClassVar[str] = ""
 
-    def __init__(self, project: Project, port: int, variables: dict[str, str]) -> None:
-        self.project, self.port, self.variables = project, port, variables
+    def __init__(self, project: Project, port: int, variables: dict[str, str], pipeline: str = "flights_daily") -> None:
+        self.project, self.port, self.variables, self.pipeline = project, port, variables, pipeline
 
     def make(self, *arguments: str, timeout: float = 300, **variables: str):
         """`make` with the suite's environment, this engine and its port."""
@@ -58,6 +61,10 @@ class Engine(abc.ABC):
     def up(self, **variables: str) -> None:
         done = self.make("up", **variables)
         assert done.returncode == 0, done.stdout + done.stderr
+
+    def in_production(self) -> dict[str, str]:
+        """Variables with which services notice each other's death as fast as the files for production have it."""
+        return {}
 
     def down(self) -> None:
         done = self.make("down")
@@ -69,16 +76,16 @@ class Engine(abc.ABC):
         return int((self.project.folder / "var" / "conformance" / self.name / "supervisord.pid").read_text())
 
     @abc.abstractmethod
-    def trigger(self, day: date) -> str:
-        """Request a run of the day through the API, without waiting; returns its id."""
+    def trigger(self, day: Day) -> str:
+        """Request a run of the partition through the API, without waiting; returns its id."""
 
     @abc.abstractmethod
     def run(self, run_id: str) -> Run:
         """The run as it stands."""
 
     @abc.abstractmethod
-    def runs_of(self, day: date) -> list[Run]:
-        """All runs of that day, the oldest first."""
+    def runs_of(self, day: Day) -> list[Run]:
+        """All runs of that partition, the oldest first."""
 
     @abc.abstractmethod
     def places_taken(self) -> int:

@@ -19,8 +19,7 @@ BEGIN, END = "<!-- letters: written by make conformance-page -->", "<!-- end of 
 LETTERS = ("E", "E*", "D")  # the best evidence first; what no test shows is N
 MARK = re.compile(r'@pytest\.mark\.shows\("(B\d+)", "([^"]+)"\)')
 # What the suite does not show on any orchestrator, and those that it does.
-MORE = {"B17": "approval", "B18": "failover", "B20": "a late file of a published partition"}
-MORE |= {"B21": "repeated launches, late answers"}
+MORE = {"B17": "approval", "B21": "repeated launches, late answers"}
 TITLES = dict(sorted((BEHAVIOURS | MORE).items(), key=lambda each: int(each[0][1:])))
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
-from conformance.engine import Attempt, EngineWithRecords, Run, State
+from repository import ROOT
+
+from conformance.engine import Attempt, Day, EngineWithRecords, Run, State
 
 STATES: dict[str, State] = {
     "SCHEDULED": "queued",
@@ -19,7 +22,6 @@ STATES: dict[str, State] = {
     "FAILED": "failed",
 }
 RESTARTS = 2  # of a run whose process died: as many as retries in conformance.toml
-PIPELINE = {"name": {"any_": ["flights_daily"]}}
 WAITING = "AwaitingInput"
 # What each role's processes have in their command line, run in the project's folder.
 COMMANDS = {
@@ -28,7 +30,7 @@ COMMANDS = {
     "operations": "orchestration.prefect.service operations",
     "run": "prefect.engine",
 }
-DEPLOYMENT = "flights_daily/conformance"  # named after the environment
+DEPLOYMENT = "conformance"  # named after the environment
 TICKS = """
 import json, sys
 from datetime import datetime
@@ -49,13 +51,19 @@ class PrefectEngine(EngineWithRecords):
     name: ClassVar[str] = "prefect"
     roles: ClassVar[tuple[str, ...]] = ("server", "worker", "operations", "run")
     waits_as: ClassVar[tuple[State, ...]] = ("waiting",)  # a run is queued before its first look
+    doubled: ClassVar[str] = "worker"
 
     def up(self, **variables: str) -> None:
         super().up(**{"PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "10", **variables})
 
-    def trigger(self, day: date) -> str:
-        deployment = self._call(f"/deployments/name/{DEPLOYMENT}")["id"]
-        body = {"parameters": {"partition": day.isoformat()}, "state": {"type": "SCHEDULED"}}
+    def in_production(self) -> dict[str, str]:
+        values = ROOT / "template/[[prefect]]/[[prefect_kubernetes]]/deploy/kubernetes/prefect-worker.yml.jinja"
+        [seconds] = re.findall(r"^    queryInterval: (\d+)", values.read_text(), re.MULTILINE)
+        return {"PREFECT_WORKER_QUERY_SECONDS": seconds}
+
+    def trigger(self, day: Day) -> str:
+        deployment = self._call(f"/deployments/name/{self.pipeline}/{DEPLOYMENT}")["id"]
+        body = {"parameters": {"partition": str(day)}, "state": {"type": "SCHEDULED"}}
         return self._call(f"/deployments/{deployment}/create_flow_run", body)["id"]
 
     def run(self, run_id: str) -> Run:
@@ -71,19 +79,19 @@ class PrefectEngine(EngineWithRecords):
             of_step.sort(key=lambda attempt: attempt.began)
         return Run(run_id, self._state_of(found), attempts)
 
-    def runs_of(self, day: date) -> list[Run]:
-        wanted = {"flows": PIPELINE, "sort": "EXPECTED_START_TIME_ASC"}
+    def runs_of(self, day: Day) -> list[Run]:
+        wanted = {"flows": self._flow, "sort": "EXPECTED_START_TIME_ASC"}
         found, page = [], [None]
         while page:
             page = self._call("/flow_runs/filter", {**wanted, "offset": len(found), "limit": 200})
             found += page
         now = datetime.now(UTC)
         due = [run for run in found if not run["auto_scheduled"] or moment(run["expected_start_time"]) <= now]
-        return [self._as_told(run) for run in due if self._day_of(run) == day]
+        return [self._as_told(run) for run in due if self._day_of(run) == str(day)]
 
     def places_taken(self) -> int:
         taken = {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}}
-        return len(self._call("/flow_runs/filter", {"flow_runs": taken, "flows": PIPELINE}))
+        return len(self._call("/flow_runs/filter", {"flow_runs": taken, "flows": self._flow}))
 
     def pids(self, role: str) -> list[int]:
         found = []
@@ -116,9 +124,7 @@ class PrefectEngine(EngineWithRecords):
 
     def pipelines(self) -> set[str]:
         deployed = self._call("/deployments/filter", {})
-        return {
-            each["entrypoint"].rpartition(":")[2] for each in deployed if each["name"] == DEPLOYMENT.partition("/")[2]
-        }
+        return {each["entrypoint"].rpartition(":")[2] for each in deployed if each["name"] == DEPLOYMENT}
 
     def ticks(self, after: datetime, count: int, cron: str, timezone: str) -> list[tuple[datetime, date]]:
         [package] = [path.parent.name for path in (self.project.folder / "src").glob("*/platform")]
@@ -133,6 +139,10 @@ class PrefectEngine(EngineWithRecords):
     def look_for_old_history(self) -> None:
         """It looks every few seconds, see `up`."""
 
+    @property
+    def _flow(self) -> dict[str, Any]:
+        return {"name": {"any_": [self.pipeline]}}
+
     def _task_runs(self, run_id: str) -> list[dict[str, Any]]:
         return self._call("/task_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
 
@@ -145,13 +155,13 @@ class PrefectEngine(EngineWithRecords):
         states = self._call(f"/flow_run_states/?flow_run_id={run['id']}")
         return "queued" if sum(each["name"] == "AwaitingRetry" for each in states) < RESTARTS else "failed"
 
-    def _day_of(self, run: dict[str, Any]) -> date:
-        """The day of its parameter, else the day before its scheduled start in the time zone of its schedule."""
+    def _day_of(self, run: dict[str, Any]) -> str:
+        """The partition of its parameter, else the day before its scheduled start in the time zone of its schedule."""
         if given := run["parameters"].get("partition"):
-            return date.fromisoformat(given)
-        [schedule] = self._call(f"/deployments/name/{DEPLOYMENT}")["schedules"]
+            return given
+        [schedule] = self._call(f"/deployments/name/{self.pipeline}/{DEPLOYMENT}")["schedules"]
         zone = ZoneInfo(schedule["schedule"]["timezone"])
-        return moment(run["expected_start_time"]).astimezone(zone).date() - timedelta(days=1)
+        return str(moment(run["expected_start_time"]).astimezone(zone).date() - timedelta(days=1))
 
     def _call(self, path: str, body: Any = None) -> Any:
         request = urllib.request.Request(

@@ -1,4 +1,7 @@
-"""The table orchestrator by behaviour: kept while the tests run, printed, and written as JSON and Markdown."""
+"""The tables orchestrator by behaviour, one for each shape: kept in tests, printed, written as JSON and Markdown.
+
+What rows a table has comes from the marks of the tests alone.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from rich.table import Table
 Found = dict[str, dict[str, dict]]  # by orchestrator and behaviour: outcome ("passed" or "failed"), seen (sentences)
 SEEN = pytest.StashKey[list[str]]()
 SHOWN = "behaviour shown"  # property of a test's report
-BEGIN, END = "<!-- results: written by make conformance-page -->", "<!-- end of results -->"
+BEGIN, END = "<!-- results of {}: written by make conformance-page -->", "<!-- end of results of {} -->"
 BEHAVIOURS = {
     "B1": "happy path",
     "B2": "transient failure is retried",
@@ -31,7 +34,9 @@ BEHAVIOURS = {
     "B14": "schedule and time zone",
     "B15": "engine restart",
     "B16": "a second, hourly pipeline",
+    "B18": "failover",
     "B19": "old history is removed",
+    "B20": "a late file of a published partition",
 }
 
 
@@ -42,12 +47,19 @@ def record(found: Found, orchestrator: str, behaviour: str, outcome: str, seen: 
     cell["seen"] += seen
 
 
+def titles(found: Found) -> dict[str, str]:
+    """The behaviours that were shown, in order, with what they are called; those of one shape have no number."""
+    shown = dict.fromkeys(behaviour for cells in found.values() for behaviour in cells)
+    numbered = {each: title for each, title in BEHAVIOURS.items() if each in shown}
+    return numbered | {each: "" for each in shown if each not in BEHAVIOURS}
+
+
 def table(found: Found) -> str:
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     drawn.add_column("behaviour", no_wrap=True)
     for name in found:
         drawn.add_column(name)
-    for behaviour, title in BEHAVIOURS.items():
+    for behaviour, title in titles(found).items():
         cells = [found[name].get(behaviour, {}).get("outcome", "not run") for name in found]
         drawn.add_row(f"{behaviour:<4}{title}", *cells)
     text = io.StringIO()
@@ -57,36 +69,37 @@ def table(found: Found) -> str:
 
 def markdown(found: Found) -> str:
     lines = ["| behaviour | " + " | ".join(found) + " |", "|---" * (len(found) + 1) + "|"]
-    for behaviour, title in BEHAVIOURS.items():
+    for behaviour, title in titles(found).items():
         cells = [found[name].get(behaviour, {"outcome": "not run", "seen": []}) for name in found]
         shown = ["; ".join([f"**{cell['outcome']}**", *cell["seen"]]).replace("|", "/") for cell in cells]
-        lines.append(f"| {behaviour} {title} | " + " | ".join(shown) + " |")
+        lines.append(f"| {f'{behaviour} {title}'.strip()} | " + " | ".join(shown) + " |")
     return "\n".join(lines) + "\n"
 
 
-def write(folder: Path, found: Found) -> None:
-    """results.json and results.md; engines that did not run this time keep what the files say of them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "results.json"
+def file_of(folder: Path, shape: str) -> Path:
+    return folder / f"{shape}.json"
+
+
+def write(file: Path, found: Found) -> None:
+    """Keep what was seen; engines and behaviours that did not run this time keep what the file says of them."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     known: Found = json.loads(file.read_text()) if file.exists() else {}
     for name, cells in found.items():
         known[name] = known.get(name, {}) | cells
-    known = {
-        name: {behaviour: known[name][behaviour] for behaviour in BEHAVIOURS if behaviour in known[name]}
-        for name in sorted(known)
-    }
+    known = {name: known[name] for name in sorted(known)}
     file.write_text(json.dumps(known, indent=2) + "\n")
-    (folder / "results.md").write_text(markdown(known))
+    file.with_suffix(".md").write_text(markdown(known))
 
 
-def show(folder: Path, page: Path) -> None:
-    """Write results.json of the folder as a table into the page, between the two comments there."""
-    before, rest = page.read_text().split(BEGIN)
-    after = rest.partition(END)[2]
-    shown = markdown(json.loads((folder / "results.json").read_text()))
-    page.write_text(f"{before}{BEGIN}\n\n{shown}\n{END}{after}")
+def show(file: Path, page: Path) -> None:
+    """Write the results of a shape as a table into the page, between the two comments there."""
+    begin, end = (each.format(file.stem) for each in (BEGIN, END))
+    before, rest = page.read_text().split(begin)
+    after = rest.partition(end)[2]
+    page.write_text(f"{before}{begin}\n\n{markdown(json.loads(file.read_text()))}\n{end}{after}")
 
 
 if __name__ == "__main__":
     ROOT = Path(__file__).parents[2]
-    show(ROOT / "build" / "conformance", ROOT / "docs" / "conformance.md")
+    for results in sorted((ROOT / "build" / "conformance").glob("*.json")):
+        show(results, ROOT / "docs" / "conformance.md")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from uuid import uuid4
 
-from conformance.engine import Attempt, Engine, Run, State
+from conformance.engine import Attempt, Day, Engine, Run, State
 
 STATES: dict[str, State] = {
     "WORKFLOW_EXECUTION_STATUS_RUNNING": "running",
@@ -63,16 +63,17 @@ class TemporalEngine(Engine):
     name: ClassVar[str] = "temporal"
     roles: ClassVar[tuple[str, ...]] = ("server", "worker", "run")
     waits_as: ClassVar[tuple[State, ...]] = ("waiting",)
+    doubled: ClassVar[str] = "worker"
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         # Histories hold the last attempt of a step only; the others are seen while the run goes on.
         self.seen: dict[tuple[str, str], dict[int, Attempt]] = {}
 
-    def trigger(self, day: date) -> str:
-        name = f"flights_daily-{day}-{uuid4().hex[:8]}"
-        options = ["--type", "flights_daily", "--task-queue", self._queue, "--workflow-id", name]
-        started = self._call("workflow", "start", *options, "--input", json.dumps(day.isoformat()))
+    def trigger(self, day: Day) -> str:
+        name = f"{self.pipeline}-{day}-{uuid4().hex[:8]}"
+        options = ["--type", self.pipeline, "--task-queue", self._queue, "--workflow-id", name]
+        started = self._call("workflow", "start", *options, "--input", json.dumps(str(day)))
         return f"{name}/{started['runId']}"
 
     def run(self, run_id: str) -> Run:
@@ -100,8 +101,8 @@ class TemporalEngine(Engine):
             attempts[step] = [known.get(n, Attempt(0, 0, "unseen")) for n in range(1, max(known, default=0) + 1)]
         return Run(run_id, state, attempts)
 
-    def runs_of(self, day: date) -> list[Run]:
-        wanted = f"WorkflowType = 'flights_daily' AND partition = '{day}'"
+    def runs_of(self, day: Day) -> list[Run]:
+        wanted = f"WorkflowType = '{self.pipeline}' AND partition = '{day}'"
         listed = self._call("workflow", "list", "--query", wanted, "--limit", "1000")
         return [self.run("/".join(each["execution"].values())) for each in reversed(listed)]
 
@@ -130,7 +131,7 @@ class TemporalEngine(Engine):
             [
                 self._about("describe", run_id),
                 self._about("show", run_id),
-                self._call("schedule", "describe", "--schedule-id", "flights_daily"),
+                self._call("schedule", "describe", "--schedule-id", self.pipeline),
                 self._call("task-queue", "describe", "--task-queue", self._queue),
             ]
         )

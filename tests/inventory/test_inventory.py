@@ -114,14 +114,20 @@ OTHERS = {
         from luigi.contrib.s3 import S3Target
         from luigi.util import requires
 
+        class Limits:
+            resources = {"warehouse": 1}
+            retry_count = 9
+
         class Base(luigi.Task):
             day = luigi.DateParameter()
+            retry_count: int = 2
+            worker_timeout = 600
 
         class Source(luigi.ExternalTask):
             def output(self):
                 return S3Target("s3://landing/x")
 
-        class Extract(Base):
+        class Extract(Base, Limits):
             retry_count = 4
             def requires(self):
                 return Source()
@@ -302,6 +308,19 @@ def test_a_tree_of_luigi_is_one_pipeline(inventory):
     assert (steps["Source"]["kind"], steps["Extract"]["count"]) == ("sensor", 3)
     assert steps["Extract"]["settings"]["retry_count"]["value"] == "4"
     assert confidence(publish, "systems", "s3") == "read"
+
+
+def test_a_task_of_luigi_has_the_settings_that_it_inherits(inventory):
+    publish = inventory(OTHERS)["by_id"]["luigi:Publish"]
+    settings = {
+        step["name"]["value"]: {name: (fact["value"], fact["confidence"]) for name, fact in step["settings"].items()}
+        for step in publish["steps"]
+    }
+    inherited = {"retry_count": ("2", "resolved"), "worker_timeout": ("600", "resolved")}
+    assert (settings["Check"], settings["Publish"], settings["Source"]) == (inherited, inherited, {})
+    own = {"retry_count": ("4", "read"), "worker_timeout": ("600", "resolved")}
+    assert {name: settings["Extract"][name] for name in own} == own
+    assert "resources" in settings["Extract"]
 
 
 def test_flows_have_their_tasks_subflows_and_schedules(inventory):

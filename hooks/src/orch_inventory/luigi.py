@@ -11,7 +11,7 @@ from orch_standards.project import is_test
 
 from . import systems
 from .code import Code
-from .facts import READ, RESOLVED, Fact, Pipeline, Step
+from .facts import READ, RESOLVED, Fact, Pipeline, Step, weakest
 from .values import repeated
 
 NO_TASK = re.compile(r"(Target|Parameter|Config|Format|Client|FileSystem|Error|Exception|Event|Failed|config)$")
@@ -80,6 +80,20 @@ def _method(task: Definition, name: str, depth: int = 0) -> tuple[Definition, as
     return None
 
 
+def _settings(task: Definition, depth: int = 0) -> dict[str, Value]:
+    """What a class sets, or inherits from classes of the project, by name; the first base wins, as in Python."""
+    found: dict[str, Value] = {}
+    if depth < DEEPEST:
+        for base in reversed(list(_own_bases(task))):
+            found |= _settings(base, depth + 1)
+    for node in task.node.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        for target in targets:
+            if isinstance(target, ast.Name) and target.id in SETTINGS and getattr(node, "value", None):
+                found[target.id] = Value(node.value, task.module.scopes[task.node])
+    return found
+
+
 def _requires(task: Definition, tasks: dict[ast.AST, Definition]) -> Iterator[tuple[ast.AST, ast.AST | None]]:
     """Tasks that a task needs, each with where it is named: in requires(), yielded by run(), or in a decorator."""
     places: list[tuple[Definition, ast.AST]] = []
@@ -142,10 +156,10 @@ def _step(pipeline: Pipeline, task: Definition, count: int | None, loop: str, co
         pipeline.feature("sensors", f"{task.node.name} ({task.module.path}:{task.node.lineno})")
     elif last == "WrapperTask":
         step.kind = "structure"
-    for node in task.node.body:
-        target = node.targets[0] if isinstance(node, ast.Assign) else None
-        if isinstance(target, ast.Name) and target.id in SETTINGS:
-            step.settings[target.id] = code.text(Value(node.value, task.module.scopes[task.node]))
+    for name, value in _settings(task).items():
+        fact = code.text(value)
+        inherited = value.scope is not task.module.scopes[task.node]
+        step.settings[name] = Fact(fact.value, weakest(fact.confidence, RESOLVED)) if inherited else fact
     run = next((each for each in task.node.body if isinstance(each, FUNCTIONS) and each.name == "run"), None)
     if run and any(isinstance(each, ast.Yield | ast.YieldFrom) for each in ast.walk(run)):
         pipeline.feature("dynamic_fan_out", f"run() of {task.node.name} yields tasks ({task.module.path})", RESOLVED)

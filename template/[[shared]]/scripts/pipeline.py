@@ -5,7 +5,8 @@
 """Add a pipeline to the project, made from a sample file: `make pipeline NAME=weather SAMPLE=observations.csv
 GRAIN=hour`.
 
-DuckDB reads the sample; Copier writes the files from the project's template, at the version the project has; up to
+The sample may be a folder of files of one kind, such as the logs of several machines: then each file of a partition is
+a step of its own. DuckDB reads the sample; Copier writes the files from the project's template, at the version the project has; up to
 three partitions of the sample become landing data, so that the pipeline runs at once. A shape such as approval comes
 with the template's own sample instead.
 """
@@ -109,6 +110,7 @@ def main() -> int:
             "cron": GRAINS[options.grain],
             "tables": [shape["prefix"] + options.name],
             **sample.facts(),
+            "by_file": sample.is_folder and orchestrators[0] in shape.get("by_file", []),
         }
         render(options.name, facts, answers)
         add_packages(shape, orchestrators[0])
@@ -123,7 +125,7 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Add a pipeline to the project, made from a sample file.")
     parser.add_argument("--name", default="", help="of the pipeline, such as weather")
-    parser.add_argument("--sample", default="", help="a CSV, Parquet or JSON file with rows of it")
+    parser.add_argument("--sample", default="", help="a CSV, Parquet or JSON file with rows of it, or a folder of such files")
     parser.add_argument("--shape", default="", help=f"what kind of pipeline it is: {', '.join(SHAPES)}")
     parser.add_argument("--grain", default="", help=f"what one run processes: {', '.join(GRAINS)}")
     parser.add_argument("--partition-column", default="", help="the column that says which partition a row belongs to")
@@ -192,9 +194,10 @@ class Sample:
 
     def __init__(self, path: Path, grain: str, partition_column: str, zone: ZoneInfo) -> None:
         self.path, self.grain, self.zone = path, grain, zone
-        self.format = FORMATS.get(path.suffix.lower(), "")
-        if not path.is_file():
-            raise Refused(f"SAMPLE={path} is not there")
+        self.is_folder = path.is_dir()
+        self.files = self._files()
+        self.suffix = self.files[0].suffix.lower()
+        self.format = FORMATS.get(self.suffix, "")
         if not self.format:
             raise Refused(f"SAMPLE={path} cannot be read as a table: give a file that ends in {', '.join(FORMATS)}")
         self.con = duckdb.connect()
@@ -213,7 +216,7 @@ class Sample:
     def facts(self) -> dict:
         """What the files of the pipeline are written from."""
         return {
-            "file": self.path.name if self.path.name.isascii() else f"input{self.path.suffix.lower()}",
+            "file": self._file(),
             "format": self.format,
             "delimiter": self.delimiter,
             "missing": self.missing,
@@ -225,53 +228,75 @@ class Sample:
 
     def land(self, folder: Path) -> list[str]:
         """Write up to three partitions of the sample as landing data. Returns their keys."""
-        file = self.facts()["file"]
         if self.grain == "none":
             folder.mkdir(parents=True, exist_ok=True)
             if self.is_whole:
-                shutil.copyfile(self.path, folder / file)
+                for file in self.files:
+                    shutil.copyfile(file, folder / (file.name if self.is_folder else self._file()))
             else:
-                self._write("SELECT * EXCLUDE (sample_row) FROM sample ORDER BY sample_row", folder / file)
+                self._write_files("true", folder)
             (folder / "_SUCCESS").touch()
             return ["all"]
         spans = self._spans()
         for key, (first, after) in spans.items():
             (folder / key).mkdir(parents=True, exist_ok=True)
             instant = self._instant()
-            inside = f"{instant} >= {first} AND {instant} < {after}"
-            chosen = f"SELECT * EXCLUDE (sample_row) FROM sample WHERE {inside} ORDER BY sample_row"
-            self._write(chosen, folder / key / file)
+            self._write_files(f"{instant} >= {first} AND {instant} < {after}", folder / key)
             (folder / key / "_SUCCESS").touch()
         return list(spans)
 
     def _load(self) -> None:
         """The rows, or the first of many, as a table: of text for CSV, as they are typed otherwise."""
-        file = quoted(str(self.path))
+        files = f"[{', '.join(quoted(str(file)) for file in self.files)}]"
         self.delimiter = ","
         if self.format == "csv":
             [(self.delimiter,)] = self.con.execute(
-                f"SELECT Delimiter FROM sniff_csv({file}, all_varchar = true)"
+                f"SELECT Delimiter FROM sniff_csv({quoted(str(self.files[0]))}, all_varchar = true)"
             ).fetchall()
             # DuckDB renames columns that differ in case only. Rows with a wrong number of fields are set aside by the
             # pipeline.
             names = ", ".join(quoted(name) for name in self._header())
             options = f"header = true, names = [{names}], delim = {quoted(self.delimiter)}, ignore_errors = true"
-            source = f"read_csv({file}, all_varchar = true, {options})"
+            source = f"read_csv({files}, all_varchar = true, {options}, filename = 'sample_file')"
         else:
-            source = f"{READERS[self.format]}({file})"
+            source = f"{READERS[self.format]}({files}, filename = 'sample_file')"
         self.con.execute(
             "CREATE TABLE sample AS SELECT *, row_number() OVER () AS sample_row "
             f"FROM (SELECT * FROM {source} LIMIT {ROWS + 1})"
         )
         self.is_whole = self.con.execute("SELECT count(*) FROM sample").fetchone()[0] <= ROWS
 
+    def _files(self) -> list[Path]:
+        """The files to read: the sample, or all files of one kind in it."""
+        if not self.path.exists():
+            raise Refused(f"SAMPLE={self.path} is not there")
+        if not self.is_folder:
+            return [self.path]
+        files = sorted(file for file in self.path.iterdir() if file.is_file() and file.name[0] not in "._")
+        if not files:
+            raise Refused(f"SAMPLE={self.path} holds no files: give a folder with at least one")
+        if len(kinds := sorted({file.suffix.lower() for file in files})) > 1:
+            raise Refused(f"SAMPLE={self.path} holds files of several kinds ({', '.join(kinds)}): give those of one")
+        return files
+
+    def _file(self) -> str:
+        """The name of a partition's file, or the pattern of its files."""
+        if self.is_folder:
+            return f"*{self.files[0].suffix}"
+        return self.path.name if self.path.name.isascii() else f"input{self.suffix}"
+
     def _header(self) -> list[str]:
-        """The names of a CSV's columns, as they stand there."""
-        try:
-            with self.path.open(encoding="utf-8-sig", newline="") as lines:
-                names = next(csv.reader(lines, delimiter=self.delimiter), [])
-        except UnicodeDecodeError:
-            raise Refused(f"SAMPLE={self.path} is not UTF-8 text: convert it first") from None
+        """The names of a CSV's columns, as they stand there; of several files, all have the same."""
+        headers = {}
+        for file in self.files:
+            try:
+                with file.open(encoding="utf-8-sig", newline="") as lines:
+                    headers[file] = next(csv.reader(lines, delimiter=self.delimiter), [])
+            except UnicodeDecodeError:
+                raise Refused(f"SAMPLE={file} is not UTF-8 text: convert it first") from None
+        names = headers[self.files[0]]
+        if others := [file.name for file, header in headers.items() if header != names]:
+            raise Refused(f"{others[0]} has another header than {self.files[0].name}: give files of one kind")
         for number, name in enumerate(names, start=1):
             if not name.strip():
                 raise Refused(f"column {number} of the sample has no name: give it one in the first line")
@@ -279,7 +304,7 @@ class Sample:
         return names
 
     def _columns(self) -> list[Column]:
-        described = [row for row in self.con.execute("DESCRIBE sample").fetchall() if row[0] != "sample_row"]
+        described = [row for row in self.con.execute("DESCRIBE sample").fetchall() if row[0] not in ("sample_row", "sample_file")]
         sources = [name for name, *_ in described]
         for source in sources:
             if source.lower() in OWN_COLUMNS:
@@ -405,6 +430,14 @@ class Sample:
         if self.partition_column is None:
             return f"{datetime.now(UTC):%Y-%m-%d}"
         return f"{self.con.execute(f'SELECT min({self._instant()}) FROM sample').fetchone()[0]:%Y-%m-%d}"
+
+    def _write_files(self, condition: str, folder: Path) -> None:
+        """Write the sample's rows that fit into files of the folder, named as those they come from."""
+        for file in self.files:
+            chosen = f"{condition} AND sample_file = {quoted(str(file))}"
+            if self.con.execute(f"SELECT 1 FROM sample WHERE {chosen} LIMIT 1").fetchall():
+                query = f"SELECT * EXCLUDE (sample_row, sample_file) FROM sample WHERE {chosen} ORDER BY sample_row"
+                self._write(query, folder / (file.name if self.is_folder else self._file()))
 
     def _write(self, query: str, target: Path) -> None:
         options = {

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import cache
+from inspect import signature
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -165,6 +166,7 @@ def step(
     attempt: Annotated[int, typer.Option(help="The number of the attempt, from 1.")] = 1,
     engine: Annotated[str, typer.Option(help="The orchestrator that starts the step.")] = "",
     item: Annotated[str, typer.Option(help="Of a step that is mapped: the one item. Default: each in turn.")] = "",
+    here: Annotated[bool, typer.Option("--here", help="Of a step that may run elsewhere: this is that place.")] = False,
     at_once: Annotated[
         str, typer.Option(help="Of the step that waits for input: do not wait. look: exit with 66; fail: fail so.")
     ] = "",
@@ -177,14 +179,16 @@ def step(
     function, wanted = chosen.step(name), chosen.partition(partition)
     if item and name not in chosen.mapped_steps:
         raise errors.ConfigError(f"{pipeline}: {name} takes no item; {config.suggestion(name, chosen.mapped_steps)}")
+    if here and "here" not in signature(function).parameters:
+        raise errors.ConfigError(f"{pipeline}: {name} runs here alone: leave out --here")
     if at_once and (at_once not in ("look", "fail") or name != chosen.steps[0]):
         raise errors.ConfigError(f"{pipeline}: --at-once takes look or fail, and is for {chosen.steps[0]}")
-    options = {"item": item} if item else {"timeout_seconds": 0} if at_once else {}
+    options = {"here": True} if here else {"timeout_seconds": 0} if at_once else {}
     try:
         if at_once == "look" and not chosen.code.input_ready(wanted):
             sys.exit(errors.NO_INPUT)  # no failure: whoever looks does so again
         with run_context(Run(run_id, attempt, engine=engine)):
-            function(wanted, **options)
+            function(wanted, *([item] if item else []), **options)
     except Exception as error:  # noqa: BLE001  the caller sees the exit code only
         _end(
             str(error) if isinstance(error, steps.EXPECTED) else f"{type(error).__name__}: {error}",
@@ -379,14 +383,17 @@ def secrets() -> None:
 def compare(
     pipeline: PipelineName = "",
     partition: Annotated[str, typer.Option(help="The key. Default: the newest one that has landed.")] = "",
+    first: Annotated[str, typer.Option("--from", help="The first of several, or a day or a month.")] = "",
+    last: Annotated[str, typer.Option("--to", help="The last one, included, or a day or a month.")] = "",
+    tolerance: Annotated[str, typer.Option(help="How far numbers may differ: 0.01, 0.1%, column=0.01.")] = "",
 ) -> None:
-    """Run one partition on each orchestrator of the project separately, and compare what they publish."""
+    """Run partitions on each orchestrator of the project separately, and compare what they publish."""
     from .orchestration import comparison
     from .platform import pipelines, terminal
 
     chosen = pipelines.chosen(pipeline)
-    wanted = chosen.partition(partition) if partition else terminal.newest_landed(chosen)
-    sys.exit(comparison.compare(chosen, wanted))
+    partitions = comparison.chosen(chosen, partition, first, last) or [terminal.newest_landed(chosen)]
+    sys.exit(comparison.compare(chosen, partitions, tolerance))
 
 
 @app.command()

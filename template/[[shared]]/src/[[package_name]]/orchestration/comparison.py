@@ -1,6 +1,6 @@
-"""`make compare`: compares what the project's orchestrators publish for one partition.
+"""`make compare`: compares what the project's orchestrators publish for a partition, or for several.
 
-Each runs the partition in a folder of its own under var/compare/, into a DuckDB file of its own; the project's tables
+Each runs them in a folder of its own under var/compare/, into a DuckDB file of its own; the project's tables
 stay as they are. A pipeline that waits for a decision publishes nothing before: what its runs ask is compared.
 """
 
@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -19,20 +20,42 @@ from rich.console import Console
 from rich.table import Table
 
 from .. import orchestration
-from ..platform import config, decisions
+from ..platform import config, decisions, landing
 from ..platform.errors import OK, PERMANENT, ConfigError, PermanentError
 from ..platform.partitions import Partition
 from ..platform.pipelines import Pipeline
+from . import differences
 
 WAREHOUSE = "var/dev/warehouse.duckdb"
 # Not for a `make` that runs in another folder.
 OF_THE_CALLER = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "UV_NO_ENV_FILE", "ORCHESTRATOR", "VIRTUAL_ENV")
-DECIMAL_PLACES = 9  # sums of floating-point numbers depend on the order of the rows
 
 
-def compare(pipeline: Pipeline, partition: Partition) -> int:
-    """Run the partition on each orchestrator and show rows by table, and how many differ. Returns the exit code."""
-    names = orchestration.names()
+def chosen(pipeline: Pipeline, partition: str, first: str, last: str) -> list[Partition]:
+    """The partitions of DATE, or of FROM and TO; empty without either. Raises ConfigError when they cannot be run."""
+    if partition and (first or last):
+        raise ConfigError("say which partitions with DATE, or with FROM and TO, not with both")
+    if bool(first) != bool(last):
+        raise ConfigError(f"{'TO' if first else 'FROM'} is missing: name the first and the last partition")
+    partitions = [pipeline.partition(partition)] if partition else []
+    partitions = pipeline.calendar.between(first, last) if first else partitions
+    if partitions and pipeline.settings.landing.url:
+        landed = landing.of(pipeline).complete()
+        missing = [each.key for each in partitions if each.key not in landed]
+        if missing:
+            raise ConfigError(
+                f"{', '.join(missing[:5])}{' and more' * (len(missing) > 5)}: no complete input has landed, so no "
+                f"orchestrator can publish it; {f'the newest complete one is {landed[-1]}' if landed else 'none has'}"
+            )
+    return partitions
+
+
+def compare(pipeline: Pipeline, partitions: Sequence[Partition], tolerance: str = "") -> int:
+    """Run the partitions on each orchestrator and show how many rows of each table, and which columns, differ.
+
+    tolerance: as `differences.tolerances` reads it. Returns the exit code.
+    """
+    names, allowed = orchestration.names(), differences.tolerances(tolerance)
     if len(names) < 2:
         raise ConfigError(
             f"this project has only {names[0]}; add another orchestrator: "
@@ -41,26 +64,31 @@ def compare(pipeline: Pipeline, partition: Partition) -> int:
     compared = config.load().root / "var" / "compare"
     shutil.rmtree(compared, ignore_errors=True)
     for name in names:
-        if not _run(name, compared / name, pipeline, partition):
-            logs = (compared / name / "var").relative_to(config.load().root)
-            raise PermanentError(
-                f"{name} did not publish {partition}, so there is nothing to compare; its logs: {logs}"
-            )
+        _lay_out(compared / name)
+        for partition in partitions:
+            if not _run(name, compared / name, pipeline, partition):
+                logs = (compared / name / "var").relative_to(config.load().root)
+                raise PermanentError(
+                    f"{name} did not publish {partition}, so there is nothing to compare; its logs: {logs}"
+                )
     with duckdb.connect() as con:
         for name in names:
             con.execute(f"ATTACH '{compared / name / WAREHOUSE}' AS \"{name}\" (READ_ONLY)")
         if pipeline.held_step:
-            return _show_requests(con, pipeline, partition, names)
-        return _show(con, pipeline, partition, names)
+            return max(_show_requests(con, pipeline, partition, names) for partition in partitions)
+        return _show(con, pipeline, partitions, names, allowed)
+
+
+def _lay_out(folder: Path) -> None:
+    """A folder with the project's files and an empty state."""
+    folder.mkdir(parents=True)
+    for entry in config.load().root.iterdir():
+        if entry.name not in ("var", ".git"):
+            (folder / entry.name).symlink_to(entry)
 
 
 def _run(name: str, folder: Path, pipeline: Pipeline, partition: Partition) -> bool:
     """Run the partition through the orchestrator in a folder of its own; true when it succeeded."""
-    root = config.load().root
-    folder.mkdir(parents=True)
-    for entry in root.iterdir():
-        if entry.name not in ("var", ".git"):
-            (folder / entry.name).symlink_to(entry)
     own = {"APP_ENV": "dev", "ENV": "dev", "APP_ROOT": str(folder), "APP_WAREHOUSE__URL": f"duckdb://{WAREHOUSE}"}
     command = ["make", "--no-print-directory", "-C", str(folder), "run", f"ORCHESTRATOR={name}"]
     command += [f"PIPELINE={pipeline.name}", f"DATE={partition}", f"UV={os.environ.get('UV', 'uv')}"]
@@ -85,14 +113,22 @@ def inherited() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key not in left_out}
 
 
-def _show(con: duckdb.DuckDBPyConnection, pipeline: Pipeline, partition: Partition, names: list[str]) -> int:
+def _show(
+    con: duckdb.DuckDBPyConnection,
+    pipeline: Pipeline,
+    partitions: Sequence[Partition],
+    names: Sequence[str],
+    allowed: Sequence[differences.Tolerance],
+) -> int:
     first, *others = names
-    table = Table("table", box=None, pad_edge=False)
-    for heading in (*names, "differ"):
-        table.add_column(heading, justify="right")
+    tables = (*pipeline.tables, f"{pipeline.tables[0]}_quarantine")
+    differences.check(con, first, tables, allowed)
+    table, by_column = _columns("table", *names, "differ"), _columns("column", "between", "rows", "largest difference")
+    by_column.add_column("partitions")
+    by_column.add_column("such as")
     problems: list[str] = []
-    for name in (*pipeline.tables, f"{pipeline.tables[0]}_quarantine"):
-        counts = {each: rows(con, each, name) for each in names}
+    for name in tables:
+        counts = {each: differences.rows(con, each, name) for each in names}
         missing = [each for each, number in counts.items() if number is None]
         if len(missing) == len(names) and name not in pipeline.tables:
             continue  # no pipeline needs a quarantine
@@ -101,17 +137,41 @@ def _show(con: duckdb.DuckDBPyConnection, pipeline: Pipeline, partition: Partiti
         for other in others:
             if other in missing or first in missing:
                 continue
-            only_first, only_other = differences(con, first, other, name)
-            differing += only_first + only_other
-            if only_first or only_other:
-                problems.append(f"{name}: rows only from {first} {only_first}, only from {other} {only_other}")
+            unlike = differences.between(con, first, other, name, pipeline.partition_column, allowed)
+            differing += unlike.rows
+            problems += [f"{name}: only one of {first} and {other} has the column {each}" for each in unlike.lacking]
+            if unlike.only_first or unlike.only_other:
+                problems.append(
+                    f"{name}: rows only from {first} {unlike.only_first}, only from {other} {unlike.only_other}"
+                )
+            for column in unlike.columns:
+                problems.append(f"{name}.{column.name}: {column.rows} rows differ between {first} and {other}")
+                largest = "-" if column.largest is None else f"{column.largest:.6g}"
+                where = _span(column.partitions)
+                row = (f"{name}.{column.name}", f"{first}, {other}", str(column.rows), largest, where, column.example)
+                by_column.add_row(*row)
         table.add_row(name, *("-" if number is None else str(number) for number in counts.values()), str(differing))
-    Console(highlight=False).print(f"\nrows published for {pipeline.name} {partition}", table, sep="\n")
+    out = Console(highlight=False)
+    out.print(f"\nrows published for {pipeline.name} {_span([each.key for each in partitions])}", table, sep="\n")
+    if by_column.row_count:
+        out.print("\nvalues that differ in rows that both have", by_column, sep="\n")
     if problems:
         print(f"error: the orchestrators publish different rows. {'; '.join(problems)}", file=sys.stderr)
         return PERMANENT
-    print(f"{', '.join(others)} and {first} publish identical rows")
+    alike = f"rows that are equal within {', '.join(map(str, allowed))}" if allowed else "identical rows"
+    print(f"{', '.join(others)} and {first} publish {alike}")
     return OK
+
+
+def _columns(first: str, *others: str) -> Table:
+    table = Table(first, box=None, pad_edge=False)
+    for heading in others:
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _span(keys: Sequence[str]) -> str:
+    return keys[0] if len(keys) == 1 else f"{keys[0]} to {keys[-1]}, {len(keys)} partitions" if keys else "-"
 
 
 def _show_requests(con: duckdb.DuckDBPyConnection, pipeline: Pipeline, partition: Partition, names: list[str]) -> int:
@@ -135,32 +195,3 @@ def _show_requests(con: duckdb.DuckDBPyConnection, pipeline: Pipeline, partition
         return PERMANENT
     print(f"{', '.join(others)} and {first} ask on identical evidence; nothing is published before a person decides")
     return OK
-
-
-def rows(con: duckdb.DuckDBPyConnection, database: str, table: str) -> int | None:
-    try:
-        return con.execute(f'SELECT count(*) FROM "{database}".main."{table}"').fetchone()[0]
-    except duckdb.CatalogException:
-        return None
-
-
-def differences(con: duckdb.DuckDBPyConnection, first: str, other: str, table: str) -> tuple[int, int]:
-    """Rows that only the first has, and rows that only the other has; each counted as often as it occurs."""
-    one, two = selected(con, first, table), selected(con, other, table)
-    try:
-        return tuple(
-            con.execute(f"SELECT count(*) FROM ({left} EXCEPT ALL {right})").fetchone()[0]
-            for left, right in ((one, two), (two, one))
-        )
-    except duckdb.BinderException:  # not even the same columns
-        return rows(con, first, table), rows(con, other, table)
-
-
-def selected(con: duckdb.DuckDBPyConnection, database: str, table: str) -> str:
-    """A query for the table's rows, columns by name, decimals rounded."""
-    described = con.execute(f'DESCRIBE "{database}".main."{table}"').fetchall()
-    columns = [
-        f'round("{name}", {DECIMAL_PLACES}) AS "{name}"' if kind in ("DOUBLE", "FLOAT") else f'"{name}"'
-        for name, kind, *_ in sorted(described)
-    ]
-    return f'SELECT {", ".join(columns)} FROM "{database}".main."{table}"'

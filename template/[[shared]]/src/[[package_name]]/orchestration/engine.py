@@ -15,9 +15,10 @@ from ..platform.pipelines import Pipeline
 
 @dataclass(frozen=True)
 class RunState:
-    """A run as its engine knows it. state: ``queued``, ``running``, ``waiting``, ``success`` or ``failed``.
+    """A run as its engine knows it. state: ``queued``, ``running``, ``waiting``, ``success``, ``failed``, or
+    ``skipped`` when the partition belongs to another orchestrator, so that the run has published nothing.
 
-    reason: why it failed, as far as the engine knows. url: where the engine shows it. Times are in UTC.
+    reason: why it failed or was skipped, as far as the engine knows. url: where the engine shows it. Times are in UTC.
     """
 
     id: str

@@ -117,8 +117,12 @@ class BatchEtl:
                 publications.record(con, self.pipeline, partition, current_run(), report.rows)
 
             warehouse.replace_partition(con, self.pipeline.partition_column, partition, tables, record)
-            warehouse.drop_staged(con, *(self._staging(partition, part) for part in STAGED))
+            warehouse.drop_staged(con, *self._staged(con, partition))
         return report.rows
+
+    def _staged(self, con: Connection, partition: Partition) -> list[str]:
+        """Names of the partition's staging tables."""
+        return [self._staging(partition, part) for part in STAGED]
 
     @cached_property
     def _business(self) -> ModuleType:

@@ -182,6 +182,7 @@ class Model(Section):
 
     min_auc: of a model that is promoted. tolerance: how much lower it may be than that of the model in use. max_drift:
     population stability index of a feature. min_rows: of an item that gets a model. registry_url: empty for a file.
+    runner: the command that trains an item elsewhere, see `elsewhere`; empty: here.
     """
 
     min_auc: Share = 0.6
@@ -190,6 +191,7 @@ class Model(Section):
     min_rows: int = Field(default=500, ge=1)
     registry_url: Annotated[str, AfterValidator(_without_password)] = ""
     registry_token: Reference = ""
+    runner: str = ""
 
 
 class Receivers(Section):

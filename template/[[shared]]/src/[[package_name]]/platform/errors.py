@@ -87,3 +87,10 @@ def exit_code(error: BaseException) -> int:
     if isinstance(error, (ConfigError, SecretError)):
         return CONFIGURATION
     return TRANSIENT if is_transient(error) else PERMANENT
+
+
+def of_exit_code(code: int) -> type[Exception]:
+    """The kind of error that an exit code of the project's command stands for; a signal that ended it is below zero."""
+    if code in TRANSIENT_CODES or code < 0:
+        return SourceUnavailable
+    return {BAD_ROWS: ContractError, CONFIGURATION: ConfigError}.get(code, PermanentError)

@@ -161,10 +161,14 @@ class Landing:
         pattern: such as ``access-*.csv``. Raises as `file`, InputError also when none matches.
         """
         with ExitStack() as entered:
-            names = fnmatch.filter(self._names(partition), pattern)
-            if not names:
-                raise InputError(f"{self.shown(partition, pattern)}: no file matches although {self.marker} is there")
-            yield {name: entered.enter_context(self.file(partition, name)) for name in sorted(names)}
+            yield {name: entered.enter_context(self.file(partition, name)) for name in self.names(partition, pattern)}
+
+    def names(self, partition: Partition, pattern: str) -> list[str]:
+        """Names of the files of the partition's folder that match, in order. Raises InputError when none does."""
+        names = fnmatch.filter(self._names(partition), pattern)
+        if not names:
+            raise InputError(f"{self.shown(partition, pattern)}: no file matches although {self.marker} is there")
+        return sorted(names)
 
     def _names(self, partition: Partition) -> list[str]:
         """Names of the files in the partition's folder, without the marker and those that begin with a dot."""

@@ -21,11 +21,12 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from hashlib import sha256
 from importlib import import_module
+from inspect import getfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from . import contracts, evaluation, late_input, masking, publications, steps, warehouse
+from . import contracts, elsewhere, evaluation, late_input, masking, publications, steps, warehouse
 from .batch_etl import ROW, BatchEtl
 from .errors import ContractError, InputError, PermanentError
 from .partitions import Grain
@@ -109,10 +110,11 @@ class MlDynamic:
         with publications.turns, warehouse.connect() as con:
             return sorted(self._counted(con, partition))
 
-    def train(self, partition: Partition, item: str = "") -> dict[str, int]:
+    def train(self, partition: Partition, item: str = "", here: bool = False) -> dict[str, int]:
         """Train the item's model, judge it, and register it; without an item, those of all items in turn.
 
-        What was trained already, from the same rows, code and limits, is kept. Returns rows by kind: trained, tested,
+        What was trained already, from the same rows, code and limits, is kept. Where ``runner`` under ``[model]`` names a
+        command, it trains elsewhere, unless this is that place. Returns rows by kind: trained, tested,
         and to_score, which is 0 while no model of the item has passed the gate. Raises InputError when the rows cannot
         teach a model, ContractError when a feature has drifted too far.
         """
@@ -122,7 +124,15 @@ class MlDynamic:
             rows, fingerprint = self._rows(partition, item)
             result = self._result(partition, item, "train", fingerprint)
             known = result is not None and self.registry.of(item, fingerprint) is not None
-            if not known:
+            runner = self.pipeline.settings.model.runner
+            if not known and runner and not here:
+                elsewhere.run(runner, self.pipeline, "train", partition, item)
+                result = self._result(partition, item, "train", fingerprint)
+                if result is None:
+                    raise PermanentError(
+                        f"{item}: the runner has ended, but not trained: it needs this warehouse, registry and code"
+                    )
+            elif not known:
                 result = self._trained(partition, item, rows, fingerprint)
                 self._keep(partition, item, "train", fingerprint, result)
             report.rows = {"trained": result["trained_rows"], "tested": result["tested_rows"]}
@@ -178,7 +188,7 @@ class MlDynamic:
                         self.registry.promote(item, result["input"])
 
             warehouse.replace_partition(con, self.pipeline.partition_column, partition, tables, record)
-            scores = [self._name(partition, f"scores{_letters(item)}") for item in trained]
+            scores = [self._name(partition, f"scores{warehouse.letters(item)}") for item in trained]
             # The results stay: another run of the same rows trains nothing again.
             warehouse.drop_staged(con, self._name(partition, "features"), self._name(partition, "models"), *scores)
         return report.rows
@@ -364,8 +374,10 @@ class MlDynamic:
     def _fingerprint(self, partition: Partition, item: str, rows: Sequence[tuple[Any, ...]]) -> str:
         """Of the rows, the code, the limits and the model in use: with the same, training again changes nothing."""
         champion = self.registry.before(item, partition)
-        limits = self.pipeline.settings.model.model_dump()
-        digest = sha256(Path(str(self._model.__file__)).read_bytes())
+        limits = self.pipeline.settings.model.model_dump(exclude={"runner"})  # where does not change what
+        digest = sha256()
+        for file in sorted({str(self._model.__file__), *map(getfile, (self._model.train, self._model.predict))}):
+            digest.update(Path(file).read_bytes())  # its own code, and the platform's where that trains
         known = [self.pipeline.name, partition.key, item, limits, champion and champion.tags["input"]]
         digest.update(json.dumps(known, sort_keys=True).encode())
         digest.update(repr(rows).encode())
@@ -384,7 +396,7 @@ class MlDynamic:
             scored[list(kinds)].to_csv(file, index=False)
             query = f"SELECT * FROM read_csv('{file}', header = true, auto_detect = false, columns = {{{described}}})"
             with publications.turns, warehouse.connect() as con, warehouse.file_reader(con) as reader:
-                return warehouse.stage_query(con, self._name(partition, f"scores{_letters(item)}"), reader, query)
+                return warehouse.stage_query(con, self._name(partition, f"scores{warehouse.letters(item)}"), reader, query)
 
     def _result(self, partition: Partition, item: str, step: str, fingerprint: str) -> dict[str, Any] | None:
         """What a step has come to for this input of an item, None when it has not been done."""
@@ -466,7 +478,7 @@ class MlDynamic:
         dated = {column: ibis.literal(partition.column_value)} if column else {}
         parts = []
         for item in trained:
-            name = f"scores{_letters(item)}"
+            name = f"scores{warehouse.letters(item)}"
             if warehouse.has(con, self._table(partition, name).replace('"', "")):
                 warehouse.name_staged(con, **{name: self._name(partition, name)})
                 parts.append(ibis.table(self._score_columns, name=name).select(**dated, **_same(self._score_columns)))
@@ -532,11 +544,6 @@ class MlDynamic:
 
     def _table(self, partition: Partition, part: str) -> str:
         return f'{warehouse.STAGING}."{self._name(partition, part)}"'
-
-
-def _letters(item: str) -> str:
-    """A name for an item of lower-case letters alone, as names of staging tables end."""
-    return "".join(chr(ord("a") + int(digit, 16)) for digit in sha256(item.encode()).hexdigest()[:12])
 
 
 def _same(kinds: Mapping[str, Any]) -> dict[str, Any]:

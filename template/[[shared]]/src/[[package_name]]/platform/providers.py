@@ -238,22 +238,25 @@ class Delivery:
     @property
     def table(self) -> str:
         """Its name for those who read it."""
-        return f"{self.provider.project}.{self.provider.table}"
+        return _full_name(self.provider)
 
     @property
     def facts(self) -> dict[str, str | int]:
         return {"version": self.version, "contract": self.provider.contract, "published": self.at.isoformat()}
 
 
-def delivered(pipeline: Pipeline) -> list[Delivery]:
+def delivered(pipeline: Pipeline, table: str = "") -> list[Delivery]:
     """What the providers of a pipeline have published in the time of `SHOWN`, in order, for orchestrators to show.
+
+    table: only that one, as `Delivery.table` has it; its provider alone is asked.
 
     A provider that breaks its contract is reported, and shows nothing new. One that is late is reported by the run
     that waits for it.
     """
     given, since = [], datetime.now(UTC) - SHOWN
     for source in of(pipeline):
-        if source.settings(pipeline).is_own:  # the orchestrator that publishes it shows it
+        provider = source.settings(pipeline)
+        if provider.is_own or table not in ("", _full_name(provider)):  # who publishes its own table shows it
             continue
         status = source.status(pipeline)
         if status.state == BROKEN:
@@ -272,6 +275,11 @@ def report(status: Status) -> None:
     facts = {"provider": provider, "table": given.table}
     incident = alerts.Incident("provider", status.pipeline.name, due, reason=status.reason, run=run, facts=facts)
     alerts.report(incident)
+
+
+def _full_name(provider: config.Provider) -> str:
+    """The name of a provided table for those who read it."""
+    return f"{provider.project}.{provider.table}"
 
 
 def _contract(con: Connection, given: config.Provider) -> Contract | None:

@@ -48,8 +48,10 @@ def run_partitions(
             for partition in partitions:
                 out.print(f"{pipeline.name} {partition} on {engine} ({settings.env})", style="bold")
                 problem = _problem(run, pipeline, partition)
+                last = [report for report in reports if report.partition == partition and report.failed]
+                if problem is None and last and last[-1].error == errors.PartitionElsewhere.__name__:
+                    problem = ("", errors.PERMANENT)  # an engine may skip such a run, but it has published nothing
                 if problem is not None:
-                    last = [report for report in reports if report.partition == partition and report.failed]
                     reason = last[-1].detail if last else problem[0] or f"see {settings.paths.state}/{engine}/run.log"
                     failed[partition.key] = (reason, problem[1] if problem[0] else _code(last))
     finally:

@@ -252,6 +252,11 @@ def staging_name(pipeline: str, partition: Partition, part: str) -> str:
     return name if len(name) <= LONGEST_NAME else f"{name[:30]}_{sha256(name.encode()).hexdigest()[:24]}"
 
 
+def letters(item: str) -> str:
+    """A name for an item of lower-case letters alone, as names of staging tables end."""
+    return "".join(chr(ord("a") + int(digit, 16)) for digit in sha256(item.encode()).hexdigest()[:12])
+
+
 def name_staged(con: Connection, *, more: str = "", **names: str) -> None:
     """Let expressions over ``ibis.table(schema, name="raw")`` read a staging table: ``raw="orders_..._raw"``.
 

@@ -110,11 +110,13 @@ class Api:
 
     def state(self, pipeline: Pipeline, run: Answer) -> RunState:
         state, reason = run["state"], ""
-        if state in ("running", "failed"):
+        if state in ("running", "failed", "success"):
             path = f"/dags/{pipeline.name}/dagRuns/{quote(run['dag_run_id'])}/taskInstances"
             tasks = self.get(path)["task_instances"]
             if state == "running" and any(task["state"] in WAITING for task in tasks):
                 state = "waiting"
+            if state == "success" and _is_skipped(tasks, pipeline.steps[-1]):
+                state, reason = "skipped", f"another orchestrator has the partition, see {self.url(run)}"
             if state == "failed":
                 failed = ", ".join(task["task_id"] for task in tasks if task["state"] == "failed")
                 reason = f"{failed or 'the run'} failed, see {self.url(run)}"
@@ -158,6 +160,11 @@ def _content(answer: httpx.Response) -> Any:
         reason = answer.json().get("detail") if is_json else answer.text
         raise PermanentError(f"Airflow refuses: {reason} ({answer.status_code})")
     return answer.json()
+
+
+def _is_skipped(tasks: list[Answer], step: str) -> bool:
+    """Whether the task of this step was skipped."""
+    return any(task["task_id"] == step and task["state"] == "skipped" for task in tasks)
 
 
 def _time(text: str | None) -> datetime | None:

@@ -77,7 +77,7 @@ def show(name: str, *, inlet_events: Any, outlet_events: Any) -> None:
         for partition, version in (event.extra or {}).get("versions", {}).items()
     }
     readers = [each for each in watched() if name in map(_name, each.settings.agreed.values())]
-    delivered = [each for reader in readers for each in providers.delivered(reader) if each.table == name]
+    delivered = [each for reader in readers for each in providers.delivered(reader, name)]
     new = {each.partition: each.version for each in delivered if noted.get(each.partition) != each.version}
     if not new:
         raise AirflowSkipException(f"nothing new of {name}")

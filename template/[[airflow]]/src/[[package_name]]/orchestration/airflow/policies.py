@@ -14,11 +14,11 @@ from urllib.parse import quote
 
 from airflow.sdk import DeadlineAlert, RetryDecision, RetryPolicy, SyncCallback, get_current_context
 from airflow.sdk.configuration import conf
-from airflow.sdk.exceptions import AirflowSensorTimeout
+from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 from airflow.sdk.log import mask_secret
 
 from ...platform import alerts, config, landing, masking, pipelines
-from ...platform.errors import InputNotReady, is_transient
+from ...platform.errors import InputNotReady, PartitionElsewhere, is_transient
 from ...platform.partitions import Partition
 from ...platform.pipelines import Pipeline
 from ...platform.runs import Run, run_context
@@ -83,12 +83,18 @@ def wait(pipeline: Pipeline, name: str) -> dict[str, Any]:
 
 @contextmanager
 def partition_of_run(pipeline: Pipeline) -> Iterator[Partition]:
-    """The partition of the run that this task belongs to; logs, metrics and alerts of the body name the run."""
+    """The partition of the run that this task belongs to; logs, metrics and alerts of the body name the run.
+
+    A task whose partition another orchestrator has is skipped, and so are those after it.
+    """
     context = get_current_context()
     task, dag_run = context["ti"], context["dag_run"]
     run = Run(task.run_id, task.try_number, _url(dag_run.dag_id, task.run_id), ENGINE, one_process=ONE_PROCESS)
     with run_context(run):
-        yield of_run(pipeline, dag_run.partition_key, dag_run.conf, dag_run.run_after)
+        try:
+            yield of_run(pipeline, dag_run.partition_key, dag_run.conf, dag_run.run_after)
+        except PartitionElsewhere as error:
+            raise AirflowSkipException(str(error)) from error
 
 
 @dataclass(frozen=True)

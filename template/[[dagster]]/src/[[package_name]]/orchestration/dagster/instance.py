@@ -65,11 +65,7 @@ def make() -> None:
 
 def prepare(instance: dg.DagsterInstance) -> None:
     """Before the daemon starts: pools as ``[concurrency]`` says, no state of sensors whose pipeline was removed, and an
-    end to runs whose process is gone.
-
-    A run that was killed together with its code server stays "started" for Dagster and keeps its place in the pool, so
-    all later ones would wait for it: the launcher for one machine cannot ask after its runs. Once it is marked as
-    failed, the daemon runs its unfinished steps again.
+    end to runs whose process is gone, which the daemon would notice only later, see `launcher`.
     """
     import dagster as dg
 
@@ -81,9 +77,14 @@ def prepare(instance: dg.DagsterInstance) -> None:
         if pipeline != known.instigator_name and pipeline not in pipelines.names():
             instance.delete_instigator_state(known.instigator_origin_id, known.selector_id)
     for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
-        pid, since = _process(instance, run.run_id)
-        if not _is_alive(pid, since):
-            instance.report_run_failed(run, f"process {pid or ''} is gone: killed, or the machine stopped")
+        if reason := lost(instance, run.run_id):
+            instance.report_run_failed(run, reason)
+
+
+def lost(instance: dg.DagsterInstance, run_id: str) -> str:
+    """Why a run that has started will not end: its process on this machine is gone. Empty while it is there."""
+    pid, since = _process(instance, run_id)
+    return "" if _is_alive(pid, since) else f"process {pid or ''} is gone: killed, or the machine stopped"
 
 
 def set_pools(instance: dg.DagsterInstance) -> None:

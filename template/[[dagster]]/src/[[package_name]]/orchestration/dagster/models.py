@@ -16,6 +16,7 @@ from packaging.version import Version
 from ...platform import dbt, lineage
 from ...platform.errors import ConfigError, ContractError
 from ...platform.pipelines import Pipeline
+from . import provided
 from .policies import STEP
 
 if TYPE_CHECKING:
@@ -60,7 +61,12 @@ def landed_specs(pipeline: Pipeline, path: Path) -> list[dg.AssetSpec]:
     translator = Translator(pipeline)
     sources = dbt.read_manifest(path)["sources"].values()
     return [
-        dg.AssetSpec(translator.get_asset_key(each), group_name=pipeline.name, description=each.get("description"))
+        dg.AssetSpec(
+            translator.get_asset_key(each),
+            deps=provided.keys(pipeline, pipeline.code.products.landed.get(each["name"], ())),
+            group_name=pipeline.name,
+            description=each.get("description"),
+        )
         for each in sources
     ]
 

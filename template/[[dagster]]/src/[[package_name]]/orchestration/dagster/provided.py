@@ -13,9 +13,12 @@ from ...platform import config, late_input, pipelines, providers, steps
 from ...platform.pipelines import Pipeline
 
 
-def keys(pipeline: Pipeline) -> list[dg.AssetKey]:
-    """The published tables that a pipeline reads, for ``deps`` of its first asset."""
-    return sorted({_key(given) for given in pipeline.settings.providers.values()})
+def keys(pipeline: Pipeline, source: object = None) -> list[dg.AssetKey]:
+    """The published tables that a pipeline reads, for ``deps`` of its first asset; of one source only that source's."""
+    given = pipeline.settings.providers
+    if source is not None:
+        given = {source.name: source.settings(pipeline)} if isinstance(source, providers.Provided) else {}
+    return sorted({_key(each) for each in given.values()})
 
 
 def definitions() -> dg.Definitions:

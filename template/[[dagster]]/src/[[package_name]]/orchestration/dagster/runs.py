@@ -22,7 +22,7 @@ from . import incidents
 from .instance import opened
 from .instance import state as state_folder
 from .partitions import argument, key_of
-from .warehouse import INTERRUPTED, run_url
+from .warehouse import INTERRUPTED, SKIPPED, run_url
 
 STATES = {
     dg.DagsterRunStatus.SUCCESS: "success",
@@ -53,7 +53,9 @@ def as_state(instance: dg.DagsterInstance, record: dg.RunRecord) -> RunState:
     """A run as the project's command shows it."""
     run = record.dagster_run
     state = "queued" if _is_taken_up_again(run) else STATES.get(run.status, "queued")
-    step, _, reason = incidents.cause(instance, run.run_id) if state == "failed" else ("", "", "")
+    if run.status is dg.DagsterRunStatus.CANCELED and SKIPPED in run.tags:
+        state = "skipped"
+    step, _, reason = incidents.cause(instance, run.run_id) if state == "failed" else ("", "", run.tags.get(SKIPPED, ""))
     return RunState(
         id=run.run_id,
         pipeline=incidents.pipeline_of(run),

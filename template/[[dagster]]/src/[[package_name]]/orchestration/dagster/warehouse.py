@@ -10,7 +10,7 @@ import dagster as dg
 
 from ...platform import config
 from ...platform import warehouse as connections
-from ...platform.errors import ContractError, is_transient
+from ...platform.errors import ContractError, PartitionElsewhere, is_transient
 from ...platform.partitions import ALL, Partition
 from ...platform.pipelines import Pipeline
 from ...platform.runs import Run, run_context
@@ -18,6 +18,7 @@ from .policies import STEP
 
 ROW_COUNT = "dagster/partition_row_count"  # the metadata key the UI plots
 INTERRUPTED = "interrupted"
+SKIPPED = "skipped"  # the tag of a run whose partition another orchestrator has; it says so
 ONE_PROCESS = ("in_process", "execute_in_process_executor")  # executors
 
 Context = dg.AssetExecutionContext | dg.AssetCheckExecutionContext | dg.OpExecutionContext
@@ -36,7 +37,7 @@ class Warehouse(dg.ConfigurableResource):
         """Run a step for the partition of this run. options: arguments of the step's function beside the partition.
 
         Returns its rows by kind. Raises ContractError, for a check to report, and Failure, which names the step and is
-        retried only when a retry may help.
+        retried only when a retry may help. A run whose partition another orchestrator has ends as canceled.
         """
         seconds = config.load().for_step(pipeline.name, step).timeout_seconds
         function = pipeline.step(step)
@@ -45,6 +46,10 @@ class Warehouse(dg.ConfigurableResource):
                 return function(_partition(pipeline, context), **options)
         except ContractError:
             raise
+        except PartitionElsewhere as error:
+            context.instance.add_run_tags(context.run.run_id, {SKIPPED: str(error)})
+            context.instance.report_run_canceling(context.run, message=str(error))
+            raise dg.Failure(str(error), {STEP: step}, allow_retries=False) from error
         except dg.DagsterExecutionInterruptedError as stop:
             raise dg.Failure(INTERRUPTED, {STEP: step}, allow_retries=False) from stop
         except Exception as error:

@@ -30,7 +30,7 @@ def run(pipeline: Pipeline, partitions: Sequence[Partition]) -> Iterator[RunStat
             for first in range(0, len(ids), runs.PAGE):
                 for flow_run in runs.matching(client, {"id": {"any_": ids[first : first + runs.PAGE]}}):
                     state = runs.state_of(client, pipeline, flow_run)
-                    if state.state in ("success", "failed"):
+                    if state.state in ("success", "failed", "skipped"):
                         pending.remove(flow_run.id)
                         yield state
             if pending:

@@ -17,7 +17,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, TaskRun
 from prefect.exceptions import Pause
-from prefect.states import AwaitingRetry, Scheduled
+from prefect.states import AwaitingRetry, Cancelled, Scheduled
 from prefect.utilities.urls import url_for
 
 from ...platform import alerts, config, errors, landing, pipelines
@@ -28,6 +28,7 @@ from ...platform.runs import run_context as platform_run_context
 
 WAITING = "AwaitingInput"  # name of the state of a run that comes back later
 RESTARTED = "AwaitingRetry"
+SKIPPED = "Skipped"  # name of the state of a run whose partition another orchestrator has
 MOST_RETRIES = 50  # Prefect accepts no longer list of delays
 # The step that failed last, by run: Prefect does not pass it to the hook of a run.
 _failed_steps: dict[str, str] = {}
@@ -134,7 +135,12 @@ def remember_failed_step(task: Task, task_run: TaskRun, state: State) -> None:
 
 
 def report_failure(flow: Flow, flow_run: FlowRun, state: State) -> None:
-    """Send the alert of a failed run."""
+    """Send the alert of a failed run. One whose partition another orchestrator has becomes a cancelled run instead."""
+    error = _error(state)
+    if isinstance(error, errors.PartitionElsewhere):
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_state(flow_run.id, Cancelled(name=SKIPPED, message=str(error)), force=True)
+        return
     report(flow.name, flow_run, state)
 
 

@@ -62,6 +62,8 @@ def state_of(client: SyncPrefectClient, pipeline: Pipeline, run: FlowRun) -> Run
     state = STATES.get(run.state.type.value, "failed")
     if run.state.name == policies.WAITING:
         state = "waiting"
+    elif run.state.name == policies.SKIPPED:
+        state = "skipped"
     elif run.state.is_crashed() and _starts_again(client, pipeline, run):
         state = "queued"
     message = (run.state.message or run.state.name).removeprefix("Flow run encountered an exception: ")
@@ -72,7 +74,7 @@ def state_of(client: SyncPrefectClient, pipeline: Pipeline, run: FlowRun) -> Run
         state=state,
         started=run.start_time,
         ended=run.end_time,
-        reason=message if state in ("failed", "waiting") else "",
+        reason=message if state in ("failed", "skipped", "waiting") else "",
         url=url_for(run) or "",
     )
 

@@ -20,12 +20,14 @@ from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
     ApplicationErrorCategory,
+    CancelledError,
     FailureError,
     is_cancelled_exception,
 )
 from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 from ...platform import alerts, config, pipelines
+from ...platform.errors import PartitionElsewhere
 from ...platform.pipelines import Pipeline
 from ...platform.runs import Run, progress_kept
 from . import connection, processes
@@ -139,6 +141,10 @@ async def _work(pipeline: Pipeline, work: Work, seconds: float) -> dict[str, int
             return await _in_thread(work, seconds)
         return await processes.run(work, seconds, activity.heartbeat)
     except Failure as failure:
+        if failure.error == PartitionElsewhere.__name__:  # the run then ends as cancelled, see `watched_run`
+            info = activity.info()
+            handle = activity.client().get_workflow_handle(info.workflow_id or "", run_id=info.workflow_run_id)
+            await handle.cancel(reason=f"{failure.error}: {failure.reason}")
         raise _application_error(pipeline, work, failure) from None
     except asyncio.CancelledError:
         if activity.is_worker_shutdown():
@@ -232,6 +238,8 @@ async def watched_run(pipeline: Pipeline, partition: str | None) -> AsyncIterato
     except Exception as error:
         if is_cancelled_exception(error):
             raise  # somebody's wish
+        if _cause(error)[2] == PartitionElsewhere.__name__:
+            raise CancelledError("another orchestrator has the partition") from error  # as the step has asked for
         await _report(_failed(pipeline, key, error))
         if isinstance(error, FailureError):
             raise
@@ -276,6 +284,13 @@ async def _report(report: Report, within: timedelta = timedelta(minutes=2)) -> N
 
 
 def _failed(pipeline: Pipeline, key: str, error: Exception) -> Report:
+    step, cause, name = _cause(error)
+    reason = cause.message if isinstance(cause, FailureError) else f"{name}: {cause}"
+    return Report("failed", pipeline.name, key, step=step, error=name, reason=reason)
+
+
+def _cause(error: Exception) -> tuple[str, BaseException, str]:
+    """The step that failed, its error, and the name of the error's class."""
     step, cause = "", error
     if isinstance(error, ActivityError):
         step, cause = error.activity_type.rpartition(".")[2], error.cause or error
@@ -284,5 +299,4 @@ def _failed(pipeline: Pipeline, key: str, error: Exception) -> Report:
         name = cause.type or name
     elif isinstance(cause, ActivityTimeoutError):
         name = "TimeoutError"
-    reason = cause.message if isinstance(cause, FailureError) else f"{name}: {cause}"
-    return Report("failed", pipeline.name, key, step=step, error=name, reason=reason)
+    return step, cause, name

@@ -15,6 +15,7 @@ from temporalio.client import (
 from temporalio.exceptions import ActivityError, FailureError
 
 from ...platform import config
+from ...platform.errors import PartitionElsewhere
 from ...platform.pipelines import Pipeline
 from ..engine import RunState
 from . import connection, policies
@@ -43,6 +44,8 @@ async def state_of(client: Client, pipeline: Pipeline, run: WorkflowExecution) -
     state, reason = STATES.get(run.status, "failed"), ""
     if run.status is WorkflowExecutionStatus.RUNNING:
         state, reason = _progress(pipeline, await client.get_workflow_handle(run.id, run_id=run.run_id).describe())
+    elif run.status is WorkflowExecutionStatus.CANCELED and (reason := await _why_skipped(client, run)):
+        state = "skipped"
     elif state == "failed":
         reason = await _reason(client, run)
     return RunState(
@@ -74,6 +77,16 @@ def _progress(pipeline: Pipeline, run: WorkflowExecutionDescription) -> tuple[st
         return "waiting", "people decide: make approvals"
     is_new = run.history_length <= 2  # nobody has taken its first task
     return ("queued" if is_new and not pending else "running"), ""
+
+
+async def _why_skipped(client: Client, run: WorkflowExecution) -> str:
+    """What a step said when it cancelled its run; empty when somebody else did."""
+    start = f"{PartitionElsewhere.__name__}: "
+    async for event in client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history_events():
+        cause = event.workflow_execution_cancel_requested_event_attributes.cause
+        if cause.startswith(start):
+            return cause.removeprefix(start)
+    return ""
 
 
 async def _reason(client: Client, run: WorkflowExecution) -> str:
