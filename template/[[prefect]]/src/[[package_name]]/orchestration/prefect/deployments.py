@@ -123,7 +123,10 @@ def _deployment(pipeline: Pipeline, storage: RunnerStorage) -> None:
         raise ValueError(f"its flow is named {flow.name!r}; write @flow(name={pipeline.name!r}, ...)")
     options: dict[str, Any] = {"description": flow.description, **flow.fn.__globals__.get("DEPLOYMENT", {})}
     if image := os.environ.get("RUN_IMAGE"):  # the pool starts a container for each run
-        containers = {"image": image, "env": {"APP_ENV": config.load().env}}
+        containers: dict[str, Any] = {"image": image, "env": {"APP_ENV": config.load().env}}
+        if account := os.environ.get("RUN_SERVICE_ACCOUNT"):  # the identity of the pods of runs
+            labels = os.environ.get("RUN_LABELS", "").split()
+            containers |= {"service_account_name": account, "labels": dict(each.split("=", 1) for each in labels)}
         options["job_variables"] = {**containers, **options.get("job_variables", {})}
     stored = flow.from_source(storage, entrypoint)
     deployment = stored.to_deployment(name(), work_pool_name=work_pool(), **options)
