@@ -52,7 +52,7 @@ def gcp_workflows(data: dict[str, Any]) -> list[str]:
     seconds = data["container_seconds"]["gcp_workflows"]
     return [
         (
-            f"A run of the sample has {own} billed steps in the emulator. The connector looks {each} times at a "
+            f"A run of the sample has at most {own} billed steps in the emulator. The connector looks {each} times at a "
             f"container of {seconds} s, which makes {steps} for {data['containers']}."
         ),
         "",
