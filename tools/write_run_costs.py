@@ -52,8 +52,8 @@ def gcp_workflows(data: dict[str, Any]) -> list[str]:
     seconds = data["container_seconds"]["gcp_workflows"]
     return [
         (
-            f"A run of the sample has at most {own} billed steps in the emulator. The connector looks {each} times at a "
-            f"container of {seconds} s, which makes {steps} for {data['containers']}."
+            f"A run of the sample has at most {own} billed steps in the emulator. The connector looks {each} times at "
+            f"a container of {seconds} s, which makes {steps} for {data['containers']}."
         ),
         "",
         *_table(
