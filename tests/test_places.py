@@ -147,7 +147,7 @@ def test_values_fit_the_charts(projects):
         for chart, given in values(project).items():
             seen.add(chart)
             assert not chart_values.problems(given, chart_values.facts(chart)), (row, chart)
-    assert seen == {"airflow", "dagster", "prefect-server", "prefect-worker", "temporal"}
+    assert seen == {"airflow", "dagster", "dagster-cloud-agent", "prefect-server", "prefect-worker", "temporal"}
 
 
 def test_what_the_deployment_sets_is_a_key_of_the_chart():

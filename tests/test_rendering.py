@@ -38,7 +38,7 @@ SUFFIX = ".jinja"
 EXCLUDED = {
     *("manifest.yml", "questions.yml", "constraints.txt", "connections.txt", "runbook.md", "seeds.yml", "sample.json"),
     *("constraints-3.3.1.txt", "connections-3.3.1.txt", "pins-3.3.1.txt"),
-    *("stack.yml.jinja", "deployment.jinja"),
+    *("stack.yml.jinja", "deployment.jinja", "dashboard.yml"),
 }
 NESTED = re.compile(r"^\[\[(\w+)\]\]/")
 
