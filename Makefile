@@ -60,8 +60,8 @@ test: .venv/.installed ## test every part of the template, with one orchestrator
 test-engines: .venv/.installed ## test projects on each orchestrator and on all of them, and what is slow: make test-engines [ONLY=airflow]
 	@$(BIN)/python -m pytest -m "deep or quick" $(PARALLEL) $(if $(ONLY),-k "$(ONLY)")
 
-test-deploy: .venv/.installed ## test the files for images, networks, hosting, packages, Terraform and CI over all pairs of answers, and build an image where Docker is
-	@$(BIN)/python -m pytest -m "deep or not deep" tests/test_places.py tests/test_packages.py tests/test_terraform.py -n 0
+test-deploy: .venv/.installed ## test the files for images, networks, hosting, packages, Terraform and CI over all pairs of answers, and run image, stack and a machine in containers
+	@$(BIN)/python -m pytest -m "deep or not deep" tests/test_places.py tests/test_packages.py tests/test_terraform.py tests/test_containers.py -n 0
 
 test-site: .venv/.installed ## test the site, the decision page in Chromium, and the tutorials as they are typed
 	@$(BIN)/python -m pytest -m "deep or not deep" tests/test_site.py tests/test_tutorials.py -n 0

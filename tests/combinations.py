@@ -33,7 +33,8 @@ DEFAULT_VARIANT = {
     for name, row in reversed(DECIDED.items())
     if row["hosting"] == "managed" and row.get("only_on", "aws") == "aws"
 }
-CLOUDS = ("aws", "gcp")  # with files for Terraform
+# Clouds with files for Terraform, and the places of the variants that it makes something for.
+CLOUDS = {"aws": {"terraform"}, "gcp": {"terraform"}, "azure": {"kubernetes", "vm"}}
 PLACES = sorted({place for row in VARIANTS.values() for place in row["places"]})
 QUICK = "dagster"  # the one that the short run of the tests installs; the others are for the deep one
 # Each alone and all of them, then some beside another one.

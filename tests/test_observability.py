@@ -17,10 +17,12 @@ import promql_parser
 import pytest
 import yaml
 from conformance.alert_receiver import AlertReceiver
-from repository import QUESTIONS
+from repository import QUESTIONS, ROOT
 from servers import free_port
 
 UV = Path(sys.executable).with_name("uv")
+IN_BRACES = re.compile(r"\{[^}]*\}|\"[^\"]*\"|\[[^\]]*\]|\b(?:by|on|without|ignoring) *\([^)]*\)")
+NAME = re.compile(r"\b[a-z][a-z0-9]*(?:_[a-z0-9]+)+\b(?! *\()")  # what is called has a bracket
 METRIC = re.compile(r"\b(?:pipeline|orchestrator|node)_[a-z_]+(?=[{\[\s)])|\bup(?={)")
 SECONDS = re.compile(r"\d{3}")  # such as 86400, which would fit one grain of partitions only
 DECLARED = re.compile(r'^    "((?:pipeline|orchestrator)_\w+)": \(\(?"', re.MULTILINE)
@@ -37,6 +39,18 @@ ARRIVES_SECONDS = 180
 MORE_SECONDS = 45  # three more evaluations of the rules, in which an alert must not come once more
 
 
+ENGINES = yaml.safe_load((ROOT / "tests" / "engine_metrics.yml").read_text())
+
+
+def engine_metrics(engine: str) -> set[str]:
+    return {*ENGINES[engine]["shown"], *ENGINES[engine]["on_failure"]}
+
+
+def names(expression: str) -> set[str]:
+    """The metrics of an expression that have a name of several words."""
+    return set(NAME.findall(IN_BRACES.sub(" ", expression)))
+
+
 @pytest.fixture(scope="module")
 def written(render) -> set[str]:
     """Names of the metrics that there are."""
@@ -47,8 +61,8 @@ def written(render) -> set[str]:
     return names | OF_PROMETHEUS
 
 
-def rules(project: Path) -> list[dict]:
-    groups = yaml.safe_load((project / "observability" / "prometheus_alerts.yml").read_text())["groups"]
+def rules(project: Path, name: str = "prometheus") -> list[dict]:
+    groups = yaml.safe_load((project / "observability" / f"{name}_alerts.yml").read_text())["groups"]
     return [rule for group in groups for rule in group["rules"]]
 
 
@@ -67,6 +81,8 @@ def test_rules_use_metrics_that_exist(render, written):
 def test_every_expression_of_a_dashboard_is_one_of_metrics_that_exist(render, written):
     shown = set()
     for file in (render() / "observability" / "dashboards").glob("*.json"):
+        if file.stem in ENGINES:
+            continue
         board = json.loads(file.read_text())
         panels = [panel for each in board["panels"] for panel in (each, *each.get("panels", []))]
         expressions = [target["expr"] for panel in panels for target in panel.get("targets", [])]
@@ -80,6 +96,55 @@ def test_every_expression_of_a_dashboard_is_one_of_metrics_that_exist(render, wr
         queries = [each["query"] for each in board["templating"]["list"] if each["type"] == "query"]
         assert all(set(METRIC.findall(query.replace(",", " "))) <= written for query in queries), file
     assert written - {"up", "pipeline_step_attempt"} <= shown
+
+
+def of_engine(render, engine: str) -> Path:
+    return render(orchestrator=engine, accept_exclusion="yes")
+
+
+def test_an_engine_with_metrics_of_its_own_has_rules_and_a_dashboard():
+    for name in ("{}_alerts.yml", "{}_alerts_test.yml", "dashboards/{}.json"):
+        there = {
+            path.parts[-1 - name.count("/") - 2] for path in ROOT.glob(f"template/*/observability/{name.format('*')}")
+        }
+        assert {each.strip("[]") for each in there} - {"shared"} == set(ENGINES), name
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_rules_and_panels_of_an_engine_use_metrics_that_it_shows(render, engine):
+    project = of_engine(render, engine)
+    expressions = [rule["expr"] for rule in rules(project, engine)]
+    board = json.loads((project / "observability" / "dashboards" / f"{engine}.json").read_text())
+    expressions += [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    used = set()
+    for expression in expressions:
+        promql_parser.parse(expression)
+        used |= names(expression)
+    assert used == engine_metrics(engine)
+    labels = {label for known in ENGINES[engine]["shown"].values() for label in known}
+    for by in re.findall(r"\bby \(([^)]*)\)", " ".join(expressions)):
+        assert set(re.split(r", *", by)) - {"env", "operation"} <= labels, by
+    for rule in rules(project, engine):
+        assert rule["labels"]["severity"] in ("warning", "critical")
+        assert rule["annotations"].keys() == {"summary", "runbook"}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_rule_of_an_engine_is_tested(render, engine):
+    folder = of_engine(render, engine) / "observability"
+    tests = yaml.safe_load((folder / f"{engine}_alerts_test.yml").read_text())["tests"]
+    cases = [case for test in tests for case in test["alert_rule_test"]]
+    known = {rule["alert"] for rule in rules(folder.parent, engine)}
+    assert {case["alertname"] for case in cases if case["exp_alerts"]} == known
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_runbook_has_what_a_rule_of_an_engine_points_to(render, engine):
+    project = of_engine(render, engine)
+    headings = re.findall(r"^## (.+)$", (project / "docs" / "runbook.md").read_text(), flags=re.MULTILINE)
+    anchors = {each.lower().replace(" ", "-") for each in headings}
+    pointed = {rule["annotations"]["runbook"] for rule in rules(project, engine)}
+    assert {each.partition("#")[2] for each in pointed} <= anchors
 
 
 def test_every_rule_is_tested_and_inhibited_by_names_that_exist(render):
@@ -115,6 +180,18 @@ def test_promtool_and_amtool_find_nothing(render, channel):
     ):
         done = subprocess.run(command.split(), cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs_promtool
+@pytest.mark.parametrize("engine", ENGINES)
+def test_rules_of_an_engine_fire_when_they_should(render, engine, tmp_path):
+    folder = Path(shutil.copytree(of_engine(render, engine) / "observability", tmp_path / "observability"))
+    command = ["promtool", "test", "rules", f"{engine}_alerts_test.yml"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    file = folder / f"{engine}_alerts.yml"
+    file.write_text(re.sub(r"\[15m\]\)+ > \d+", lambda found: f"{found[0]}000", file.read_text()))
+    assert subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode != 0
 
 
 @needs_promtool

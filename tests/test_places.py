@@ -25,7 +25,7 @@ from allpairspy import AllPairs
 from combinations import CI_PROVIDERS, CLOUD_OF, DECIDED, PLACES, VARIANTS, files_in
 from projects import RUN_SECONDS, SET_UP_SECONDS, UV, Project, processes_of
 from releases import owner, owners
-from repository import QUESTIONS, ROOT, git
+from repository import QUESTIONS, git
 from servers import free_port
 
 BIN = Path(sys.executable).parent
@@ -645,58 +645,3 @@ def test_workers_of_celery_run_the_tasks_also_after_one_was_killed(render, tmp_p
     with psycopg.connect(postgresql) as con:
         days = con.execute("SELECT count(DISTINCT flight_date) FROM fact_flights").fetchone()
     assert days == (2,)
-
-
-BASE = "python:3.11-slim-bookworm"
-
-
-@pytest.fixture
-def docker() -> None:
-    if not shutil.which("docker") or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
-        pytest.skip("there is no Docker here: install docker.io and start dockerd")
-
-
-@pytest.mark.deep
-@pytest.mark.usefixtures("docker")
-def test_a_machine_runs_the_services_of_a_release_as_the_projects_user(render, tmp_path):
-    """In a container that stands for the machine, with the certificates of this one: its network may have its own."""
-    row = {"hosting_variant": "dagster_process", "vpc": "open", "cloud": "aws", "secrets_backend": "environment"}
-    project = Path(shutil.copytree(render(**answers(row)), tmp_path / "project"))
-    git("init", "--quiet", "--initial-branch=main", cwd=project)
-    git("add", "--all", cwd=project)
-    git("commit", "--quiet", "--message", "work", cwd=project)
-    packaged = subprocess.run(["make", f"UV={UV}", "package"], cwd=project, capture_output=True, text=True, check=False)
-    assert packaged.returncode == 0, packaged.stderr
-    mounts = [f"{project}:/project:ro", f"{ROOT / 'tests' / 'machine'}:/machine:ro", "/etc/ssl/certs:/etc/ssl/certs:ro"]
-    command = ["docker", "run", "--rm", "--network", "host", *(part for each in mounts for part in ("--volume", each))]
-    command += [BASE, "bash", "/machine/install.sh", git("rev-parse", "HEAD", cwd=project)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    for line in ("systemctl restart flight-marts@dagster", "deployed by root", "1 of 1 partitions published"):
-        assert line in done.stdout
-    assert "the release cannot be written to" in done.stdout
-
-
-@pytest.mark.deep
-@pytest.mark.usefixtures("docker")
-def test_the_image_publishes_a_day_as_a_user_on_a_read_only_root(render, tmp_path):
-    """With BuildKit. DOCKER_BUILD_OPTIONS and CA are passed to the build."""
-    row = {"hosting_variant": "dagster_docker", "vpc": "open", "cloud": "aws", "secrets_backend": "environment"}
-    project = Path(shutil.copytree(render(**answers(row)), tmp_path / "project"))
-    command = ["make", "--no-print-directory", f"UV={UV}", "image", "IMAGE=flight-marts:tested"]
-    command += [f"BUILD_OPTIONS={os.environ.get('DOCKER_BUILD_OPTIONS', '')}", f"CA={os.environ.get('CA', '')}"]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    options = ["--rm", "--init", "--network", "host", "--read-only", "--cap-drop", "ALL", "--tmpfs", "/tmp"]  # noqa: S108
-    options += ["--tmpfs", "/app/var:uid=10001", "--volume", f"{project}/data:/app/data:ro", "--env", "APP_ENV=dev"]
-    script = (
-        "id -u; touch /app/x; python -m flight_marts run --partition 2013-01-02"
-        " && python -m flight_marts backfill --from 2013-01-01 --to 2013-01-03 --only-missing"
-        " && python -m flight_marts step flights_daily extract --partition 2013-01-01"
-    )
-    run = ["docker", "run", *options, "flight-marts:tested", "sh", "-c", script]
-    done = subprocess.run(run, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.splitlines()[0] == "10001"
-    assert "Read-only file system" in done.stderr
-    assert "1 of 3 partitions are published" in done.stdout

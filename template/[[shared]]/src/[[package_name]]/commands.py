@@ -417,12 +417,14 @@ def trial(
     blocks: Annotated[int, typer.Option(help="How often each orchestrator is measured.", min=1)] = 5,
     only: Annotated[str, typer.Option(help="Only these measurements, separated by commas.")] = "",
     seed: Annotated[int, typer.Option(help="Of the random order and of the moments of kills.")] = 1,
+    as_made: Annotated[bool, typer.Option("--as-made", help="Also with the settings of their makers.")] = False,
 ) -> None:
     """Measure the project's orchestrators side by side on this machine, with the same pipeline and data."""
     from .orchestration import trial as measured
     from .platform import pipelines
 
-    sys.exit(measured.run(pipelines.chosen(pipeline), blocks, [each for each in only.split(",") if each], seed))
+    chosen = [each for each in only.split(",") if each]
+    sys.exit(measured.run(pipelines.chosen(pipeline), blocks, chosen, seed, as_made))
 
 
 @app.command()

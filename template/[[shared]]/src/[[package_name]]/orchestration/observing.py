@@ -53,6 +53,7 @@ def observe(engine: Engine, receiver: str = "", beside: Sequence[str] = ()) -> N
         each.mkdir(parents=True, exist_ok=True)
     ports = {name: port(name, default) for name, (*_, default) in PROGRAMS.items()}
     _configure(settings.root / "observability", folder, ports, receiver)
+    _find(engine, settings, folder / "targets")
     options = {
         "node_exporter": [
             "--collector.disable-defaults",
@@ -132,6 +133,17 @@ def _programs() -> dict[str, str]:
             f"make observe needs programs that are not installed; on Debian: apt-get install {' '.join(missing)}"
         )
     return there
+
+
+def _find(engine: Engine, settings: config.Settings, folder: Path) -> None:
+    """Write which of the orchestrator's own metrics are on this machine: those of its server, if it shows any."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    source = settings.root / "observability" / "targets" / f"{engine.id}.yml"
+    groups = yaml.safe_load(source.read_text(encoding="utf-8")) if source.exists() else []
+    here = [each["labels"] | {"env": settings.env} for each in groups if each["labels"].get("service") == "here"]
+    targets = [{"targets": [f"127.0.0.1:{engine.port}"], "labels": labels} for labels in here]
+    files.replace(folder / f"{engine.id}.yml", yaml.safe_dump(targets), durable=False)
 
 
 def _configure(source: Path, folder: Path, ports: Mapping[str, int], receiver: str) -> None:

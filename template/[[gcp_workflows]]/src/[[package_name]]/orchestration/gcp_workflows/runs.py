@@ -16,11 +16,10 @@ from uuid import uuid4
 import filelock
 import yaml
 
-from ...platform import alerts, config, files
+from ...platform import config, files
 from ...platform.errors import PartitionBusy
 from ...platform.partitions import Partition
 from ...platform.pipelines import PACKAGE, Pipeline
-from ...platform.runs import Run
 from .. import containers, executions
 from ..engine import RunState
 from . import definitions, emulator
@@ -56,14 +55,15 @@ def run(pipeline: Pipeline, arguments: Mapping[str, Any], log: TextIO) -> RunSta
     execution.write()
     try:
         result = emulator.execute(
-            definition, arguments, _environment(pipeline, execution), machine.connectors, machine.note_state
+            definition, arguments, _environment(pipeline, execution), machine.connectors, execution.note_state
         )
         execution.partition = result if machine.begun else execution.partition
         execution.state = "success"
     except emulator.Failed as failed:
         execution.state = "failed"
         execution.reason = _reason(execution, failed)
-        _alert(execution, failed)
+        tags = failed.payload.get("tags") or [""]
+        execution.report_failure(str(failed.payload.get("step", "")), str(tags[0]))
     except BaseException as error:
         words = "see the log" if isinstance(error, Exception) else "the command was interrupted"
         execution.state, execution.reason = "failed", f"{type(error).__name__}: {words}"
@@ -102,15 +102,6 @@ class Machine:
         """End the container that still runs."""
         if self._container and self._container.exit_code is None:
             self._container.stop()
-
-    def note_state(self, name: str, outcome: str) -> None:
-        """Note that a step of the definition was entered, or how it ended."""
-        if outcome:
-            state = next(each for each in reversed(self.execution.states) if each.name == name)
-            state.ended, state.outcome = executions.now(), outcome
-        else:
-            self.execution.states.append(executions.State(name, executions.now()))
-        self.execution.write()
 
     def run_job(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Run the project's command to its end. Raises the connector's OperationError when it fails."""
@@ -187,18 +178,3 @@ def _reason(execution: executions.Execution, failed: emulator.Failed) -> str:
     """What the step's own log says, and what Workflows says when it has not failed in a step."""
     last = execution.attempts[-1] if execution.attempts else None
     return last.reason if last and last.reason and "step" in failed.payload else str(failed)
-
-
-def _alert(execution: executions.Execution, failed: emulator.Failed) -> None:
-    last = execution.attempts[-1] if execution.attempts else None
-    tags = failed.payload.get("tags") or [""]
-    incident = alerts.Incident(
-        "failed",
-        execution.pipeline,
-        execution.partition,
-        step=str(failed.payload.get("step", "")),
-        error=(last.error if last else "") or str(tags[0]),
-        reason=execution.reason,
-        run=Run(execution.id, engine=ENGINE),
-    )
-    alerts.report(incident)

@@ -1,0 +1,201 @@
+"""Image, stack and a machine with systemd, in real containers: they publish, and go on when a service is killed.
+
+Where no Docker runs, Debian's is started with its storage in memory; where no registry of images can be reached, images
+made of Debian's packages take the place of the public ones (tests/machine/images.sh).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+from projects import UV
+from repository import ROOT, git
+from servers import free_port
+from test_places import answers
+
+pytestmark = pytest.mark.deep
+MACHINE = ROOT / "tests" / "machine"
+MEMORY = Path("/dev/shm")  # noqa: S108  a disk would take twice as long
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+STARTS_SECONDS = 60
+STACK_SECONDS = 300
+# Engine: the service that the command below runs in, and those that are killed.
+STACKS = {
+    "dagster": ("webserver", ("code", "daemon", "webserver")),
+    "prefect": ("worker", ("server", "worker", "operations")),
+    "airflow": ("api-server", ("api-server", "scheduler", "dag-processor", "triggerer")),
+}
+
+
+def output(*command: str | Path, **options) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    assert done.returncode == 0, f"{command}\n{done.stdout[-1500:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def docker() -> Iterator[None]:
+    """A Docker engine with the images that projects name, as DOCKER_HOST says."""
+    with pytest.MonkeyPatch.context() as patch:
+        started = None
+        if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
+            if not shutil.which("dockerd") or os.getuid():
+                pytest.skip("there is no Docker here: install docker.io, docker-compose and mmdebstrap, and be root")
+            folder = MEMORY / f"docker-{os.getpid()}"
+            folder.mkdir()
+            patch.setenv("DOCKER_HOST", f"unix://{folder}/socket")
+            # Debian's own client builds with BuildKit without a plugin.
+            patch.setenv("PATH", f"/usr/bin:{os.environ['PATH']}")
+            options = ["--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=overlay2"]
+            options += [f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/pid"]
+            with (folder / "log").open("w") as log:
+                command = ["dockerd", *options, f"--host=unix://{folder}/socket"]
+                started = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            deadline = time.monotonic() + STARTS_SECONDS
+            while subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
+                assert time.monotonic() < deadline, "dockerd does not answer"
+                time.sleep(1)
+            yield
+        finally:
+            if started:
+                started.terminate()
+                started.wait(timeout=60)
+                for each in folder.glob("exec/netns/*"):
+                    subprocess.run(["umount", each], check=False)
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def committed(project: Path) -> Path:
+    git("init", "--quiet", "--initial-branch=main", cwd=project)
+    git("add", "--all", cwd=project)
+    git("commit", "--quiet", "--message", "work", cwd=project)
+    return project
+
+
+def make(project: Path, *arguments: str, **variables: str) -> str:
+    command = ["make", "--no-print-directory", f"UV={UV}", *arguments]
+    return output(*command, cwd=project, env=os.environ | variables)
+
+
+def images_of(project: Path) -> None:
+    """Make what stands for the public images that the project names, where there is nothing better."""
+    services = yaml.safe_load((project / "deploy" / "stack" / "compose.yml").read_text())["services"]
+    base = (project / "Dockerfile").read_text().partition("ARG BASE=")[2].split()[0]
+    output("sh", MACHINE / "images.sh", base, services["postgres"]["image"], services["s3"]["image"])
+
+
+@pytest.fixture(scope="module", params=STACKS)
+def built(request, docker, render, tmp_path_factory) -> Iterator[tuple[str, Path]]:
+    """An engine, and a project whose image `tested` was built for it."""
+    engine = request.param
+    row = {"vpc": "open", "cloud": "aws", "secrets_backend": "environment"}
+    variant = {"airflow": "airflow_kubernetes"}.get(engine, f"{engine}_docker")
+    target = tmp_path_factory.mktemp("containers") / "project"
+    project = committed(Path(shutil.copytree(render(**answers(row | {"hosting_variant": variant})), target)))
+    images_of(project)
+    options = os.environ.get("DOCKER_BUILD_OPTIONS", "--network host")
+    make(project, "image", "IMAGE=flight-marts:tested", f"BUILD_OPTIONS={options}", f"CA={CERTIFICATES}")
+    yield engine, project
+    output("docker", "rmi", "--force", "flight-marts:tested")
+
+
+def test_the_image_publishes_a_day_as_a_user_on_a_read_only_root(built):
+    engine, project = built
+    options = ["--rm", "--init", "--network", "host", "--read-only", "--cap-drop", "ALL", "--tmpfs", "/tmp"]  # noqa: S108
+    options += ["--tmpfs", "/app/var:uid=10001", "--volume", f"{project}/data:/app/data:ro", "--env", "APP_ENV=dev"]
+    script = (
+        "id -u; touch /app/x; python -m flight_marts run --partition 2013-01-02"
+        " && python -m flight_marts backfill --from 2013-01-01 --to 2013-01-03 --only-missing"
+        " && python -m flight_marts step flights_daily extract --partition 2013-01-01"
+    )
+    if engine == "prefect":  # its backfill is its server's
+        script = script.replace("backfill --from 2013-01-01 --to 2013-01-03 --only-missing", "state")
+    run = ["docker", "run", *options, "flight-marts:tested", "sh", "-c", script]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.splitlines()[0] == "10001"
+    assert "Read-only file system" in done.stderr
+    assert "2013-01-02  943       943" in done.stdout
+
+
+def main_process(container: str) -> psutil.Process:
+    return psutil.Process(int(output("docker", "inspect", "--format", "{{.State.Pid}}", container)))
+
+
+def test_the_stack_publishes_also_after_each_service_was_killed(built):
+    engine, project = built
+    inside, killed = STACKS[engine]
+    given = {f"{engine.upper()}_PORT": str(free_port()), "COMPOSE": "docker-compose", "IMAGE": "flight-marts:tested"}
+    settings = [f"{name}={value}" for name, value in given.items()]
+
+    def publish(day: str) -> None:
+        command = ["docker", "exec", f"flight-marts-stack_{inside}_1", "python", "-m", "flight_marts", "backfill"]
+        deadline = time.monotonic() + STACK_SECONDS
+        while True:
+            done = subprocess.run([*command, "--from", day, "--to", day], capture_output=True, text=True, check=False)
+            if "1 of 1 partitions published" in done.stdout:
+                return
+            assert time.monotonic() < deadline, done.stdout[-2000:] + done.stderr[-2000:]
+            time.sleep(2)
+
+    try:
+        make(project, "stack-up", *settings)
+        publish("2013-01-01")
+        for name in killed:
+            container = f"flight-marts-stack_{name}_1"
+            process = main_process(container)
+            process.send_signal(signal.SIGKILL)
+            process.wait(timeout=30)
+        publish("2013-01-02")
+        restarts = [f"flight-marts-stack_{name}_1" for name in killed]
+        counted = output("docker", "inspect", "--format", "{{.RestartCount}}", *restarts).split()
+        assert all(int(each) >= 1 for each in counted), dict(zip(restarts, counted, strict=True))
+        query = 'PGPASSWORD=$POSTGRES_PASSWORD psql --host localhost --username stack warehouse -tA --command "$0"'
+        sql = "SELECT count(DISTINCT flight_date) FROM fact_flights"
+        assert output("docker", "exec", "flight-marts-stack_postgres_1", "bash", "-c", query, sql).split() == ["2"]
+    finally:
+        make(project, "stack-down", "DATA=delete", *settings)
+
+
+@pytest.fixture
+def release(render, tmp_path) -> tuple[Path, str]:
+    """A project for one machine with the archive that `make package` made, and its commit."""
+    row = {"hosting_variant": "dagster_process", "vpc": "open", "cloud": "aws", "secrets_backend": "environment"}
+    project = committed(Path(shutil.copytree(render(**answers(row)), tmp_path / "project")))
+    make(project, "package")
+    return project, git("rev-parse", "HEAD", cwd=project)
+
+
+def test_a_machine_with_systemd_publishes_also_after_each_service_was_killed(release):
+    """Debian boots in a container: it installs, publishes, survives `kill -9` of each service, and goes back."""
+    for program, package in (("systemd-nspawn", "systemd-container"), ("mmdebstrap", "mmdebstrap")):
+        if not shutil.which(program) or os.getuid():
+            pytest.skip(f"{program} is missing, or this is not root: install {package}")
+    project, commit = release
+    root = MEMORY / f"machine-{os.getpid()}"
+    packages = "ca-certificates,python3,python3-venv,systemd,systemd-sysv,dbus,procps,passwd,util-linux"
+    try:
+        options = ["--quiet", "--variant=minbase", "--mode=root", f"--include={packages}"]
+        output("mmdebstrap", *options, "bookworm", root)
+        said = output("sh", MACHINE / "nspawn.sh", root, project, commit, str(free_port()))
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+    assert said.splitlines()[-1] == "survived", said
+    assert "ProtectSystem=strict" in said
+    assert "the user writes to the release" not in said
+    killed = [line for line in said.splitlines() if line.startswith("killed: ")]
+    assert [
+        name for name in ("dagster api", "dagster-daemon", "dagster-webserver", "main process") if name in str(killed)
+    ]
+    assert len(killed) >= 4, killed
+    assert said.count("1 of 1 partitions published") == len(killed) + 2
