@@ -238,7 +238,7 @@ def test_a_model_that_breaks_its_contract_publishes_nothing(stack, evidence):
     assert bad != good
     model.write_text(bad)
     try:
-        fail(stack, DAYS[1], "carrier_daily")
+        fail(stack, DAYS[1], "an enforced contract that failed")
     finally:
         model.write_text(good)
     assert carriers(stack, DAYS[1]) == before
