@@ -9,7 +9,9 @@ pool gives them.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import tomllib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -72,7 +74,11 @@ def _package() -> dict[str, Any]:
     file = os.environ.get("PREFECT_PACKAGE")
     if not file:
         return {}
-    return apply_values(yaml.safe_load(Path(file).read_text(encoding="utf-8")), {}, remove_notset=False)
+    package = apply_values(yaml.safe_load(Path(file).read_text(encoding="utf-8")), {}, remove_notset=False)
+    if missing := sorted(set(re.findall(r"\{\{ \$(\w+) }}", json.dumps(package)))):
+        where = f"deploy/package/prefect/{config.load().env}.env"
+        raise ConfigError(f"prefect.yaml names {', '.join(missing)}, which nobody sets: write a line NAME=value into {where}")
+    return package
 
 
 def deploy(client: SyncPrefectClient, storage: RunnerStorage | None = None) -> list[str]:
