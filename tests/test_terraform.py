@@ -110,7 +110,14 @@ def test_on_azure_only_the_answers_open_the_network(render, variant, vpc):
 @pytest.mark.parametrize(
     ("variant", "cloud", "file", "before", "after", "says"),
     [
-        ("mwaa", "aws", "storage.tf", "enable_key_rotation = true", "enable_key_rotating = true", "enable_key_rotating"),
+        (
+            "mwaa",
+            "aws",
+            "storage.tf",
+            "enable_key_rotation = true",
+            "enable_key_rotating = true",
+            "enable_key_rotating",
+        ),
         ("mwaa", "aws", "network.tf", 'domain = "vpc"', 'domain = ["vpc"]', "Inappropriate value"),
         (
             "mwaa",
@@ -141,11 +148,21 @@ def test_a_planted_mistake_is_noticed(render, stand_ins, tmp_path, variant, clou
 @pytest.mark.parametrize(
     ("file", "before", "after", "says"),
     [
-        ("database.tf", "public_network_access_enabled     = false", "public_network_access_enabled     = true", "database"),
-        ("storage.tf", "public_network_access_enabled     = false", "public_network_access_enabled     = true", "storage"),
+        (
+            "database.tf",
+            "public_network_access_enabled     = false",
+            "public_network_access_enabled     = true",
+            "database",
+        ),
+        (
+            "storage.tf",
+            "public_network_access_enabled     = false",
+            "public_network_access_enabled     = true",
+            "storage",
+        ),
         ("network.tf", "to = local.private, port", 'to = ["Internet"], port', "goes out"),
         ("cluster.tf", "private_cluster_enabled             = true", "", "public address"),
-        ("network.tf", '    registry = { id', '    elsewhere = { id', "private address"),
+        ("network.tf", "    registry = { id", "    elsewhere = { id", "private address"),
     ],
 )
 def test_a_public_endpoint_on_azure_is_noticed(render, stand_ins, tmp_path, file, before, after, says):
