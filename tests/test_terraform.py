@@ -144,22 +144,15 @@ def test_a_planted_mistake_is_noticed(render, stand_ins, tmp_path, variant, clou
     assert says in " ".join(re.sub(r"[\n│]", " ", done.stderr).split())
 
 
+IS_CLOSED = "public_network_access_enabled     = false"
+
+
 @pytest.mark.deep
 @pytest.mark.parametrize(
     ("file", "before", "after", "says"),
     [
-        (
-            "database.tf",
-            "public_network_access_enabled     = false",
-            "public_network_access_enabled     = true",
-            "database",
-        ),
-        (
-            "storage.tf",
-            "public_network_access_enabled     = false",
-            "public_network_access_enabled     = true",
-            "storage",
-        ),
+        ("database.tf", IS_CLOSED, IS_CLOSED.replace("false", "true"), "database"),
+        ("storage.tf", IS_CLOSED, IS_CLOSED.replace("false", "true"), "storage"),
         ("network.tf", "to = local.private, port", 'to = ["Internet"], port', "goes out"),
         ("cluster.tf", "private_cluster_enabled             = true", "", "public address"),
         ("network.tf", "    registry = { id", "    elsewhere = { id", "private address"),

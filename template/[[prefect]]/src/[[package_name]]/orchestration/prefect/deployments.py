@@ -179,7 +179,11 @@ def _job_variables() -> dict[str, Any]:
     if package := _package():
         return package["definitions"]["work_pool"]["job_variables"]
     image = os.environ.get("RUN_IMAGE")
-    return {"image": image, "env": {"APP_ENV": config.load().env}} if image else {}
+    variables: dict[str, Any] = {"image": image, "env": {"APP_ENV": config.load().env}} if image else {}
+    if account := os.environ.get("RUN_SERVICE_ACCOUNT"):  # the identity of the pods of runs
+        labels = os.environ.get("RUN_LABELS", "").split()
+        variables |= {"service_account_name": account, "labels": dict(each.split("=", 1) for each in labels)}
+    return variables
 
 
 def _delete_others(client: SyncPrefectClient, there: Iterable[str]) -> None:
