@@ -677,7 +677,8 @@ def test_prefect_takes_what_the_packages_say(render, tmp_path):
     git("config", "uploadpack.allowAnySHA1InWant", "true", cwd=project)
     commit, python = git("rev-parse", "HEAD", cwd=project), project / ".venv/bin/python"
     there = tmp_path / "there"
-    versions = pins((project / "uv.lock").read_text().replace('name = "', "").replace('"\nversion = "', "=="))
+    locked = tomllib.loads((project / "uv.lock").read_text())["package"]
+    versions = {each["name"]: each["version"] for each in locked if "version" in each}
     needed = [f"prefect=={versions['prefect']}", f"certifi=={versions['certifi']}", "uv==0.13.9"]
     subprocess.run([UV, "venv", "--quiet", "--seed", "--python", python, there], check=True)
     subprocess.run([UV, "pip", "install", "--quiet", "--python", there, *needed], check=True)
