@@ -11,7 +11,7 @@ ENGINES_AT_ONCE ?= --numprocesses 2 $(SPREAD)
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines test-deploy test-site test-fast conformance conformance-quick conformance-page lint decision-page integrations benchmarks constraints standards-page recommend docs docs-serve pictures release rendered-diff rendered-files new
+.PHONY: help demo test test-engines test-deploy test-site test-fast conformance conformance-quick conformance-page lint decision-page integrations benchmarks constraints check-charts dashboards standards-page run-costs-page recommend docs docs-serve pictures release rendered-diff rendered-files new
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 16
@@ -87,7 +87,11 @@ lint: .venv/.installed ## check this repository's own code, the decision's data,
 	@$(BIN)/python tools/write_integrations_page.py --check
 	@$(BIN)/python tools/write_seeds.py --check
 	@$(BIN)/python tools/write_standards_page.py --check
+	@$(BIN)/python tools/write_run_costs.py --check
 	@$(BIN)/python tests/conformance/letters.py --check
+
+run-costs-page: .venv/.installed ## write what a run costs into docs/step_functions.md and docs/gcp_workflows.md
+	@$(BIN)/python tools/write_run_costs.py
 
 standards-page: .venv/.installed ## measure the standards over tests/hooks/corpus and write docs/standards.md
 	@$(BIN)/python tools/write_standards_page.py
@@ -109,6 +113,12 @@ benchmarks: .venv/.installed ## print and write the ratios of docs/benchmarks.md
 
 constraints: .venv/.installed ## resolve the versions in template/*/constraints.txt again
 	@$(BIN)/python tools/refresh_constraints.py
+
+check-charts: .venv/.installed ## render a chart with the values of each hosting variant that takes it, and validate the manifests: make check-charts CHART=folder [HELM=program]
+	@$(BIN)/python tools/check_charts.py $(CHART)
+
+dashboards: .venv/.installed ## write Grafana's dashboards of the engines' own metrics from template/*/dashboard.yml
+	@$(BIN)/uv run --quiet --script tools/write_dashboards.py
 
 release: .venv/.installed ## check that VERSION=1.2.3 can be released, then commit its changelog and tag it here; DRY_RUN=1 only checks
 	@$(BIN)/python tools/release.py '$(VERSION)' $(if $(DRY_RUN),--dry-run)

@@ -53,7 +53,7 @@ FILE_COMBINATIONS += zip(BESIDE, itertools.cycle(ENVIRONMENTS), itertools.cycle(
 def answers_for(names: tuple[str, ...]) -> dict:
     answers = {"orchestrator": names[0], "also_orchestrators": list(names[1:])}
     # The rules exclude some for the default answers, which describe plain scheduled ETL on AWS.
-    return answers | ({"accept_exclusion": "yes"} if names[0] in ("temporal", "gcp_workflows") else {})
+    return answers | ({"accept_exclusion": "yes"} if names[0] in ("temporal", "gcp_workflows", "data_factory") else {})
 
 
 def answers_for_variant(variant: str) -> dict:

@@ -229,7 +229,10 @@ class AwsSecrets(dict):
         )
 
     def __setitem__(self, name: str, value: str) -> None:
-        self.client.create_secret(Name=name, SecretString=value)
+        try:
+            self.client.create_secret(Name=name, SecretString=value)
+        except self.client.exceptions.ResourceExistsException:
+            self.client.put_secret_value(SecretId=name, SecretString=value)  # a new version
 
     def __delitem__(self, name: str) -> None:
         self.client.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)

@@ -147,7 +147,7 @@ def test_values_fit_the_charts(projects):
         for chart, given in values(project).items():
             seen.add(chart)
             assert not chart_values.problems(given, chart_values.facts(chart)), (row, chart)
-    assert seen == {"airflow", "dagster", "prefect-server", "prefect-worker", "temporal"}
+    assert seen == {"airflow", "dagster", "dagster-cloud-agent", "prefect-server", "prefect-worker", "temporal"}
 
 
 def test_what_the_deployment_sets_is_a_key_of_the_chart():
@@ -192,6 +192,21 @@ def test_containers_may_do_nothing_that_they_need_not(projects):
                 assert port.startswith("127.0.0.1:"), (row, name)
 
 
+def labels_of_pods(node: Any) -> int:
+    """How many pods, of manifests and of charts' values, get the tokens of an identity of Azure."""
+    if isinstance(node, dict):
+        return (node.get("azure.workload.identity/use") == "true") + sum(map(labels_of_pods, node.values()))
+    return sum(map(labels_of_pods, node)) if isinstance(node, list) else 0
+
+
+@pytest.mark.parametrize("cloud", ["aws", "azure"])
+@pytest.mark.parametrize("variant", [name for name, row in VARIANTS.items() if "kubernetes" in row["places"]])
+def test_pods_get_the_tokens_of_their_identity_on_azure(render, variant, cloud):
+    project = render(**answers({"hosting_variant": variant, "vpc": "open", "cloud": cloud}))
+    given = [*values(project).values(), *own_manifests(project)]
+    assert (sum(map(labels_of_pods, given)) > 0) == (cloud == "azure")
+
+
 # Names that are read by nobody: an identifier of a schema, a page for people.
 NAMES = ("docs.renovatebot.com", "external-secrets.io")
 INSIDE = re.compile(r"(^|\.)(example\.com|example\.internal|localhost)$")
@@ -220,6 +235,58 @@ def public_endpoints(project: Path) -> list[str]:
                     endpoints.append(f"{name}: image {image}")
         endpoints += [f"{name}: runner" for each in ("ubuntu-latest",) if each in text]
     return endpoints
+
+
+# What a public endpoint is for, as the table of docs/deployment.md calls it, and how it is told from the others: by its
+# file and its address.
+LEAVES = {
+    "base images and tools": r"(?:Dockerfile|deploy/stack/compose\.yml|deploy/image\.mk|\.gitlab\S*): image .*",
+    "charts, and the images that they bring": r"deploy/kubernetes/(?:deploy\.sh: .*|\w+\.yml: image .*)",
+    "the project's image": r"deploy/terraform/tests/.*: image \d+\.dkr\.ecr\..*",
+    "Python packages of the service": r"deploy/package/\w+/Dockerfile: image .*",
+    "code of CI's own steps": r"\.(?:github|azure)/.*: runner|azure-pipelines\.yml: runner",
+    "runs: pipelines, partitions and steps, times, errors, logs": r"deploy/gcp_workflows/.*: \w+\.googleapis\.com",
+}
+
+
+def unexplained(project: Path) -> list[str]:
+    """Public endpoints of a project that no row of the table has, and rows with an endpoint that no file has."""
+    page = (project / "docs" / "deployment.md").read_text().partition("## What leaves the network")[2]
+    table = {line.split("|")[1].strip(): line for line in page.splitlines() if line.startswith("| ")}
+    endpoints = public_endpoints(project)
+    used = {row for row, pattern in LEAVES.items() for each in endpoints if re.fullmatch(pattern, each)}
+    unknown = [each for each in endpoints if not any(re.fullmatch(pattern, each) for pattern in LEAVES.values())]
+    claimed = {"base images and tools", "charts, and the images that they bring"} & table.keys()
+    return unknown + sorted(used - table.keys()) + sorted(claimed - used)
+
+
+def test_the_table_has_every_public_endpoint_and_no_other(projects):
+    checked = set()
+    for row, project in projects:
+        if row["vpc"] != "isolated":
+            checked.add(row["vpc"])
+            assert not unexplained(project), row
+    assert checked == {"open", "data_plane"}
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("config/base.toml", 'endpoint = "https://telemetry.vendor.example.net/v1"'),
+        ("deploy/local/airflow.env", "COLLECTOR=https://collector.vendor.example.net"),
+        ("config/prod.toml", 'url = "s3://data.public.example.org/marts"'),
+    ],
+)
+def test_an_endpoint_that_the_table_lacks_is_noticed(render, tmp_path, file, line):
+    row = {"hosting_variant": "airflow_kubernetes", "vpc": "open", "cloud": "aws"}
+    project = shutil.copytree(render(**answers(row)), tmp_path / "project")
+    assert not unexplained(project)
+    (project / file).write_text((project / file).read_text() + f"\n{line}\n")
+    assert [each.partition(":")[0] for each in unexplained(project)] == [file]
+    page = project / "docs" / "deployment.md"
+    text = page.read_text()
+    page.write_text("\n".join(each for each in text.splitlines() if not each.startswith("| charts, ")))
+    assert "charts, and the images that they bring" in unexplained(project)
 
 
 def test_an_isolated_project_names_no_public_endpoint(projects):
@@ -456,7 +523,8 @@ def test_rollback_and_history_are_helms(deployable):
 @pytest.mark.parametrize(("variant", "is_cloud"), [("temporal_cloud", True), ("temporal_server", False)])
 def test_the_worker_reaches_its_server_and_nothing_more(render, variant, is_cloud):
     project = render(**answers({"hosting_variant": variant, "vpc": "data_plane", "cloud": "aws"}))
-    worker, *more = yaml.safe_load_all((project / "deploy/kubernetes/pipeline-worker.yml").read_text())
+    worker, service, *more = yaml.safe_load_all((project / "deploy/kubernetes/pipeline-worker.yml").read_text())
+    assert service["spec"]["selector"] == worker["spec"]["selector"]["matchLabels"]
     assert [each["spec"]["egress"][0]["ports"] for each in more] == ([[{"port": 7233}]] if is_cloud else [])
     assert worker["spec"]["strategy"] == {"type": "Recreate"}, "two at once would double the limits"
     settings = tomllib.loads((project / "config/prod.toml").read_text())["orchestrators"]["temporal"]

@@ -37,6 +37,18 @@ logging.get_logger().info("connecting", password=found, length=len(found))
 """
 
 
+# A service that lives on, such as a worker: it reads the secret, and once more when it is told that there is a new one.
+LIVES_ON = """
+import sys
+from flight_marts.platform import config, logging, secrets
+settings = config.load()
+logging.configure(settings)
+for line in ("before", "after"):
+    read = secrets.resolve(settings.warehouse.password, settings.secrets)
+    logging.get_logger().info("connecting", password=read, length=len(read))
+    print(line, flush=True)
+    sys.stdin.readline()
+"""
 # The short run takes one backend that a library serves and one that is read over HTTP.
 SHORT = ("aws_secrets_manager", "hashicorp_vault")
 
@@ -114,3 +126,21 @@ def test_a_backend_that_does_not_answer_is_worth_another_attempt(backend, start)
     assert code == 1, output
     assert output.startswith("SecretsUnavailable: "), output
     assert "transient: True" in output
+
+
+def test_a_service_that_lives_on_takes_a_new_version_of_a_secret(project, backend):
+    kept = {name: os.environ[name] for name in ("PATH", "HOME")}
+    environment = {**kept, "APP_ENV": "prod", "APP_ROOT": str(project[1]), **backend.variables}
+    command = [project[1] / ".venv" / "bin" / "python", "-c", LIVES_ON]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    process = subprocess.Popen(command, env=environment, cwd=project[1], text=True, **pipes)
+    said = []
+    while not said or said[-1] not in ("before\n", ""):
+        said.append(process.stdout.readline())
+    assert said[-1] == "before\n", "".join(said)
+    backend.stored[PASSWORD] = "rotated-and-longer-than-before"
+    output = "".join(said) + process.communicate("go\n\n", timeout=120)[0]
+    assert process.returncode == 0, output
+    for value in (SECRETS[PASSWORD], "rotated-and-longer-than-before"):
+        assert value not in output
+        assert f'"length": {len(value)}' in output

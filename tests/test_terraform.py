@@ -83,7 +83,7 @@ WAYS_OUT = ('resource "aws_nat_gateway"', 'resource "google_compute_router_nat"'
 @pytest.mark.parametrize("channel", ["none", "slack"])
 def test_a_network_has_a_way_out_only_where_the_answer_gives_it_one(render, variant, cloud, vpc, channel):
     text = (infrastructure(render, variant, cloud, vpc, alert_channel=channel) / "network.tf").read_text()
-    goes_out = vpc == "open" or (vpc == "data_plane" and channel == "slack")
+    goes_out = vpc == "open" or channel == "slack" or "control_plane" in VARIANTS[variant]
     assert any(each in text for each in WAYS_OUT) == goes_out
     assert ('destination_ranges = ["0.0.0.0/0"]\n\n  allow' in text or '= "0.0.0.0/0"' in text) == goes_out
     private = "aws_vpc_endpoint" if cloud == "aws" else "google_dns_managed_zone"
@@ -110,7 +110,14 @@ def test_on_azure_only_the_answers_open_the_network(render, variant, vpc):
 @pytest.mark.parametrize(
     ("variant", "cloud", "file", "before", "after", "says"),
     [
-        ("mwaa", "aws", "storage.tf", "enable_key_rotation = true", "enable_key_rotating = true", "enable_key_rotating"),
+        (
+            "mwaa",
+            "aws",
+            "storage.tf",
+            "enable_key_rotation = true",
+            "enable_key_rotating = true",
+            "enable_key_rotating",
+        ),
         ("mwaa", "aws", "network.tf", 'domain = "vpc"', 'domain = ["vpc"]', "Inappropriate value"),
         (
             "mwaa",
@@ -137,15 +144,18 @@ def test_a_planted_mistake_is_noticed(render, stand_ins, tmp_path, variant, clou
     assert says in " ".join(re.sub(r"[\n│]", " ", done.stderr).split())
 
 
+IS_CLOSED = "public_network_access_enabled     = false"
+
+
 @pytest.mark.deep
 @pytest.mark.parametrize(
     ("file", "before", "after", "says"),
     [
-        ("database.tf", "public_network_access_enabled     = false", "public_network_access_enabled     = true", "database"),
-        ("storage.tf", "public_network_access_enabled     = false", "public_network_access_enabled     = true", "storage"),
+        ("database.tf", IS_CLOSED, IS_CLOSED.replace("false", "true"), "database"),
+        ("storage.tf", IS_CLOSED, IS_CLOSED.replace("false", "true"), "storage"),
         ("network.tf", "to = local.private, port", 'to = ["Internet"], port', "goes out"),
         ("cluster.tf", "private_cluster_enabled             = true", "", "public address"),
-        ("network.tf", '    registry = { id', '    elsewhere = { id', "private address"),
+        ("network.tf", "    registry = { id", "    elsewhere = { id", "private address"),
     ],
 )
 def test_a_public_endpoint_on_azure_is_noticed(render, stand_ins, tmp_path, file, before, after, says):

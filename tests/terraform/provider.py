@@ -19,7 +19,7 @@ from tf.gen import tfplugin_pb2_grpc as service
 
 SIMPLE = {"s": '"string"', "n": '"number"', "b": '"bool"', "*": '"dynamic"'}
 COLLECTIONS = {"L": "list", "S": "set", "M": "map"}
-# The field `write_only` of an attribute, which is newer than the library: no state keeps the values of those that end in _wo.
+# The field `write_only`, which is newer than the library: no state keeps the values of arguments that end in _wo.
 WRITE_ONLY = bytes([11 << 3, 1])
 BLOCK = plugin.Schema.NestedBlock.NestingMode
 NESTING = {"list": BLOCK.LIST, "set": BLOCK.SET, "single": BLOCK.SINGLE, "map": BLOCK.MAP}

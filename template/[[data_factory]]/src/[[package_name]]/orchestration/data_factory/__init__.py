@@ -1,4 +1,4 @@
-"""Azure Data Factory as an orchestrator of this project: a pipeline of the factory for each one, a container for each step.
+"""Azure Data Factory as an orchestrator of this project: a definition for each pipeline, a container for each step.
 
 In the cloud, the factory runs them; nothing of this package is needed there but the project's command. On this machine
 a small runner runs the same definitions, in the process of the command.

@@ -1,6 +1,6 @@
-"""Mistakes in the definitions that Azure would tell of when they are published, or a run when it meets them.
+"""Mistakes in the definitions that Azure would refuse when they are published, or that a run would meet.
 
-``python -m <package>.orchestration.data_factory.checks`` exits with an error when there is one: a part of ``make lint``.
+``python -m <package>.orchestration.data_factory.checks`` exits with an error when there is one, as ``make lint`` does.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def of_pipeline(pipeline: Pipeline, factory: Mapping[Path, Any]) -> Iterator[str
     frequency, interval = definitions.interval(pipeline)
     if (given["frequency"], given["interval"]) != (frequency, interval):
         yield (
-            f"its trigger has windows of {given['interval']} {given['frequency']}; partitions of a {pipeline.grain} need "
-            f'"frequency": "{frequency}", "interval": {interval}'
+            f"its trigger has windows of {given['interval']} {given['frequency']}; partitions of a {pipeline.grain} "
+            f'need "frequency": "{frequency}", "interval": {interval}'
         )
     definitions.first_window(pipeline)
 
@@ -138,13 +138,15 @@ def _of_expressions(value: Any, pipeline: Mapping[str, Any], seen: set[str]) -> 
     except ExpressionError as error:
         yield str(error)
         return
+    functions, variables = (*expressions.FUNCTIONS, *ROOTS), pipeline.get("variables", {})
     for node in nodes:
-        if node.kind == "call" and node.value not in (*expressions.FUNCTIONS, *ROOTS):
-            yield f"there is no function {node.value}{_meant(node.value, (*expressions.FUNCTIONS, *ROOTS))}"
-        if node.kind == "call" and node.value == "variables" and node.parts[0].value not in pipeline.get("variables", {}):
-            yield f"there is no variable {node.parts[0].value}{_meant(node.parts[0].value, pipeline.get('variables', {}))}"
-        if node.kind == "call" and node.value == "activity" and node.parts[0].value not in seen:
-            yield f"the result of {node.parts[0].value} is not there yet: wait for it in dependsOn{_meant(node.parts[0].value, seen)}"
+        name = node.parts[0].value if node.kind == "call" and node.parts else None
+        if node.kind == "call" and node.value not in functions:
+            yield f"there is no function {node.value}{_meant(node.value, functions)}"
+        elif node.kind == "call" and node.value == "variables" and name not in variables:
+            yield f"there is no variable {name}{_meant(name, variables)}"
+        elif node.kind == "call" and node.value == "activity" and name not in seen:
+            yield f"the result of {name} is not there yet: wait for it in dependsOn{_meant(name, seen)}"
         if node.kind == "member":
             yield from _of_member(node, pipeline)
 

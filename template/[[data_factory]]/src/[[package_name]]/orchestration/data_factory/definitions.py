@@ -101,7 +101,7 @@ def of_pipeline(name: str) -> dict[str, Any]:
 
 
 def settings(pipeline: Pipeline) -> dict[str, Any]:
-    """What the definitions take from the configuration for a pipeline: its part of the global parameter ``settings``."""
+    """What the definitions take from the configuration: the pipeline's part of the global parameter ``settings``."""
     whole, landing = pipeline.settings, urlsplit(pipeline.settings.landing.url)
     folder = "" if pipeline.grain == "none" else "{partition}"
     return {
@@ -112,7 +112,7 @@ def settings(pipeline: Pipeline) -> dict[str, Any]:
         "marker": whole.landing.marker,
         "input_poll_seconds": max(1, math.ceil(whole.input_wait.poll_seconds)),
         "input_timeout_seconds": math.ceil(whole.input_wait.timeout_seconds),
-        "input_timeout": _span(whole.input_wait.timeout_seconds),
+        "input_timeout": span(whole.input_wait.timeout_seconds),
         "steps": {step: _limits(pipeline, step) for step in pipeline.steps},
     }
 
@@ -165,10 +165,12 @@ def _refuse_unfit(pipeline: Pipeline, first: datetime, others: list[datetime]) -
     schedule, (frequency, number) = pipeline.settings.schedule, interval(pipeline)
     is_last_days = frequency == "Month" and first.day > SHORTEST_MONTH
     if is_last_days or any(_before(pipeline, two) != one for one, two in pairwise([first, *others])):
-        every = "month, on one of its first 28 days" if frequency == "Month" else f"{number} h" if number > 1 else "hour"
+        every = (
+            "month, on one of its first 28 days" if frequency == "Month" else f"{number} h" if number > 1 else "hour"
+        )
         raise ConfigError(
-            f'schedule.cron "{schedule.cron}" of {pipeline.name} does not tick every {every}, as windows on Data Factory '
-            f"do: write one that does, in config/pipelines/{pipeline.name}.toml"
+            f'schedule.cron "{schedule.cron}" of {pipeline.name} does not tick every {every}, as windows on Data '
+            f"Factory do: write one that does, in config/pipelines/{pipeline.name}.toml"
         )
     if pipeline.grain == "none":
         return
@@ -176,8 +178,9 @@ def _refuse_unfit(pipeline: Pipeline, first: datetime, others: list[datetime]) -
     for before, after in pairwise(keys):
         if after != pipeline.calendar.following(before):
             raise ConfigError(
-                f'schedule.cron "{schedule.cron}" of {pipeline.name} would miss the partition after {before}: windows on '
-                "Data Factory do not move with daylight saving, so let it tick more than an hour before midnight or after"
+                f'schedule.cron "{schedule.cron}" of {pipeline.name} would miss the partition after {before}: windows '
+                "on Data Factory do not move with daylight saving, so let it tick more than an hour before or after "
+                "midnight"
             )
 
 
@@ -213,7 +216,8 @@ def _limits(pipeline: Pipeline, step: str) -> dict[str, Any]:
     return {"timeout_seconds": math.ceil(own.timeout_seconds), "pauses": [*pauses, [1, 2]]}
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """A length of time as the service writes it, such as ``0.02:00:00``."""
     minutes, rest = divmod(math.ceil(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)

@@ -46,7 +46,9 @@ def of(wholes: list[Mapping[str, Any]]) -> list[str]:
             method, url = given["method"], _path(given)
             if (method, url) not in ACTIONS or given["authentication"]["resource"] != MANAGEMENT:
                 where = f"{whole['name']}: {each['name']}"
-                raise ConfigError(f"{where}: no permission is known for {method} {url}: add a row to {__name__}.ACTIONS")
+                raise ConfigError(
+                    f"{where}: no permission is known for {method} {url}: add a row to {__name__}.ACTIONS"
+                )
             needed.update(ACTIONS[method, url])
     return sorted(needed)
 

@@ -44,7 +44,7 @@ def opened() -> Iterator[Callable[[Pipeline, Partition], RunState]]:
 
 
 def run(pipeline: Pipeline, parameters: Mapping[str, str], log: TextIO) -> RunState:
-    """Run the definition of a pipeline. parameters: as a trigger gives them. Raises ConfigError without a definition."""
+    """Run the definition of a pipeline. parameters: as a trigger gives them. Raises ConfigError when there is none."""
     execution = executions.Execution(ENGINE, uuid4().hex, pipeline.name, "", executions.now())
     execution.partition = parameters.get("partition", "")
     machine = Machine(pipeline, execution, log)

@@ -53,7 +53,10 @@ class GcpWorkflows:
         return executions.newest(self.id, pipeline.name, limit)
 
     def decided(self, request: Request) -> None:
-        """No shape that this orchestrator has waits for a decision."""
+        """Call the execution that waits. One of the emulator looks by itself, in its own process."""
+        from . import callbacks
+
+        callbacks.decided(request)
 
     def problems(self) -> list[str]:
         """What is wrong with the definitions, a sentence each."""

@@ -9,7 +9,9 @@ pool gives them.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import tomllib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -72,7 +74,11 @@ def _package() -> dict[str, Any]:
     file = os.environ.get("PREFECT_PACKAGE")
     if not file:
         return {}
-    return apply_values(yaml.safe_load(Path(file).read_text(encoding="utf-8")), {}, remove_notset=False)
+    package = apply_values(yaml.safe_load(Path(file).read_text(encoding="utf-8")), {}, remove_notset=False)
+    if missing := sorted(set(re.findall(r"\{\{ \$(\w+) }}", json.dumps(package)))):
+        where = f"deploy/package/prefect/{config.load().env}.env"
+        raise ConfigError(f"prefect.yaml names {', '.join(missing)}, which nobody sets: write a line NAME=value into {where}")
+    return package
 
 
 def deploy(client: SyncPrefectClient, storage: RunnerStorage | None = None) -> list[str]:
@@ -173,7 +179,11 @@ def _job_variables() -> dict[str, Any]:
     if package := _package():
         return package["definitions"]["work_pool"]["job_variables"]
     image = os.environ.get("RUN_IMAGE")
-    return {"image": image, "env": {"APP_ENV": config.load().env}} if image else {}
+    variables: dict[str, Any] = {"image": image, "env": {"APP_ENV": config.load().env}} if image else {}
+    if account := os.environ.get("RUN_SERVICE_ACCOUNT"):  # the identity of the pods of runs
+        labels = os.environ.get("RUN_LABELS", "").split()
+        variables |= {"service_account_name": account, "labels": dict(each.split("=", 1) for each in labels)}
+    return variables
 
 
 def _delete_others(client: SyncPrefectClient, there: Iterable[str]) -> None:
