@@ -46,6 +46,7 @@ class InProcess(Protocol):
 
 class Engine(Protocol):
     """id: as in ORCHESTRATOR. title: for people. definition: the thin file of a pipeline, with {package} and {name}.
+    beside: further files of a pipeline that stand elsewhere, in the same form; most orchestrators lack it.
 
     port: of the server on this machine; 0 for an orchestrator that has none, as it runs in its cloud alone. health:
     path that answers 200 when the server is ready. ui: path to look at. worker, server: the services, by their names in
@@ -56,6 +57,7 @@ class Engine(Protocol):
     id: str
     title: str
     definition: str
+    beside: tuple[str, ...]
     port: int
     health: str
     ui: str

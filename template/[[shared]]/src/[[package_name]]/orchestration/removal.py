@@ -53,8 +53,10 @@ def remove(name: str) -> None:
 
 def _definitions(root: Path, orchestrator: str, name: str) -> list[Path]:
     """The thin file of a pipeline, and what has its name beside it."""
-    file = root / orchestration.get(orchestrator).definition.format(package=PACKAGE, name=name)
-    return sorted(file.parent.glob(f"{name}.*"))
+    engine = orchestration.get(orchestrator)
+    beside = getattr(engine, "beside", ())
+    file, *others = (root / each.format(package=PACKAGE, name=name) for each in (engine.definition, *beside))
+    return sorted({file, *others, *file.parent.glob(f"{name}.*")})
 
 
 def _landing(root: Path, name: str) -> tuple[list[Path], list[Path]]:

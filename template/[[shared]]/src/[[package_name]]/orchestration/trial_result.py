@@ -197,7 +197,7 @@ def show(report: dict[str, Any]) -> None:
         shown = ["-" if value is None else f"{value:,.1f}" for value in (*cells, metric["noise"])]
         table.add_row(f"{metric['title']}, {metric['unit']}", *shown, said)
     print()
-    out = Console(highlight=False)
+    out = Console(highlight=False, markup=False)
     out.print(table)
     if report["as_made"]:
         headings = ("median, with the settings of the makers", *report["orchestrators"].values())

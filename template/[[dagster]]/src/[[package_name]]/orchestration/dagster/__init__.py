@@ -22,6 +22,7 @@ class Dagster:
     id = "dagster"
     title = "Dagster"
     definition = "src/{package}/defs/{name}.py"
+    beside = ()
     health = "/server_info"
     ui = "/"
     worker = "code"

@@ -23,6 +23,7 @@ class DataFactory:
     id = "data_factory"
     title = "Azure Data Factory"
     definition = "factory/pipeline/pl_{name}.json"
+    beside = ("factory/trigger/tr_{name}.json",)
     port = 0
 
     @contextmanager

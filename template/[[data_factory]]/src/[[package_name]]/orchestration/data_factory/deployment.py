@@ -2,7 +2,7 @@
 
 ``permissions``: of the factory's identity on the job of the steps. ``global_parameters``: those that the configuration
 decides. ``pipelines``: of each one when its first window begins, empty where nothing starts it here; its SLA as a span;
-whether its definition looks for files, and the container of Blob Storage that they land in, empty where it is elsewhere.
+whether its definition looks for files, and the container of Blob Storage that they land in, empty for another place.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ class GcpWorkflows:
     id = "gcp_workflows"
     title = "Google Cloud Workflows"
     definition = "workflows/{name}.workflow.yaml"
+    beside = ()
     port = 0
 
     @contextmanager

@@ -23,6 +23,7 @@ class Prefect:
     id = "prefect"
     title = "Prefect"
     definition = "flows/{name}.py"
+    beside = ()
     health = "/api/health"
     ui = "/"
     worker = "worker"

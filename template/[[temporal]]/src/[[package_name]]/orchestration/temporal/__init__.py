@@ -24,6 +24,7 @@ class Temporal:
     id = "temporal"
     title = "Temporal"
     definition = "workflows/{name}.py"
+    beside = ()
     health = "/healthz"
     ui = "/"
     worker = "worker"
