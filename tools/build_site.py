@@ -53,7 +53,7 @@ TRIED = [
     ["Google Cloud Workflows", "passed", "passed"],
     ["Prefect", "passed", "passed"],
     ["AWS Step Functions", "ran a day", "ran a day"],
-    ["Temporal", "ran a day", "passed"],
+    ["Temporal", "passed", "passed"],
     ["all others", "not tried", "not tried"],
 ]
 # Places whose projects have commands of their own, see docs/building.md.
