@@ -11,7 +11,7 @@ ENGINES_AT_ONCE ?= --numprocesses 2 $(SPREAD)
 export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines test-deploy test-site test-fast conformance conformance-quick conformance-page lint decision-page integrations benchmarks constraints check-charts dashboards standards-page recommend docs docs-serve pictures release rendered-diff rendered-files new
+.PHONY: help demo test test-engines test-deploy test-site test-fast conformance conformance-quick conformance-page lint decision-page integrations benchmarks constraints check-charts dashboards standards-page run-costs-page recommend docs docs-serve pictures release rendered-diff rendered-files new
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 16
@@ -87,7 +87,11 @@ lint: .venv/.installed ## check this repository's own code, the decision's data,
 	@$(BIN)/python tools/write_integrations_page.py --check
 	@$(BIN)/python tools/write_seeds.py --check
 	@$(BIN)/python tools/write_standards_page.py --check
+	@$(BIN)/python tools/write_run_costs.py --check
 	@$(BIN)/python tests/conformance/letters.py --check
+
+run-costs-page: .venv/.installed ## write what a run costs into docs/step_functions.md and docs/gcp_workflows.md
+	@$(BIN)/python tools/write_run_costs.py
 
 standards-page: .venv/.installed ## measure the standards over tests/hooks/corpus and write docs/standards.md
 	@$(BIN)/python tools/write_standards_page.py

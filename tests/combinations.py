@@ -33,7 +33,8 @@ DEFAULT_VARIANT = {
     for name, row in reversed(DECIDED.items())
     if row["hosting"] == "managed" and row.get("only_on", "aws") == "aws"
 }
-CLOUDS = ("aws", "gcp")  # with files for Terraform
+# Clouds with files for Terraform, and the places of the variants that it makes something for.
+CLOUDS = {"aws": {"terraform"}, "gcp": {"terraform"}, "azure": {"kubernetes", "vm"}}
 PLACES = sorted({place for row in VARIANTS.values() for place in row["places"]})
 QUICK = "dagster"  # the one that the short run of the tests installs; the others are for the deep one
 # Each alone and all of them, then some beside another one.
@@ -52,7 +53,7 @@ FILE_COMBINATIONS += zip(BESIDE, itertools.cycle(ENVIRONMENTS), itertools.cycle(
 def answers_for(names: tuple[str, ...]) -> dict:
     answers = {"orchestrator": names[0], "also_orchestrators": list(names[1:])}
     # The rules exclude some for the default answers, which describe plain scheduled ETL on AWS.
-    return answers | ({"accept_exclusion": "yes"} if names[0] in ("temporal", "gcp_workflows") else {})
+    return answers | ({"accept_exclusion": "yes"} if names[0] in ("temporal", "gcp_workflows", "data_factory") else {})
 
 
 def answers_for_variant(variant: str) -> dict:

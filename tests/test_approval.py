@@ -18,7 +18,7 @@ from urllib.parse import quote
 import duckdb
 import psutil
 import pytest
-from combinations import MANIFESTS, answers_for
+from combinations import MANIFESTS, SERVED, answers_for
 from conformance.alert_receiver import AlertReceiver
 from projects import RUN_SECONDS, SET_UP_SECONDS, UV, Project
 from servers import free_port
@@ -208,7 +208,7 @@ def until(is_so: Callable[[], bool], problem: Callable[[], object]) -> None:
         time.sleep(1)
 
 
-@pytest.fixture(params=[name for name, each in MANIFESTS.items() if "approval" in each.get("shapes", [])])
+@pytest.fixture(params=[name for name in SERVED if "approval" in MANIFESTS[name]["shapes"]])
 def services(request, render, tmp_path_factory) -> Iterator[Services]:
     """A project to which such a pipeline was added, with four months landed: the sample's, under four names."""
     rendered = render(**answers_for((request.param,)))

@@ -12,6 +12,7 @@ from pathlib import Path
 import copier
 import pytest
 import yaml
+from combinations import answers_for_variant
 from repository import ROOT, git
 
 BIN = Path(sys.executable).parent
@@ -45,6 +46,52 @@ def test_github_workflows_have_no_mistake_that_a_linter_sees(render):
     files = sorted((render(ci_provider="github") / ".github" / "workflows").glob("*.yml"))
     done = subprocess.run([BIN / "actionlint", *files], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def deployments(project: Path, provider: str) -> dict[str, tuple[str, str, bool]]:
+    """By environment, in their order: the job before it, its command, and whether the provider asks its approvers."""
+    if provider == "github":
+        jobs = yaml.safe_load((project / ".github" / "workflows" / "release.yml").read_text())["jobs"]
+        return {
+            name: (job["needs"][0], job["steps"][-1]["run"], job["environment"] == name)
+            for name, job in jobs.items()
+            if name in ("staging", "prod")
+        }
+    if provider == "gitlab":
+        jobs = yaml.safe_load((project / ".gitlab" / "release.yml").read_text())
+        return {
+            name: (
+                jobs[f"release-{name}"]["needs"][0].removeprefix("release-"),
+                jobs[f"release-{name}"]["script"][-1],
+                jobs[f"release-{name}"]["environment"]["name"] == name
+                and (name != "prod" or jobs["release-prod"]["rules"][0]["when"] == "manual"),
+            )
+            for name in ("staging", "prod")
+        }
+    stages = yaml.safe_load((project / ".azure" / "release.yml").read_text())["stages"]
+    found = {}
+    for stage in stages:
+        if stage["stage"] in ("staging", "prod"):
+            [job] = stage["jobs"]
+            command = job["strategy"]["runOnce"]["deploy"]["steps"][-1]["bash"]
+            found[stage["stage"]] = (stage["dependsOn"], command, job["environment"] == stage["stage"])
+    return found
+
+
+@pytest.mark.parametrize("provider", CI_FILES)
+@pytest.mark.parametrize(("variant", "in_cloud"), [("mwaa", True), ("astronomer", False)])
+def test_a_package_goes_to_one_environment_after_the_other(render, provider, variant, in_cloud):
+    project = render(**answers_for_variant(variant), ci_provider=provider)
+    assert deployments(project, provider) == {
+        "staging": ("test", "make deploy ENV=staging YES=1", True),
+        "prod": ("staging", "make deploy ENV=prod YES=1", True),
+    }
+    if provider == "github":
+        # Only where what runs is recorded in tags may a job write to the repository.
+        jobs = yaml.safe_load((project / ".github" / "workflows" / "release.yml").read_text())["jobs"]
+        assert jobs["prod"]["permissions"].get("contents") == ("read" if in_cloud else "write")
+        assert ("id-token" in jobs["prod"]["permissions"]) == in_cloud
+        assert jobs["test"]["permissions"] == {"contents": "read"}
 
 
 @pytest.fixture

@@ -135,7 +135,7 @@ REFUSED = [
     ({"needs": "dbt"}, ["needs", "dbt", "not a list"]),
     ({"needs": "[dbt"}, ["needs", "not a list"]),
     ({"also_orchestrators": "airflow"}, ["also_orchestrators", "not a list"]),
-    ({"also_orchestrators": ["data_factory"]}, ["also_orchestrators", "data_factory"]),
+    ({"also_orchestrators": ["hybrid"]}, ["also_orchestrators", "hybrid"]),
     ({"vpc": "isolated", "hosting": "managed"}, ["hosting", "vpc is isolated"]),
     ({"needs": ["lineage", "freshness", "durable_execution"]}, ["needs", "Nothing fits; change needs: "]),
     ({"connects_to": "s3"}, ["connects_to", "s3", "not a list"]),
@@ -151,7 +151,7 @@ REFUSED = [
     ({"accept_exclusion": "two\nlines"}, ["accept_exclusion", "use one line"]),
     ({"orchestrator": "nonsense"}, ["orchestrator", "nonsense"]),
     ({"orchestrator": "gcp_workflows"}, ["orchestrator", DISABLED]),
-    ({"orchestrator": "data_factory", "cloud": "azure"}, ["orchestrator", "no template"]),
+    ({"orchestrator": "data_factory"}, ["orchestrator", "it runs only on Azure"]),
     ({"orchestrator": "step_functions", "cloud": "gcp"}, ["orchestrator", "it runs only on AWS"]),
     (
         {"orchestrator": "data_factory", "cloud": "azure", "needs": ["open_source_only"]},

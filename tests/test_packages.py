@@ -7,9 +7,12 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 import tomllib
 import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import botocore.session
 import pytest
@@ -70,7 +73,7 @@ def test_most_of_what_the_service_has_stays_as_it_is():
         assert len(other) < 10, other
 
 
-@pytest.fixture(params=[*PACKAGED, "mwaa data_plane"])
+@pytest.fixture(params=[*BRINGS_AIRFLOW, "mwaa data_plane"])
 def packaged(render, request, tmp_path) -> tuple[str, Path, Path]:
     """Variant, project and what `make package` has made. In a network without a way out, the packages come along."""
     variant, _, vpc = request.param.partition(" ")
@@ -174,9 +177,16 @@ echo . >> "$STATE/clock"
 printf '2026-11-26T1000%02dZ\\n' $(wc -l < "$STATE/clock")
 """
 RUNNER = """#!/bin/sh
-case "$*" in *json*) echo '[{"name": "warehouse", "slots": 4}]' ;; *) echo warehouse 4 ;; esac
+echo "runner $*" >> "$STATE/log"
+case "$*" in *definitions*|*dagster-cloud*|*service*) ;; *json*) echo '[{"name": "warehouse", "slots": 4}]' ;; *) echo warehouse 4 ;; esac
 """
+DOCKER = 'case "$*" in *inspect*) echo "registry.example.com/data/flight-marts@sha256:$(printf %064d 7)" ;; esac'
 PROGRAMS = {"mwaa": ("aws", AWS), "composer": ("gcloud", GCLOUD), "astronomer": ("astro", ASTRO)}
+PROGRAMS |= {name: ("docker", DOCKER) for name in PACKAGED if name not in PROGRAMS}
+
+
+# Who deploys, and where.
+ACCESS = ("DAGSTER_CLOUD_ORGANIZATION", "DAGSTER_CLOUD_API_TOKEN", "PREFECT_API_URL", "PREFECT_API_KEY")
 
 
 class Service:
@@ -195,8 +205,12 @@ class Service:
         self.environment = os.environ | {
             "PATH": f"{tools}:{os.environ['PATH']}",
             "STATE": str(self.state),
-            "ORCHESTRATOR": "airflow",
+            "ORCHESTRATOR": VARIANTS[variant]["orchestrator"],
             "RUN": "runner",
+            "DOCKER": "docker",
+            "IMAGE_REPOSITORY": "registry.example.com/data/flight-marts",
+            "REPOSITORY": "https://git.example.com/data/flight-marts.git",
+            **dict.fromkeys(ACCESS, "given"),
             "REGION": "eu-central-1",
             "DEPLOYMENT": "clx",
             "YES": "1",
@@ -210,6 +224,10 @@ class Service:
         """What `make package` makes, as far as a deployment looks at it."""
         package = self.project / "dist" / self.commit
         package.mkdir(parents=True)
+        for file in (self.project / "deploy").glob("*/*/*.yaml"):
+            shutil.copy(file, package)
+        for file in (self.project / "deploy").glob("dagster_plus/*.yaml"):
+            shutil.copy(file, package)
         (self.state / self.commit).write_text(f"duckdb==1.5\nmade-of=={int(self.commit[:8], 16)}\n")
 
     def commit_all(self) -> None:
@@ -235,6 +253,7 @@ class Service:
 def service(render, request, tmp_path) -> Service:
     project = Path(shutil.copytree(render(**answers_for_variant(request.param)), tmp_path / "project"))
     (project / ".gitignore").write_text("dist/\n")
+    (project / "uv.lock").write_text('[[package]]\nname = "prefect"\nversion = "3.9.1"\n')
     origin = tmp_path / "origin"
     git("init", "--quiet", "--bare", str(origin), cwd=tmp_path)
     committed(project)
@@ -244,7 +263,9 @@ def service(render, request, tmp_path) -> Service:
     return made
 
 
-CHANGES = re.compile(r"update-environment|environments update|rsync|astro deploy |put-object| s3 cp ")
+CHANGES = re.compile(
+    r"update-environment|environments update|rsync|astro deploy |put-object| s3 cp |deploy-docker|add-location|service deploy"
+)
 
 
 def test_a_deployment_is_planned_made_and_recorded(service):
@@ -295,11 +316,12 @@ def test_going_back_is_one_command(service):
     ]
 
 
+@pytest.mark.parametrize("service", [name for name in PACKAGED if name != "prefect_cloud_managed"], indirect=True)
 def test_a_service_whose_program_is_missing_is_named(service):
     tools = Path(service.environment["PATH"].split(":")[0])
     name = PROGRAMS[service.variant][0]
     (tools / name).unlink()
-    for needed in ("sh", "git", "dirname"):
+    for needed in ("sh", "git", "dirname", "sed", "sort", "awk"):
         (tools / needed).symlink_to(shutil.which(needed))
     done = service.deploy_script("plan", "staging", PATH=str(tools))
     assert f"error: {name} is not installed: install it" in done.stderr
@@ -437,3 +459,78 @@ def test_airflow_of_the_service_loads_the_dags_of_a_package(packaged, tmp_path):
     assert Path(module).is_relative_to(home / "plugins" if variant == "composer" else tmp_path / "venv")
     assert project_root == str(root)
     assert ("ProjectSecrets" in backends) == (variant != "composer"), "Composer has its own"
+
+
+TAKES_IMAGE = [name for name in PACKAGED if "image" in VARIANTS[name]["places"]]
+ASKED = {
+    "dagster_plus_serverless": "dagster-cloud serverless deploy-docker dist/{commit} --location-name flight-marts",
+    "prefect_cloud_managed": "-m flight_marts.orchestration.prefect.service deploy",
+}
+
+
+@pytest.mark.parametrize("service", [name for name in PACKAGED if name not in BRINGS_AIRFLOW], indirect=True)
+def test_what_a_control_plane_is_asked(service):
+    """A commit without an image is not deployed, and neither is anything without access."""
+    assert service.deploy_script("deploy", "prod").returncode == 0
+    says = ASKED.get(service.variant, "add-location flight-marts" if "dagster" in service.variant else "service deploy")
+    assert says.format(commit=service.commit) in service.log()
+    for name in ACCESS:
+        if name.partition("_")[0].lower() == service.environment["ORCHESTRATOR"]:
+            assert f"error: set {name} to" in service.deploy_script("plan", "prod", **{name: ""}).stderr
+    (service.project.parent / "tools" / "docker").write_text("#!/bin/sh\nexit 1\n")
+    done = service.deploy_script("deploy", "staging")
+    assert ("has no image of commit" in done.stderr) == (service.variant in TAKES_IMAGE)
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Answers as Dagster+ does to its program, and keeps what it was asked."""
+
+    asked: ClassVar[list[tuple[str, dict]]] = []
+    answers: ClassVar[dict] = {
+        "agents": [{"status": "RUNNING", "id": "1", "errors": []}],
+        "deploymentSettings": {"settings": {}},
+        "setDeploymentSettings": {"__typename": "DeploymentSettings", "settings": {}},
+        "addOrUpdateLocationFromDocument": {"__typename": "WorkspaceEntry", "locationName": "flight-marts"},
+        "workspaceOrError": {
+            "__typename": "Workspace",
+            "locationEntries": [
+                {"id": "1", "name": "flight-marts", "loadStatus": "LOADED", "locationOrLoadError": {"__typename": "R"}}
+            ],
+        },
+    }
+
+    def do_POST(self) -> None:  # noqa: N802  as the library names it
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.asked.append((self.path, asked))
+        body = json.dumps({"data": self.answers}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("service", ["dagster_plus_hybrid"], indirect=True)
+def test_dagster_plus_takes_the_code_location_from_its_own_program(service):
+    """The program of Dagster+, against a receiver on this machine: the location has the image, the commit and the environment."""
+    Receiver.asked.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        done = service.deploy_script(
+            "deploy",
+            "staging",
+            RUN=f"{UV} run --quiet --no-project --with dagster-cloud-cli>=1.13.27,<1.14",
+            DAGSTER_CLOUD_URL=f"http://127.0.0.1:{server.server_port}/staging",
+        )
+        server.shutdown()
+    assert done.returncode == 0, done.stdout + done.stderr
+    sent = [asked["variables"] for _, asked in Receiver.asked if asked.get("variables")]
+    [location] = [each["document"] for each in sent if "document" in each]
+    assert location["location_name"] == "flight-marts"
+    assert location["image"].endswith(f"@sha256:{7:064d}")
+    assert location["git"] == {"commit_hash": service.commit}
+    assert "APP_ENV=staging" in location["container_context"]["docker"]["env_vars"]
+    assert any("deploymentSettings" in each for each in sent)

@@ -147,7 +147,7 @@ def test_values_fit_the_charts(projects):
         for chart, given in values(project).items():
             seen.add(chart)
             assert not chart_values.problems(given, chart_values.facts(chart)), (row, chart)
-    assert seen == {"airflow", "dagster", "prefect-server", "prefect-worker", "temporal"}
+    assert seen == {"airflow", "dagster", "dagster-cloud-agent", "prefect-server", "prefect-worker", "temporal"}
 
 
 def test_what_the_deployment_sets_is_a_key_of_the_chart():
@@ -190,6 +190,21 @@ def test_containers_may_do_nothing_that_they_need_not(projects):
         for name, service in stack["services"].items():
             for port in service.get("ports", []):
                 assert port.startswith("127.0.0.1:"), (row, name)
+
+
+def labels_of_pods(node: Any) -> int:
+    """How many pods, of manifests and of charts' values, get the tokens of an identity of Azure."""
+    if isinstance(node, dict):
+        return (node.get("azure.workload.identity/use") == "true") + sum(map(labels_of_pods, node.values()))
+    return sum(map(labels_of_pods, node)) if isinstance(node, list) else 0
+
+
+@pytest.mark.parametrize("cloud", ["aws", "azure"])
+@pytest.mark.parametrize("variant", [name for name, row in VARIANTS.items() if "kubernetes" in row["places"]])
+def test_pods_get_the_tokens_of_their_identity_on_azure(render, variant, cloud):
+    project = render(**answers({"hosting_variant": variant, "vpc": "open", "cloud": cloud}))
+    given = [*values(project).values(), *own_manifests(project)]
+    assert (sum(map(labels_of_pods, given)) > 0) == (cloud == "azure")
 
 
 # Names that are read by nobody: an identifier of a schema, a page for people.

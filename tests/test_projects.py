@@ -167,7 +167,7 @@ def test_an_orchestrator_that_publishes_other_rows_is_told(project):
     assert done.returncode != 0
     assert "error: the orchestrators publish different rows. " in done.stderr
     assert f"fact_flights: rows only from {first} 1, only from {last} 0" in done.stderr
-    assert f"daily_carrier_performance.flights: 1 rows differ between {first} and {last}" in done.stderr
+    assert f"daily_carrier_performance.flights: 1 row differs between {first} and {last}" in done.stderr
 
 
 @pytest.mark.parametrize("project", [QUICK], indirect=True)

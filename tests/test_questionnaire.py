@@ -62,12 +62,11 @@ def test_enter_at_every_question_gives_the_project_of_the_defaults(at_terminal, 
 
 
 @pytest.mark.deep
-def test_a_system_without_template_is_shown_but_cannot_be_chosen(at_terminal):
+def test_a_clouds_own_service_is_recommended_on_its_cloud(at_terminal):
     answers, screen = at_terminal(skipped="mental_model", pipeline_shape=DOWN * 4 + ENTER, cloud=DOWN * 2 + ENTER)
     assert (answers["pipeline_shape"], answers["cloud"]) == ("service_glue", "azure")
-    assert answers["orchestrator"] != "data_factory"
+    assert answers["orchestrator"] == "data_factory"
     assert "Your answers point to Azure Data Factory" in screen
-    assert "it has no template here yet" in " ".join(screen.split())
 
 
 @pytest.mark.deep

@@ -38,7 +38,7 @@ SUFFIX = ".jinja"
 EXCLUDED = {
     *("manifest.yml", "questions.yml", "constraints.txt", "connections.txt", "runbook.md", "seeds.yml", "sample.json"),
     *("constraints-3.3.1.txt", "connections-3.3.1.txt", "pins-3.3.1.txt"),
-    *("stack.yml.jinja", "deployment.jinja"),
+    *("stack.yml.jinja", "deployment.jinja", "dashboard.yml"),
 }
 NESTED = re.compile(r"^\[\[(\w+)\]\]/")
 
@@ -57,8 +57,10 @@ def template_files(folder: str, shape: str = "batch_etl", places: Iterable[str] 
     found = files_in(ROOT / "template" / folder)
     found = {name for name in found if "__pycache__" not in name and "_toml]]" not in name}
     also = ("flights",) if sample_of(shape) == "flights_daily" else ()
-    found = {name for name in found if not (inner := NESTED.match(name)) or inner[1] in (shape, *places, *also)}
-    found = {NESTED.sub("", name) for name in found} - EXCLUDED
+    while any(NESTED.match(name) for name in found):
+        found = {name for name in found if not (inner := NESTED.match(name)) or inner[1] in (shape, *places, *also)}
+        found = {NESTED.sub("", name) for name in found}
+    found -= EXCLUDED
     names = {
         "[[package_name]]": "flight_marts",
         "[[project_name]]": "flight-marts",
@@ -110,6 +112,14 @@ def test_a_hosting_variant_has_the_files_of_its_places(render, variant):
         (VARIANTS[variant]["orchestrator"],), ["staging", "prod"], "github", places=places_of(variant)
     )
     assert files_in(project) == expected
+
+
+@pytest.mark.parametrize("place", ["kubernetes", "vm"])
+def test_azure_has_files_for_a_cluster_and_for_machines(render, place):
+    variant = next(name for name, row in VARIANTS.items() if place in row["places"])
+    places = [*places_of(variant), "terraform", "azure"]
+    expected = expected_files((VARIANTS[variant]["orchestrator"],), ["staging", "prod"], "github", places=places)
+    assert files_in(render(**(answers_for_variant(variant) | {"cloud": "azure"}))) == expected
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, "mixed"])

@@ -14,15 +14,20 @@ from projects import UV
 from repository import QUESTIONS, ROOT
 from terraform_stand_in import FACTS, prepare, source, terraform
 
-# What Terraform makes is for services of a vendor, and vendors run nothing in an isolated network.
-NETWORKS = [vpc for vpc in QUESTIONS["vpc"]["choices"].values() if vpc != "isolated"]
+NETWORKS = list(QUESTIONS["vpc"]["choices"].values())
 HOSTED = [name for name, row in VARIANTS.items() if "terraform" in row["places"]]
+# On Azure: a cluster and machines in each network, and what a variant's own lines in the manifest change.
+ON_AZURE = [next(name for name, row in VARIANTS.items() if place in row["places"]) for place in sorted(CLOUDS["azure"])]
+OF_THEIR_OWN = [name for name, row in VARIANTS.items() if row.keys() & {"databases", "calls"}]
 ROWS = [
     (variant, cloud, vpc)
     for variant in HOSTED
-    for cloud in ([CLOUD_OF[variant]] if variant in CLOUD_OF else CLOUDS)
+    for cloud in ([CLOUD_OF[variant]] if variant in CLOUD_OF else ("aws", "gcp"))
     for vpc in NETWORKS
+    if vpc != "isolated"  # vendors run nothing there
 ]
+ROWS += [(variant, "azure", vpc) for variant in ON_AZURE for vpc in NETWORKS]
+ROWS += [(variant, "azure", "data_plane") for variant in OF_THEIR_OWN]
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +37,8 @@ def stand_ins(tmp_path_factory) -> dict[str, str]:
 
 def infrastructure(render, variant: str, cloud: str, vpc: str, **answers) -> Path:
     own = answers_for_variant(variant) | {"cloud": cloud, "vpc": vpc} | answers
+    if vpc == "isolated":
+        del own["hosting"]
     return render(**own) / "deploy" / "terraform"
 
 
@@ -55,24 +62,28 @@ def test_trivy_finds_nothing_that_the_files_do_not_argue(render, tmp_path):
         shutil.copytree(infrastructure(render, variant, cloud, vpc), tmp_path / f"{variant}-{cloud}-{vpc}")
     done = subprocess.run([*TRIVY, str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    file = tmp_path / "mwaa-aws-open" / "storage.tf"
-    text = file.read_text()
-    file.write_text(text.replace("block_public_acls       = true", "block_public_acls       = false"))
-    assert file.read_text() != text
-    planted = subprocess.run([*TRIVY, str(file.parent)], capture_output=True, text=True, check=False)
-    assert planted.returncode == 1
-    assert "public" in planted.stdout
+    planted = {
+        "mwaa-aws-open": ("storage.tf", "block_public_acls       = true", "block_public_acls       = false"),
+        f"{ON_AZURE[0]}-azure-isolated": ("access.tf", 'default_action = "Deny"', 'default_action = "Allow"'),
+    }
+    for name, (file, before, after) in planted.items():
+        text = (tmp_path / name / file).read_text()
+        assert before in text
+        (tmp_path / name / file).write_text(text.replace(before, after))
+        done = subprocess.run([*TRIVY, str(tmp_path / name)], capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert "ublic" in done.stdout or "network" in done.stdout
 
 
 WAYS_OUT = ('resource "aws_nat_gateway"', 'resource "google_compute_router_nat"')
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize(("variant", "cloud", "vpc"), ROWS)
+@pytest.mark.parametrize(("variant", "cloud", "vpc"), [row for row in ROWS if row[1] != "azure"])
 @pytest.mark.parametrize("channel", ["none", "slack"])
 def test_a_network_has_a_way_out_only_where_the_answer_gives_it_one(render, variant, cloud, vpc, channel):
     text = (infrastructure(render, variant, cloud, vpc, alert_channel=channel) / "network.tf").read_text()
-    goes_out = vpc == "open" or (vpc == "data_plane" and channel == "slack")
+    goes_out = vpc == "open" or channel == "slack" or "control_plane" in VARIANTS[variant]
     assert any(each in text for each in WAYS_OUT) == goes_out
     assert ('destination_ranges = ["0.0.0.0/0"]\n\n  allow' in text or '= "0.0.0.0/0"' in text) == goes_out
     private = "aws_vpc_endpoint" if cloud == "aws" else "google_dns_managed_zone"
@@ -80,22 +91,50 @@ def test_a_network_has_a_way_out_only_where_the_answer_gives_it_one(render, vari
 
 
 @pytest.mark.deep
+@pytest.mark.parametrize("vpc", NETWORKS)
+@pytest.mark.parametrize("variant", ON_AZURE)
+def test_on_azure_only_the_answers_open_the_network(render, variant, vpc):
+    channels = ["none"] if vpc == "isolated" else ["none", "slack"]
+    for channel in channels:
+        text = (infrastructure(render, variant, "azure", vpc, alert_channel=channel) / "network.tf").read_text()
+        goes_out = vpc == "open" or channel == "slack"
+        assert ('"Internet"' in text) == goes_out
+        # The tokens of a cluster's identities come from public addresses, by a gateway or by a firewall of yours.
+        is_cluster = "kubernetes" in VARIANTS[variant]["places"]
+        assert ("azurerm_nat_gateway" in text) == (goes_out or (is_cluster and vpc == "data_plane"))
+        assert ('"AzureActiveDirectory"' in text) == (is_cluster and not goes_out)
+        assert ('next_hop_type          = "VirtualAppliance"' in text) == (vpc == "isolated")
+
+
+@pytest.mark.deep
 @pytest.mark.parametrize(
-    ("file", "before", "after", "says"),
+    ("variant", "cloud", "file", "before", "after", "says"),
     [
-        ("storage.tf", "enable_key_rotation = true", "enable_key_rotating = true", "enable_key_rotating"),
-        ("network.tf", 'domain = "vpc"', 'domain = ["vpc"]', "Inappropriate value"),
         (
+            "mwaa",
+            "aws",
+            "storage.tf",
+            "enable_key_rotation = true",
+            "enable_key_rotating = true",
+            "enable_key_rotating",
+        ),
+        ("mwaa", "aws", "network.tf", 'domain = "vpc"', 'domain = ["vpc"]', "Inappropriate value"),
+        (
+            "mwaa",
+            "aws",
             "mwaa.tf",
             "  execution_role_arn ",
             "  # ",
             '"execution_role_arn" is required',
         ),
-        ("mwaa.tf", "aws_s3_bucket.this", "aws_s3_bucket.those", "undeclared resource"),
+        ("mwaa", "aws", "mwaa.tf", "aws_s3_bucket.this", "aws_s3_bucket.those", "undeclared resource"),
+        (ON_AZURE[0], "azure", "storage.tf", "min_tls_version ", "tls_version_min ", "tls_version_min"),
+        (ON_AZURE[0], "azure", "cluster.tf", "  issuer  ", "  # ", '"issuer" is required'),
+        (ON_AZURE[0], "azure", "database.tf", "administrator_password_wo ", "administrator_password ", "Ephemeral"),
     ],
 )
-def test_a_planted_mistake_is_noticed(render, stand_ins, tmp_path, file, before, after, says):
-    folder = Path(shutil.copytree(infrastructure(render, "mwaa", "aws", "open").parents[1], tmp_path / "project"))
+def test_a_planted_mistake_is_noticed(render, stand_ins, tmp_path, variant, cloud, file, before, after, says):
+    folder = Path(shutil.copytree(infrastructure(render, variant, cloud, "open").parents[1], tmp_path / "project"))
     folder = folder / "deploy" / "terraform"
     text = (folder / file).read_text()
     assert before in text
@@ -103,6 +142,31 @@ def test_a_planted_mistake_is_noticed(render, stand_ins, tmp_path, file, before,
     done = terraform(folder, stand_ins, "validate")
     assert done.returncode != 0
     assert says in " ".join(re.sub(r"[\n│]", " ", done.stderr).split())
+
+
+IS_CLOSED = "public_network_access_enabled     = false"
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize(
+    ("file", "before", "after", "says"),
+    [
+        ("database.tf", IS_CLOSED, IS_CLOSED.replace("false", "true"), "database"),
+        ("storage.tf", IS_CLOSED, IS_CLOSED.replace("false", "true"), "storage"),
+        ("network.tf", "to = local.private, port", 'to = ["Internet"], port', "goes out"),
+        ("cluster.tf", "private_cluster_enabled             = true", "", "public address"),
+        ("network.tf", "    registry = { id", "    elsewhere = { id", "private address"),
+    ],
+)
+def test_a_public_endpoint_on_azure_is_noticed(render, stand_ins, tmp_path, file, before, after, says):
+    made = infrastructure(render, ON_AZURE[0], "azure", "isolated").parents[1]
+    folder = Path(shutil.copytree(made, tmp_path / "project")) / "deploy" / "terraform"
+    text = (folder / file).read_text()
+    assert before in text
+    (folder / file).write_text(text.replace(before, after))
+    done = terraform(folder, stand_ins, "test")
+    assert done.returncode != 0
+    assert says in " ".join(re.sub(r"[\n│]", " ", done.stdout + done.stderr).split())
 
 
 @pytest.mark.deep

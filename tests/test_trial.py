@@ -106,6 +106,21 @@ def test_services_are_measured_and_are_down_afterwards(trial, project):
     assert not processes_of(project.folder)
 
 
+def test_services_are_measured_with_the_settings_of_their_makers_too(trial, project):
+    done = trial("BLOCKS=1", "ONLY=load,up", "AS_MADE=1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    measured = {(cell["contender"], cell["metric"]) for cell in lines_of(project)}
+    as_made = {(f"{name} as made", "up") for name in NAMES}  # loading needs no services
+    assert measured == {(name, metric) for name in CONTENDERS for metric in ("load", "up")} | as_made
+    result = json.loads((project.folder / "var" / "trial" / "trial.json").read_text())
+    assert set(result["as_made"]) == {"up"}
+    assert all(result["as_made"]["up"][name]["median"] > 0 for name in NAMES)
+    assert "with the settings of the makers" in done.stdout
+    settings = project.folder / "var" / "trial" / "dagster-as-made" / "as_made" / "dagster.yaml"
+    assert "run_retries" not in settings.read_text()
+    assert not processes_of(project.folder)
+
+
 def test_wrong_use_ends_in_one_sentence(trial, project):
     done = trial("BLOCKS=1", "ONLY=speed")
     assert "there is no measurement speed" in done.stderr

@@ -57,7 +57,7 @@ class PrefectEngine(EngineWithRecords):
         super().up(**{"PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "10", **variables})
 
     def in_production(self) -> dict[str, str]:
-        values = ROOT / "template/[[prefect]]/[[prefect_kubernetes]]/deploy/kubernetes/prefect-worker.yml.jinja"
+        values = ROOT / "template/[[prefect]]/[[prefect_on_kubernetes]]/deploy/kubernetes/prefect-worker.yml.jinja"
         [seconds] = re.findall(r"^    queryInterval: (\d+)", values.read_text(), re.MULTILINE)
         return {"PREFECT_WORKER_QUERY_SECONDS": seconds}
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ Found = dict[str, dict[str, dict]]  # by orchestrator and behaviour: outcome ("p
 SEEN = pytest.StashKey[list[str]]()
 SHOWN = "behaviour shown"  # property of a test's report
 BEGIN, END = "<!-- results of {}: written by make conformance-page -->", "<!-- end of results of {} -->"
+SHAPES = {"PRODUCTS": "data_products", "MODELS": "ml_dynamic"}  # by the stacks in test_shapes.py
+ENGINES = ("airflow", "dagster", "prefect", "temporal")
 BEHAVIOURS = {
     "B1": "happy path",
     "B2": "transient failure is retried",
@@ -91,15 +94,33 @@ def write(file: Path, found: Found) -> None:
     file.with_suffix(".md").write_text(markdown(known))
 
 
+def marked(shape: str) -> list[str]:
+    """The behaviours that the marks of the tests name for a shape, in the order of the tests."""
+    tests = Path(__file__).with_name("test_shapes.py").read_text()
+    shapes = dict(re.findall(r"^(\w+) = pytest.mark.parametrize\(\"stack\", (\w+),", tests, re.M))
+    marks = re.findall(r"^@(\w+)\n@pytest\.mark\.behaviour\(\"([^\"]+)\"\)", tests, re.MULTILINE)
+    return [behaviour for each, behaviour in marks if each in shapes and SHAPES[shapes[each]] == shape]
+
+
 def show(file: Path, page: Path) -> None:
-    """Write the results of a shape as a table into the page, between the two comments there."""
+    """Write the results of a shape as a table into the page, between the two comments there.
+
+    What its tests are marked with and no run has shown says so.
+    """
     begin, end = (each.format(file.stem) for each in (BEGIN, END))
     before, rest = page.read_text().split(begin)
     after = rest.partition(end)[2]
-    page.write_text(f"{before}{begin}\n\n{markdown(json.loads(file.read_text()))}\n{end}{after}")
+    found: Found = json.loads(file.read_text()) if file.exists() else {}
+    for name in ENGINES if file.stem in SHAPES.values() else ():
+        cells = found.setdefault(name, {})
+        for behaviour in marked(file.stem):
+            cells.setdefault(behaviour, {"outcome": "not run", "seen": []})
+    page.write_text(f"{before}{begin}\n\n{markdown(dict(sorted(found.items())))}\n{end}{after}")
 
 
 if __name__ == "__main__":
     ROOT = Path(__file__).parents[2]
-    for results in sorted((ROOT / "build" / "conformance").glob("*.json")):
-        show(results, ROOT / "docs" / "conformance.md")
+    folder = ROOT / "build" / "conformance"
+    shapes = [*SHAPES.values(), *(["batch_etl"] if (folder / "batch_etl.json").exists() else [])]
+    for shape in shapes:
+        show(file_of(folder, shape), ROOT / "docs" / "conformance.md")

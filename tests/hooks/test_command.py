@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from orch_standards import ALWAYS, CHECKS, Finding, ProjectError, check, checks, rules
+from orch_standards import ALWAYS, CHECKS, Finding, ProjectError, check, checks, rules, services
 from orch_standards.cli import main
 from orch_standards.engines import engines
 from orch_standards.findings import SEVERITIES
@@ -192,8 +192,9 @@ def test_every_rule_says_what_is_wrong_and_where_to_read_on():
     for rule in rules().values():
         assert rule.link.startswith("docs/"), rule.id
         assert rule.docs, rule.id
-        assert bool(rule.engine) == (rule.check == "production-shape"), rule.id
-        assert not rule.engine or rule.id.startswith(f"{engines()[rule.engine].get('rules', rule.engine)}-"), rule.id
+        assert bool(rule.engine) == (rule.check in ("production-shape", "cloud-services")), rule.id
+        prefix = engines().get(rule.engine, {}).get("rules", rule.engine.replace("_", "-"))
+        assert not rule.engine or rule.id.startswith(f"{prefix}-"), rule.id
         assert len(rule.sentence) <= 130
         assert not rule.sentence.endswith(".")
         assert rule.severity in SEVERITIES
@@ -228,11 +229,17 @@ PACKAGE = ROOT / "hooks" / "src" / "orch_standards"
 
 def test_an_engine_is_a_table_a_module_and_rules():
     tables = engines()
-    assert {rule.engine for rule in rules().values() if rule.engine} == set(tables)
+    assert {rule.engine for rule in rules().values() if rule.check == "production-shape"} == set(tables)
     for name, table in tables.items():
         assert table.keys() - {"rules"} == tables["airflow"].keys(), name
         assert (PACKAGE / "production" / f"{name}.py").is_file()
         assert f"{table.get('rules', name)}-import-work" in rules()
+
+
+def test_a_service_is_a_module_and_rules_of_its_own_name():
+    assert {rule.engine for rule in rules().values() if rule.check == "cloud-services"} == set(services.names())
+    for name in services.names():
+        assert (PACKAGE / "services" / f"{name}.py").is_file()
 
 
 def test_no_modules_import_each_other():

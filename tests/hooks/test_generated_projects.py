@@ -75,6 +75,27 @@ BREAKS = {
         "table-without-contract",
     ),
     "password": ("airflow", "config/prod.toml", r"\Z", '\n[api]\npassword = "Tr0ub4dor"\n', "plaintext-secret"),
+    "no time-out of a state": (
+        "step_functions",
+        "workflows/flights_daily.asl.json",
+        r'"TimeoutSeconds": "\{% \$policies.extract.longest_seconds %\}",',
+        "",
+        "step-functions-no-timeout",
+    ),
+    "nothing kept": (
+        "step_functions",
+        "deploy/terraform/triggers.tf",
+        r"dead_letter_config",
+        "kept_nowhere",
+        "step-functions-no-dead-letter",
+    ),
+    "time-out of a connector": (
+        "gcp_workflows",
+        "workflows/platform/subworkflows.yaml",
+        r"\n +timeout: 608400",
+        "",
+        "gcp-workflows-no-timeout",
+    ),
     "answer changed": ("airflow", ".copier-answers.yml", r"\nschedule: .*", "\nschedule: 0 1 * * *", "answers-edited"),
 }
 
@@ -82,7 +103,7 @@ BREAKS = {
 @pytest.mark.parametrize("name", BREAKS)
 def test_what_is_taken_out_is_found(render, tmp_path, name):
     orchestrator, place, pattern, instead, rule = BREAKS[name]
-    project = Path(shutil.copytree(render(orchestrator=orchestrator), tmp_path / "project"))
+    project = Path(shutil.copytree(render(**answers_for((orchestrator,))), tmp_path / "project"))
     (path,) = project.glob(place)
     before = path.read_text()
     path.write_text(re.sub(pattern, instead, before))

@@ -145,6 +145,12 @@ def test_bodies_become_business_functions_with_their_comments(report, tmp_path):
     assert steps.total([{"amount": 3}]) == 3
 
 
+@pytest.mark.parametrize("to", ["prefect", "dagster"])
+def test_a_dag_whose_name_begins_with_a_number_is_drafted(tmp_path, capsys, to):
+    assert convert(tmp_path, CLASSIC.replace('"classic"', '"01_classic"'), to=to) == 0
+    assert (tmp_path / "dag_01_classic_steps.py").exists()
+
+
 def test_parameters_keep_their_defaults(report, tmp_path):
     report(TASKFLOW)
     assert "params = {'limit': 3} | (params or {})" in (tmp_path / "sales_daily_flow.py").read_text()

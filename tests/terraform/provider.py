@@ -19,6 +19,8 @@ from tf.gen import tfplugin_pb2_grpc as service
 
 SIMPLE = {"s": '"string"', "n": '"number"', "b": '"bool"', "*": '"dynamic"'}
 COLLECTIONS = {"L": "list", "S": "set", "M": "map"}
+# The field `write_only`, which is newer than the library: no state keeps the values of arguments that end in _wo.
+WRITE_ONLY = bytes([11 << 3, 1])
 BLOCK = plugin.Schema.NestedBlock.NestingMode
 NESTING = {"list": BLOCK.LIST, "set": BLOCK.SET, "single": BLOCK.SINGLE, "map": BLOCK.MAP}
 
@@ -44,7 +46,10 @@ def block(fields: dict[str, Any]) -> plugin.Schema.Block:
             )
         else:
             flag = {"required": "r" in flags, "optional": "o" in flags, "computed": "c" in flags}
-            result.attributes.append(plugin.Schema.Attribute(name=name, type=type_of(kind).encode(), **flag))
+            attribute = plugin.Schema.Attribute(name=name, type=type_of(kind).encode(), **flag)
+            if name.endswith("_wo"):
+                attribute.MergeFromString(WRITE_ONLY)
+            result.attributes.append(attribute)
     return result
 
 

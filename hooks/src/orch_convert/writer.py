@@ -112,7 +112,8 @@ class Writer(ABC):
 
     def __init__(self, graph: Graph, stem: str) -> None:
         self.graph, self.module = graph, graph.module
-        self.name = re.sub(r"\W", "_", graph.dag.name("dag_id"))
+        name = re.sub(r"\W", "_", graph.dag.name("dag_id"))
+        self.name = f"dag_{name}" if name[:1].isdigit() else name  # files and functions are named after it
         self.stem = stem
         self.steps_file, self.definitions_file = f"{self.name}_steps", f"{self.name}_{self.ending}"
         self.constructs: list[Construct] = []

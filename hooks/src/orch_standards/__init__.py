@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import answers, configuration, contracts, layering, leftovers, production, secrets, silences
+from . import answers, configuration, contracts, layering, leftovers, production, secrets, services, silences
 from .engines import Engines
 from .findings import Finding, Rule, checks, rules
 from .project import Project
@@ -21,6 +21,7 @@ __version__ = "0.1.0"
 
 CHECKS: dict[str, Callable[[Project], Iterator[Report]]] = {
     "production-shape": production.check,
+    "cloud-services": services.check,
     "layering": layering.check,
     "no-plaintext-secrets": secrets.check,
     "config-complete": configuration.check,

@@ -1,4 +1,7 @@
-"""Findings, and the rules they come from: ``data/rules.toml`` says what each one means and where to read on."""
+"""Findings, and the rules they come from: ``data/rules.toml`` says what each one means and where to read on.
+
+Rules of a cloud's own orchestrator stand beside its module, in ``services/``.
+"""
 
 from __future__ import annotations
 
@@ -56,8 +59,11 @@ class Finding:
 @cache
 def rules() -> dict[str, Rule]:
     """All rules by id, in the order they are documented."""
-    text = resources.files("orch_standards").joinpath("data/rules.toml").read_text(encoding="utf-8")
-    return {each["id"]: Rule(**each) for each in tomllib.loads(text)["rule"]}
+    package = resources.files("orch_standards")
+    services = sorted((each for each in package.joinpath("services").iterdir() if each.name.endswith(".toml")), key=str)
+    files = [*services, package.joinpath("data/rules.toml")]
+    tables = [tomllib.loads(file.read_text(encoding="utf-8"))["rule"] for file in files]
+    return {each["id"]: Rule(**each) for table in tables for each in table}
 
 
 @cache

@@ -6,9 +6,9 @@
 GRAIN=hour`.
 
 The sample may be a folder of files of one kind, such as the logs of several machines: then each file of a partition is
-a step of its own. DuckDB reads the sample; Copier writes the files from the project's template, at the version the project has; up to
-three partitions of the sample become landing data, so that the pipeline runs at once. A shape such as approval comes
-with the template's own sample instead.
+a step of its own. DuckDB reads the sample; Copier writes the files from the project's template, at the version the
+project has; up to three partitions of the sample become landing data, so that the pipeline runs at once. A shape such
+as approval comes with the template's own sample instead.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Add a pipeline to the project, made from a sample file.")
     parser.add_argument("--name", default="", help="of the pipeline, such as weather")
-    parser.add_argument("--sample", default="", help="a CSV, Parquet or JSON file with rows of it, or a folder of such files")
+    parser.add_argument("--sample", default="", help="a CSV, Parquet or JSON file with rows of it, or a folder of them")
     parser.add_argument("--shape", default="", help=f"what kind of pipeline it is: {', '.join(SHAPES)}")
     parser.add_argument("--grain", default="", help=f"what one run processes: {', '.join(GRAINS)}")
     parser.add_argument("--partition-column", default="", help="the column that says which partition a row belongs to")
@@ -304,7 +304,8 @@ class Sample:
         return names
 
     def _columns(self) -> list[Column]:
-        described = [row for row in self.con.execute("DESCRIBE sample").fetchall() if row[0] not in ("sample_row", "sample_file")]
+        own = ("sample_row", "sample_file")
+        described = [row for row in self.con.execute("DESCRIBE sample").fetchall() if row[0] not in own]
         sources = [name for name, *_ in described]
         for source in sources:
             if source.lower() in OWN_COLUMNS:

@@ -25,7 +25,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Run and look after the project's pipelines. Exit codes: 0 done, 1 a permanent error, 2 wrong usage, "
-    "65 bad rows, 66 no input yet, 75 an error that may pass, 78 wrong configuration.",
+    "65 bad rows, 66 no input or decision yet, 75 an error that may pass, 77 not approved, 78 wrong configuration.",
 )
 
 approvals = typer.Typer(invoke_without_command=True)
@@ -168,8 +168,12 @@ def step(
     item: Annotated[str, typer.Option(help="Of a step that is mapped: the one item. Default: each in turn.")] = "",
     here: Annotated[bool, typer.Option("--here", help="Of a step that may run elsewhere: this is that place.")] = False,
     at_once: Annotated[
-        str, typer.Option(help="Of the step that waits for input: do not wait. look: exit with 66; fail: fail so.")
+        str,
+        typer.Option(help="Of a step that waits for input or a decision: do not wait. look: exit with 66; fail: fail so."),
     ] = "",
+    waits: Annotated[
+        bool, typer.Option("--waits", help="Of the step that asks for a decision: the run goes on by itself after it.")
+    ] = False,
 ) -> None:
     """Run one step of a partition without an orchestrator, as a container does."""
     from .platform import pipelines
@@ -181,19 +185,40 @@ def step(
         raise errors.ConfigError(f"{pipeline}: {name} takes no item; {config.suggestion(name, chosen.mapped_steps)}")
     if here and "here" not in signature(function).parameters:
         raise errors.ConfigError(f"{pipeline}: {name} runs here alone: leave out --here")
-    if at_once and (at_once not in ("look", "fail") or name != chosen.steps[0]):
-        raise errors.ConfigError(f"{pipeline}: --at-once takes look or fail, and is for {chosen.steps[0]}")
-    options = {"here": True} if here else {"timeout_seconds": 0} if at_once else {}
+    waiting = [each for each in (chosen.steps[0], chosen.held_step) if each]
+    if at_once and (at_once not in ("look", "fail") or name not in waiting):
+        raise errors.ConfigError(f"{pipeline}: --at-once takes look or fail, and is for {' and '.join(waiting)}")
+    if waits and name != chosen.asking_step:
+        raise errors.ConfigError(f"{pipeline}: --waits is for a step that asks for a decision, and {name} asks for none")
+    options = {"here": True} if here else {"waits": True} if waits else {}
     try:
-        if at_once == "look" and not chosen.code.input_ready(wanted):
-            sys.exit(errors.NO_INPUT)  # no failure: whoever looks does so again
         with run_context(Run(run_id, attempt, engine=engine)):
+            if at_once and name == chosen.held_step:
+                _leave_unless_approved(chosen, wanted)
+            elif at_once == "look" and not chosen.code.input_ready(wanted):
+                sys.exit(errors.NO_INPUT)  # no failure: whoever looks does so again
+            elif at_once:
+                options["timeout_seconds"] = 0
             function(wanted, *([item] if item else []), **options)
     except Exception as error:  # noqa: BLE001  the caller sees the exit code only
         _end(
             str(error) if isinstance(error, steps.EXPECTED) else f"{type(error).__name__}: {error}",
             errors.exit_code(error),
         )
+
+
+def _leave_unless_approved(pipeline: Pipeline, partition: Partition) -> None:
+    """End this process without an error when the held step may not run, or not yet: the exit code says which."""
+    from .platform import decisions, logging
+
+    logging.configure(config.load())
+    request = decisions.look(pipeline, partition)
+    if request.is_pending and request.waits:
+        sys.exit(errors.NO_INPUT)
+    if request.state != decisions.APPROVED:
+        log = logging.get_logger().bind(pipeline=pipeline.name, partition=partition.key, request=request.id)
+        log.info("not approved", state=request.state, by=request.decided_by, reason=request.reason)
+        sys.exit(errors.NOT_APPROVED)
 
 
 @app.command()
@@ -417,12 +442,14 @@ def trial(
     blocks: Annotated[int, typer.Option(help="How often each orchestrator is measured.", min=1)] = 5,
     only: Annotated[str, typer.Option(help="Only these measurements, separated by commas.")] = "",
     seed: Annotated[int, typer.Option(help="Of the random order and of the moments of kills.")] = 1,
+    as_made: Annotated[bool, typer.Option("--as-made", help="Also with the settings of their makers.")] = False,
 ) -> None:
     """Measure the project's orchestrators side by side on this machine, with the same pipeline and data."""
     from .orchestration import trial as measured
     from .platform import pipelines
 
-    sys.exit(measured.run(pipelines.chosen(pipeline), blocks, [each for each in only.split(",") if each], seed))
+    chosen = [each for each in only.split(",") if each]
+    sys.exit(measured.run(pipelines.chosen(pipeline), blocks, chosen, seed, as_made))
 
 
 @app.command()

@@ -32,8 +32,8 @@ quoted=$(for word in $all; do printf '"%s", ' "$word"; done)
 remove() { $kubectl delete job "$name" --ignore-not-found --wait=false >/dev/null 2>&1 || true; }
 trap 'remove; exit 143' TERM INT HUP # the orchestrator ends the step: the pod goes too
 
-sed -e "s|@NAME@|$name|g" -e "s|@IMAGE@|$IMAGE|g" -e "s|@ENV@|${APP_ENV:-dev}|g" -e "s|@SECONDS@|${STEP_SECONDS:-3600}|g" \
-	-e "s|@WORDS@|${quoted%, }|g" -e "s|@PIPELINE@|$pipeline|g" -e "s|@STEP@|$step|g" -e "s|@ITEM@|$item|g" "$folder/step.yml" |
+sed -e "s|@NAME@|$name|g" -e "s|@IMAGE@|$IMAGE|g" -e "s|@ENV@|${APP_ENV:-dev}|g" -e "s|: SECONDS |: ${STEP_SECONDS:-3600} |g" \
+	-e "s|\"@WORDS@\"|${quoted%, }|g" -e "s|@PIPELINE@|$pipeline|g" -e "s|@STEP@|$step|g" -e "s|@ITEM@|$item|g" "$folder/step.yml" |
 	$kubectl apply --filename - >&2 || { code=$transient fail "the cluster did not take the job $name, see above"; }
 
 pod="--selector=job-name=$name"

@@ -123,9 +123,9 @@ def _show(
     first, *others = names
     tables = (*pipeline.tables, f"{pipeline.tables[0]}_quarantine")
     differences.check(con, first, tables, allowed)
-    table, by_column = _columns("table", *names, "differ"), _columns("column", "between", "rows", "largest difference")
-    by_column.add_column("partitions")
-    by_column.add_column("such as")
+    table, by_column = _columns("table", *names, "differ"), _columns("column", "rows", "largest difference")
+    for heading in ("between", "partitions", "such as"):
+        by_column.add_column(heading, overflow="fold")
     problems: list[str] = []
     for name in tables:
         counts = {each: differences.rows(con, each, name) for each in names}
@@ -145,13 +145,14 @@ def _show(
                     f"{name}: rows only from {first} {unlike.only_first}, only from {other} {unlike.only_other}"
                 )
             for column in unlike.columns:
-                problems.append(f"{name}.{column.name}: {column.rows} rows differ between {first} and {other}")
+                counted = "1 row differs" if column.rows == 1 else f"{column.rows} rows differ"
+                problems.append(f"{name}.{column.name}: {counted} between {first} and {other}")
                 largest = "-" if column.largest is None else f"{column.largest:.6g}"
                 where = _span(column.partitions)
-                row = (f"{name}.{column.name}", f"{first}, {other}", str(column.rows), largest, where, column.example)
-                by_column.add_row(*row)
+                row = (str(column.rows), largest, f"{first}, {other}", where, column.example)
+                by_column.add_row(f"{name}.{column.name}", *row)
         table.add_row(name, *("-" if number is None else str(number) for number in counts.values()), str(differing))
-    out = Console(highlight=False)
+    out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
     out.print(f"\nrows published for {pipeline.name} {_span([each.key for each in partitions])}", table, sep="\n")
     if by_column.row_count:
         out.print("\nvalues that differ in rows that both have", by_column, sep="\n")
@@ -164,7 +165,8 @@ def _show(
 
 
 def _columns(first: str, *others: str) -> Table:
-    table = Table(first, box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column(first, overflow="fold")
     for heading in others:
         table.add_column(heading, justify="right")
     return table

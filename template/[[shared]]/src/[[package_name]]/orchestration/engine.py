@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from ..platform.decisions import Request
@@ -78,6 +79,13 @@ class Engine(Protocol):
         """Let the run that waits for a person's decision go on, now that the request is decided.
 
         Does nothing when it has gone on already. Raises ConfigError when the services that must know are not up.
+        """
+
+    def as_made(self, folder: Path) -> dict[str, str]:
+        """Variables that give the services the settings of their makers where this project has others.
+
+        For `make trial`. folder: for files that these need; it does not exist yet. An orchestrator without such
+        settings lacks this.
         """
 
     def problems(self) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import socket
 import subprocess
@@ -33,7 +34,7 @@ from ..platform.pipelines import PACKAGE, Pipeline
 from .comparison import inherited, silent
 from .engine import Engine
 from .services import free_mb
-from .trial_result import AGAIN, METRICS, Cell, Metric, page, show, summary
+from .trial_result import AGAIN, AS_MADE, METRICS, ON_SERVICES, Cell, Metric, page, show, summary
 
 LIMIT_SECONDS = 300  # for what may never end: a run whose process was killed
 COMMAND_SECONDS = 1800
@@ -48,8 +49,11 @@ class NoEndError(NotMeasuredError):
     """What was to happen by itself did not happen; this counts as worse than any value."""
 
 
-def run(pipeline: Pipeline, blocks: int, only: Sequence[str], seed: int) -> int:
-    """Measure what is not measured yet, and show the result. Returns the exit code."""
+def run(pipeline: Pipeline, blocks: int, only: Sequence[str], seed: int, as_made: bool = False) -> int:
+    """Measure what is not measured yet, and show the result. Returns the exit code.
+
+    as_made: whether the services are also measured with the settings of their makers.
+    """
     names = orchestration.names()
     if len(names) < 2:
         raise ConfigError(
@@ -64,18 +68,20 @@ def run(pipeline: Pipeline, blocks: int, only: Sequence[str], seed: int) -> int:
     print(f"{pipeline.name} on {', '.join(names)}: {blocks} blocks; stop with Ctrl-C, and repeat the command to go on")
     for block in range(1, blocks + 1):
         order = [*names, names[0] + AGAIN]
+        order += [name + AS_MADE for name, each in engines.items() if as_made and hasattr(each, "as_made")]
         chance = random.Random(f"{seed} {block}")  # noqa: S311  an order, no secret
         chance.shuffle(order)
         for contender in order:
-            missing = [each for each in chosen if (contender, each.id, block) not in store.cells]
+            wanted = [each for each in chosen if each in ON_SERVICES] if contender.endswith(AS_MADE) else chosen
+            missing = [each for each in wanted if (contender, each.id, block) not in store.cells]
             if missing:
-                engine = engines[contender.removesuffix(AGAIN)]
-                place = folder / contender.replace(" ", "-")
-                measured = Contender(engine, place, pipeline, chance)
+                engine = engines[contender.removesuffix(AGAIN).removesuffix(AS_MADE)]
+                place = folder / re.sub(r"\W+", "-", contender)
+                measured = Contender(engine, place, pipeline, chance, as_made=contender.endswith(AS_MADE))
                 for cell in measured.measure(contender, missing, block):
                     store.add(cell)
                     shown = f"{cell.value:,.1f}" if cell.value is not None else f"- ({cell.note})"
-                    print(f"  block {block} of {blocks}  {cell.contender:<18}{cell.metric:<15}{shown}", flush=True)
+                    print(f"  block {block} of {blocks}  {cell.contender:<20}{cell.metric:<15}{shown}", flush=True)
     report = summary(list(store.cells.values()), names, {each.id: each for each in engines.values()})
     report |= {
         "pipeline": pipeline.name,
@@ -124,8 +130,11 @@ class Store:
 class Contender:
     """One orchestrator in a folder of its own: the project's files, and state that nothing else uses."""
 
-    def __init__(self, engine: Engine, folder: Path, pipeline: Pipeline, chance: random.Random) -> None:
+    def __init__(
+        self, engine: Engine, folder: Path, pipeline: Pipeline, chance: random.Random, *, as_made: bool = False
+    ) -> None:
         self.engine, self.folder, self.pipeline, self.chance = engine, folder, pipeline, chance
+        self.as_made = as_made
         self.root, self.uv = config.load().root, os.environ.get("UV", "uv")
         own_venv = self.root / f".venv-{engine.id}"
         self.environment = {
@@ -175,6 +184,8 @@ class Contender:
         for entry in self.root.iterdir():
             if entry.name not in ("var", ".git"):
                 (self.folder / entry.name).symlink_to(entry)
+        if self.as_made:
+            self.environment |= self.engine.as_made(self.folder / "as_made")
 
     # What is measured without services.
 

@@ -16,6 +16,7 @@ from rich.table import Table
 from .engine import Engine
 
 AGAIN = " again"  # the first orchestrator, measured once more in each block
+AS_MADE = " as made"  # an orchestrator with the settings of its makers
 RESAMPLES = 2000
 FEWEST = 3  # measurements of each from which a difference can be told from noise
 
@@ -99,7 +100,22 @@ def summary(cells: Sequence[Cell], names: Sequence[str], engines: dict[str, Engi
         "load": [min(loads), max(loads)],
         "steal": max((c.steal for c in cells), default=0),
     }
+    report["as_made"] = _as_made(cells, names)
     return report | {"words": {name: _words(name, titles, metrics) for name in names}}
+
+
+def _as_made(cells: Sequence[Cell], names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """By metric and orchestrator: median, count and note of what was measured with the settings of the makers."""
+    shown: dict[str, dict[str, Any]] = {}
+    for metric in ON_SERVICES:
+        for name in names:
+            made = [each for each in cells if (each.contender, each.metric) == (name + AS_MADE, metric.id)]
+            values = [math.inf if each.no_end else each.value for each in made if each.no_end or each.value is not None]
+            if made:
+                middle = _number(median(values or [math.inf]))
+                note = "" if middle is not None else next(each.note for each in made if each.note)
+                shown.setdefault(metric.id, {})[name] = {"median": middle, "count": len(values), "note": note}
+    return shown
 
 
 def _figures(values: list[float], best: list[float], floor: float, note: str) -> dict[str, Any]:
@@ -181,7 +197,17 @@ def show(report: dict[str, Any]) -> None:
         shown = ["-" if value is None else f"{value:,.1f}" for value in (*cells, metric["noise"])]
         table.add_row(f"{metric['title']}, {metric['unit']}", *shown, said)
     print()
-    Console(highlight=False).print(table)
+    out = Console(highlight=False)
+    out.print(table)
+    if report["as_made"]:
+        headings = ("median, with the settings of the makers", *report["orchestrators"].values())
+        made = Table(*headings, box=None, pad_edge=False)
+        for metric in report["metrics"]:
+            if figures := report["as_made"].get(metric["id"]):
+                cells = [figures.get(name, {}).get("median") for name in report["orchestrators"]]
+                shown = ["-" if value is None else f"{value:,.1f}" for value in cells]
+                made.add_row(f"{metric['title']}, {metric['unit']}", *shown)
+        out.print("", made, sep="\n")
 
 
 def page(report: dict[str, Any]) -> str:

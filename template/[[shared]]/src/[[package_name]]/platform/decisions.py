@@ -205,6 +205,20 @@ def look_after(pipeline: Pipeline) -> None:
             expire(request.id)
 
 
+def look(pipeline: Pipeline, partition: Partition) -> Request:
+    """The request of the current run as it is now, reminded of and closed when it is time.
+
+    For runs that look again and again, by themselves. Raises NotApproved when the run has not asked.
+    """
+    look_after(pipeline)
+    request = of_run(pipeline, partition, current_run())
+    if request is None:
+        raise NotApproved(f"this run has not asked about {pipeline.name} {partition}: run it from its first step")
+    if untold(request):
+        note_delivered(request)
+    return request
+
+
 def note_delivered(request: Request) -> None:
     """Note that the run of a request knows what was decided."""
     with warehouse.connect() as con:

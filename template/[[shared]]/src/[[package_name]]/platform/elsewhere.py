@@ -1,7 +1,7 @@
 """A step elsewhere: a command of the project's starts it in a container, and this process waits for its end.
 
-The command, such as ``sh deploy/kubernetes/step.sh``, gets the words of ``python -m <package> step`` after it, hands back
-what the step prints as it prints it, and ends with the step's exit code; when it is ended, it ends the step. So an
+The command, such as ``sh deploy/kubernetes/step.sh``, gets the words of ``python -m <package> step`` after it, hands
+back what the step prints as it prints it, and ends with the step's exit code; when it is ended, it ends the step. So an
 orchestrator sees a step like any other: its heartbeat, its time-out, its attempts and its log lines.
 """
 

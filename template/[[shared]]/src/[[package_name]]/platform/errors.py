@@ -65,7 +65,7 @@ class PartitionTaken(PermanentError):
 
 # What the project's command exits with; docs/conventions.md shows the table. A process that is killed (137, 143) counts
 # as transient. Numbers as in sysexits.h.
-OK, PERMANENT, USAGE, BAD_ROWS, NO_INPUT, TRANSIENT, CONFIGURATION = 0, 1, 2, 65, 66, 75, 78
+OK, PERMANENT, USAGE, BAD_ROWS, NO_INPUT, TRANSIENT, NOT_APPROVED, CONFIGURATION = 0, 1, 2, 65, 66, 75, 77, 78
 INTERRUPTED = 130
 KILLED, TERMINATED = 137, 143
 TRANSIENT_CODES = (TRANSIENT, KILLED, TERMINATED)

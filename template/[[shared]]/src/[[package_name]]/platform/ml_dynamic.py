@@ -113,8 +113,8 @@ class MlDynamic:
     def train(self, partition: Partition, item: str = "", here: bool = False) -> dict[str, int]:
         """Train the item's model, judge it, and register it; without an item, those of all items in turn.
 
-        What was trained already, from the same rows, code and limits, is kept. Where ``runner`` under ``[model]`` names a
-        command, it trains elsewhere, unless this is that place. Returns rows by kind: trained, tested,
+        What was trained already, from the same rows, code and limits, is kept. Where ``runner`` under ``[model]`` names
+        a command, it trains elsewhere, unless this is that place. Returns rows by kind: trained, tested,
         and to_score, which is 0 while no model of the item has passed the gate. Raises InputError when the rows cannot
         teach a model, ContractError when a feature has drifted too far.
         """
@@ -396,7 +396,8 @@ class MlDynamic:
             scored[list(kinds)].to_csv(file, index=False)
             query = f"SELECT * FROM read_csv('{file}', header = true, auto_detect = false, columns = {{{described}}})"
             with publications.turns, warehouse.connect() as con, warehouse.file_reader(con) as reader:
-                return warehouse.stage_query(con, self._name(partition, f"scores{warehouse.letters(item)}"), reader, query)
+                staged = self._name(partition, f"scores{warehouse.letters(item)}")
+                return warehouse.stage_query(con, staged, reader, query)
 
     def _result(self, partition: Partition, item: str, step: str, fingerprint: str) -> dict[str, Any] | None:
         """What a step has come to for this input of an item, None when it has not been done."""

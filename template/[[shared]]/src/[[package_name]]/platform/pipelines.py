@@ -43,6 +43,11 @@ class Pipeline:
     mapped_steps: tuple[str, ...] = ()
 
     @property
+    def asking_step(self) -> str:
+        """The step that asks people for the decision that the held step waits for; empty when none waits."""
+        return self.steps[self.steps.index(self.held_step) - 1] if self.held_step else ""
+
+    @property
     def settings(self) -> config.Pipeline:
         return config.load().for_pipeline(self.name)
 

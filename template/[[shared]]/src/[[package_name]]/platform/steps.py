@@ -26,7 +26,14 @@ from . import (
     telemetry,
     warehouse,
 )
-from .errors import InputNotReady, PartitionBusy, PermanentError, SecretsUnavailable, SourceUnavailable
+from .errors import (
+    InputNotReady,
+    PartitionBusy,
+    PartitionElsewhere,
+    PermanentError,
+    SecretsUnavailable,
+    SourceUnavailable,
+)
 from .runs import current_run
 
 if TYPE_CHECKING:
@@ -107,8 +114,9 @@ def step(pipeline: Pipeline, name: str, partition: Partition) -> Iterator[StepRe
         finally:
             report.seconds = time.perf_counter() - start
             seen.update({f"rows.{kind}": rows for kind, rows in report.rows.items()})
-            metrics.record(report, settings)
-            history.record_step(report, settings)
+            if report.error != PartitionElsewhere.__name__:  # nothing has failed then, and nobody needs an alert
+                metrics.record(report, settings)
+                history.record_step(report, settings)
             if report.publishes and not report.failed:
                 notices.send(report, settings)
             for watch in watchers:

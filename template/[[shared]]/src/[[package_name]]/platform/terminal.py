@@ -110,8 +110,11 @@ def _table(reports: Sequence[steps.StepReport]) -> Table:
     by_partition: dict[str, dict[str, steps.StepReport]] = defaultdict(dict)
     for report in reports:
         done = by_partition[report.partition.key]
-        before = done[report.step].seconds if report.step in report.pipeline.mapped_steps and report.step in done else 0
-        done[report.step] = replace(report, seconds=before + report.seconds)
+        before = done.get(report.step) if report.step in report.pipeline.mapped_steps else None
+        if before:  # another item of the same step
+            rows = {**before.rows, **{kind: before.rows.get(kind, 0) + rows for kind, rows in report.rows.items()}}
+            report = replace(report, seconds=before.seconds + report.seconds, rows=rows)
+        done[report.step] = report
     names = list(dict.fromkeys(report.step for report in reports))
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     table.add_column("partition", no_wrap=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 from ...platform.decisions import Request
 from ...platform.partitions import Partition
@@ -54,6 +55,15 @@ class Airflow:
 
         with connect(self) as api:
             api.answer(request)
+
+    def as_made(self, folder: Path) -> dict[str, str]:
+        """As in the interface: of what deploy/local/airflow.env sets, for Airflow 3.3."""
+        return {
+            "AIRFLOW__CORE__PARALLELISM": "32",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "300",
+            "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "300",
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "5",
+        }
 
     def problems(self) -> list[str]:
         from .api import connect

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import services
@@ -52,6 +53,12 @@ class Dagster:
 
         if not services.Services(self).are_up():
             raise ConfigError("Dagster's daemon, which starts the run that promotes, is not up")
+
+    def as_made(self, folder: Path) -> dict[str, str]:
+        """As in the interface: an instance that says only where its state is."""
+        folder.mkdir()
+        (folder / "dagster.yaml").write_text("storage: {sqlite: {base_dir: {env: DAGSTER_STATE}}}\n", encoding="utf-8")
+        return {"DAGSTER_HOME": str(folder)}
 
     def problems(self) -> list[str]:
         from . import backfill

@@ -15,6 +15,7 @@ from pathlib import Path
 import dagster as dg
 
 from ...platform import config, retention
+from .instance import is_in_dagster_plus
 
 LOOK_SECONDS = 3600
 WORK_SECONDS = 30  # of one look; Dagster gives up a sensor after 60
@@ -27,6 +28,8 @@ def remove_old_history(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Runs, events, logs and ticks that are older than [retention] in config/ allows."""
     settings = config.load()
     retention.remove_own(settings)
+    if is_in_dagster_plus(context.instance):
+        return dg.SkipReason("Dagster+ keeps the history, for as long as your plan says")
     before = retention.oldest(settings)
     if before is None:
         return dg.SkipReason("history is kept for ever")

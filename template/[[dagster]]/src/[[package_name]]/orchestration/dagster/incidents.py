@@ -12,6 +12,7 @@ from ...platform import alerts, config, pipelines
 from ...platform.alerts import Incident
 from ...platform.runs import Run
 from . import arrivals
+from .instance import is_in_dagster_plus
 from .partitions import key_of
 from .policies import ONE_AT_A_TIME, STEP
 from .warehouse import run_url
@@ -110,6 +111,8 @@ def report_late_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 @dg.sensor(minimum_interval_seconds=6 * LOOK_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)
 def report_stale_tables(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Tables whose freshness policy fails since the last look: Dagster shows that, and sends it to nobody."""
+    if is_in_dagster_plus(context.instance):
+        return dg.SkipReason("Dagster+ reports stale tables itself: set an alert policy for freshness there")
     graph = context.repository_def.asset_graph
     watched = [key for key in graph.get_all_asset_keys() if graph.get(key).freshness_policy]
     records = context.instance.get_freshness_state_records(watched)

@@ -87,6 +87,11 @@ def lost(instance: dg.DagsterInstance, run_id: str) -> str:
     return "" if _is_alive(pid, since) else f"process {pid or ''} is gone: killed, or the machine stopped"
 
 
+def is_in_dagster_plus(instance: dg.DagsterInstance) -> bool:
+    """Whether Dagster+ keeps the instance, which lets no code of ours delete history or ask for freshness."""
+    return type(instance).__module__.partition(".")[0] == "dagster_cloud"
+
+
 def set_pools(instance: dg.DagsterInstance) -> None:
     """A pool for each line of ``[concurrency]``; one whose line is gone is deleted."""
     limits = config.load().concurrency

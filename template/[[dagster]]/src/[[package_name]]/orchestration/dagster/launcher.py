@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CODE_SERVER_SECONDS = 2  # it looks after its runs every half second, and knows better why one has ended
 
+
 class Launcher(dg.DefaultRunLauncher):
     """The queue repeats a launch that ended in an error. After a time-out the first one may still succeed.
 

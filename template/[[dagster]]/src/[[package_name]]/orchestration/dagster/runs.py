@@ -55,7 +55,8 @@ def as_state(instance: dg.DagsterInstance, record: dg.RunRecord) -> RunState:
     state = "queued" if _is_taken_up_again(run) else STATES.get(run.status, "queued")
     if run.status is dg.DagsterRunStatus.CANCELED and SKIPPED in run.tags:
         state = "skipped"
-    step, _, reason = incidents.cause(instance, run.run_id) if state == "failed" else ("", "", run.tags.get(SKIPPED, ""))
+    nothing = incidents.Cause("", "", run.tags.get(SKIPPED, ""))
+    step, _, reason = incidents.cause(instance, run.run_id) if state == "failed" else nothing
     return RunState(
         id=run.run_id,
         pipeline=incidents.pipeline_of(run),

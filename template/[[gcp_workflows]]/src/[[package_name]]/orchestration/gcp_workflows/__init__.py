@@ -40,16 +40,11 @@ class GcpWorkflows:
 
         Raises PermanentError when it is interrupted, which ends the run.
         """
-        from ...platform.errors import PermanentError
+        from .. import executions
         from . import runs
 
-        try:
-            with runs.opened() as run:
-                for partition in partitions:
-                    yield run(pipeline, partition)
-        except KeyboardInterrupt:
-            again = f"make backfill PIPELINE={pipeline.name} FROM={partitions[0]} TO={partitions[-1]} ONLY_MISSING=1"
-            raise PermanentError(f"interrupted, which ends the emulator's run; to continue: {again}") from None
+        with runs.opened() as run:
+            yield from executions.one_by_one(pipeline, partitions, run)
 
     def runs(self, pipeline: Pipeline, limit: int) -> list[RunState]:
         """The newest executions on this machine; the cloud's console shows those in the cloud."""
@@ -58,7 +53,10 @@ class GcpWorkflows:
         return executions.newest(self.id, pipeline.name, limit)
 
     def decided(self, request: Request) -> None:
-        """No shape that this orchestrator has waits for a decision."""
+        """Call the execution that waits. One of the emulator looks by itself, in its own process."""
+        from . import callbacks
+
+        callbacks.decided(request)
 
     def problems(self) -> list[str]:
         """What is wrong with the definitions, a sentence each."""

@@ -57,7 +57,7 @@ def of_source(source: str) -> Iterator[str]:
     """What is wrong with the text of a definition."""
     try:
         workflows = yaml.safe_load(source)
-        jsonschema.validate(workflows, WORKFLOW_SCHEMA)
+        jsonschema.validate(workflows, _schema())
     except yaml.YAMLError as error:
         yield f"it is no YAML: {' '.join(str(error).split())}"
         return
@@ -76,6 +76,21 @@ def of_source(source: str) -> Iterator[str]:
                         f"{name}: the expression {expression[:40]}... has {len(expression)} characters; "
                         f"Workflows takes {EXPRESSION_CHARACTERS}"
                     )
+
+
+@cache
+def _schema() -> Any:
+    """The emulator's schema, with expressions for time-outs, as the service takes them."""
+
+    def mend(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            mended = {key: mend(each) for key, each in value.items()}
+            if "timeout" in mended.get("properties", {}):
+                mended["properties"]["timeout"] = {"type": ["number", "string"]}
+            return mended
+        return [mend(each) for each in value] if isinstance(value, list) else value
+
+    return mend(WORKFLOW_SCHEMA)
 
 
 def _of_steps(steps: Steps, outer: list[str], where: str, workflows: Mapping[str, Any]) -> Iterator[str]:

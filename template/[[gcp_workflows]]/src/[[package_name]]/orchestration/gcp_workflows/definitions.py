@@ -13,6 +13,7 @@ from ...platform.errors import ConfigError
 from ...platform.pipelines import Pipeline
 
 PLATFORM = Path("workflows/platform/subworkflows.yaml")
+LOOK_FOR_DECISION_SECONDS = 3600  # at most, where a command says that people have decided; it may fail to
 DEADLINE = Path("workflows/platform/deadline.yaml")
 
 
@@ -44,22 +45,22 @@ def sources() -> dict[Path, str]:
     return {file: joined(file) for file in (*(file_of(each) for each in with_workflow()), DEADLINE)}
 
 
-def settings(pipeline: Pipeline) -> dict[str, Any]:
-    """What the workflow takes from the configuration, as JSON can hold it; deployed as the variable SETTINGS."""
-    whole = pipeline.settings
+def settings(pipeline: Pipeline, *, people: bool = True) -> dict[str, Any]:
+    """What the workflow takes from the configuration, as JSON can hold it; deployed as the variable SETTINGS.
+
+    people: whether runs wait for their decisions.
+    """
     return {
         "grain": str(pipeline.grain),
         "timezone": pipeline.calendar.zone.key,
         "marker": _marker(pipeline),
-        "input_poll_seconds": whole.input_wait.poll_seconds,
-        "input_timeout_seconds": whole.input_wait.timeout_seconds,
-        "steps": {step: _limits(pipeline, step) for step in pipeline.steps},
+        "steps": {step: _limits(pipeline, step, people) for step in pipeline.steps},
     }
 
 
-def variables(pipeline: Pipeline) -> dict[str, str]:
-    """The part of the deployed workflow's variables that the configuration decides."""
-    return {"SETTINGS": json.dumps(settings(pipeline), separators=(",", ":"))}
+def variables(pipeline: Pipeline, *, people: bool = True) -> dict[str, str]:
+    """The part of the deployed workflow's variables that the configuration decides. people: as in `settings`."""
+    return {"SETTINGS": json.dumps(settings(pipeline, people=people), separators=(",", ":"))}
 
 
 def deadline(pipeline: Pipeline) -> dict[str, Any]:
@@ -79,8 +80,11 @@ def landing_bucket(pipeline: Pipeline) -> str:
     return parts.netloc if pipeline.settings.is_landed and parts.scheme == "gs" else ""
 
 
-def _limits(pipeline: Pipeline, step: str) -> dict[str, Any]:
-    own = config.load().for_step(pipeline.name, step)
+def _limits(pipeline: Pipeline, step: str, people: bool) -> dict[str, Any]:
+    own, wait = config.load().for_step(pipeline.name, step), pipeline.settings.input_wait
+    approval = pipeline.settings.approval
+    awaits = "input" if step == pipeline.steps[0] else "decision" if step == pipeline.held_step else ""
+    looks = min(approval.remind_after_seconds, approval.expire_after_seconds, LOOK_FOR_DECISION_SECONDS)
     return {
         "timeout_seconds": own.timeout_seconds,
         "attempts": own.retries.attempts + 1,
@@ -88,8 +92,12 @@ def _limits(pipeline: Pipeline, step: str) -> dict[str, Any]:
         "factor": own.retries.factor,
         "max_delay_seconds": own.retries.max_delay_seconds,
         "jitter": own.retries.jitter,
-        # A container does not wait for input, and costs nothing meanwhile: it looks, and the workflow waits.
-        "at_once": "look" if step == pipeline.steps[0] else "",
+        # No container waits for input or for people: it looks, and the workflow waits.
+        "awaits": awaits,
+        "at_once": "look" if awaits else "",
+        "wait_seconds": {"input": wait.timeout_seconds, "decision": approval.expire_after_seconds}.get(awaits, 0),
+        "look_again_seconds": {"input": wait.poll_seconds, "decision": looks}.get(awaits, 0),
+        "asks": people and step == pipeline.asking_step,
     }
 
 

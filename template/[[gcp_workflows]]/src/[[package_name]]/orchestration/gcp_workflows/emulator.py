@@ -103,6 +103,11 @@ def _render(value: Any, context: Any) -> Any:
     return value
 
 
+def _event(name: str) -> Callable[..., Any]:
+    """Callbacks, which the emulator lacks, are handlers too."""
+    return lambda **given: _call_connector({"call": f"events.{name}", "args": given})
+
+
 def _get(given: Any, keys: Any) -> Any:
     """``map.get`` is null for what is not there."""
     for key in [keys] if isinstance(keys, str) else keys:
@@ -133,6 +138,9 @@ rendering.STANDARD_LIBRARY |= {
     "true": True,
     "false": False,
     "default": lambda value, other: other if value is None else value,
+    "events": SimpleNamespace(
+        **{name: _event(name) for name in ("create_callback_endpoint", "await_callback")},
+    ),
     "map": SimpleNamespace(**{**vars(rendering.lib_map), "get": _get}),
     "sys": SimpleNamespace(
         **{**vars(rendering.lib_sys), "get_env": lambda name, other=None: _here.environment.get(name, other)}

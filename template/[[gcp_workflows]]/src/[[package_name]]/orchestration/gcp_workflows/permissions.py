@@ -28,6 +28,9 @@ PERMISSIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "googleapis.workflowexecutions.v1.projects.locations.workflows.executions.get": {
         "project": ["workflows.executions.get"]
     },
+    # Workflows needs no permission for a callback; whoever calls it needs that of starting workflows.
+    "events.create_callback_endpoint": {},
+    "events.await_callback": {},
     "sys.log": {"project": ["logging.logEntries.create"]},
     "sys.sleep": {},
 }

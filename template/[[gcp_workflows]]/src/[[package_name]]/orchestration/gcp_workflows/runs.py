@@ -7,6 +7,7 @@ policy of Cloud Monitoring sends in the cloud, is sent by the command.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,16 +17,16 @@ from uuid import uuid4
 import filelock
 import yaml
 
-from ...platform import alerts, config, files
+from ...platform import config, decisions, files, pipelines
 from ...platform.errors import PartitionBusy
 from ...platform.partitions import Partition
 from ...platform.pipelines import PACKAGE, Pipeline
-from ...platform.runs import Run
 from .. import containers, executions
 from ..engine import RunState
 from . import definitions, emulator
 
 ENGINE = "gcp_workflows"
+POLL_SECONDS = 1
 STATES = {"running": "ACTIVE", "success": "SUCCEEDED", "failed": "FAILED"}
 PROJECT = {
     "GOOGLE_CLOUD_PROJECT_ID": "this-machine",
@@ -44,10 +45,11 @@ def opened() -> Iterator[Callable[[Pipeline, Partition], RunState]]:
         yield lambda pipeline, partition: run(pipeline, {"partition": partition.key, "again": True}, log)
 
 
-def run(pipeline: Pipeline, arguments: Mapping[str, Any], log: TextIO) -> RunState:
+def run(pipeline: Pipeline, arguments: Mapping[str, Any], log: TextIO, *, people: bool = False) -> RunState:
     """Execute the workflow of a pipeline. arguments: as the deployed workflow takes them.
 
-    Raises PartitionBusy when another execution has the partition, ConfigError when there is no definition.
+    people: whether the run waits for their decision; one of a command ends when it has asked, as it would end with it,
+    and the command that decides promotes. Raises PartitionBusy when another execution has the partition, ConfigError when there is no definition.
     """
     definition = yaml.safe_load(definitions.source(pipeline))
     execution = executions.Execution(ENGINE, uuid4().hex, pipeline.name, "", executions.now())
@@ -56,14 +58,15 @@ def run(pipeline: Pipeline, arguments: Mapping[str, Any], log: TextIO) -> RunSta
     execution.write()
     try:
         result = emulator.execute(
-            definition, arguments, _environment(pipeline, execution), machine.connectors, machine.note_state
+            definition, arguments, _environment(pipeline, execution, people), machine.connectors, execution.note_state
         )
         execution.partition = result if machine.begun else execution.partition
         execution.state = "success"
     except emulator.Failed as failed:
         execution.state = "failed"
         execution.reason = _reason(execution, failed)
-        _alert(execution, failed)
+        tags = failed.payload.get("tags") or [""]
+        execution.report_failure(str(failed.payload.get("step", "")), str(tags[0]))
     except BaseException as error:
         words = "see the log" if isinstance(error, Exception) else "the command was interrupted"
         execution.state, execution.reason = "failed", f"{type(error).__name__}: {words}"
@@ -91,6 +94,8 @@ class Machine:
             "googleapis.storage.v1.objects.insert": self.insert_object,
             "googleapis.storage.v1.objects.get": self.get_object,
             "googleapis.workflowexecutions.v1.projects.locations.workflows.executions.get": self.get_execution,
+            "events.create_callback_endpoint": self.open_callback,
+            "events.await_callback": self.await_callback,
         }
 
     @property
@@ -102,15 +107,6 @@ class Machine:
         """End the container that still runs."""
         if self._container and self._container.exit_code is None:
             self._container.stop()
-
-    def note_state(self, name: str, outcome: str) -> None:
-        """Note that a step of the definition was entered, or how it ended."""
-        if outcome:
-            state = next(each for each in reversed(self.execution.states) if each.name == name)
-            state.ended, state.outcome = executions.now(), outcome
-        else:
-            self.execution.states.append(executions.State(name, executions.now()))
-        self.execution.write()
 
     def run_job(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Run the project's command to its end. Raises the connector's OperationError when it fails."""
@@ -149,7 +145,7 @@ class Machine:
         file = self._object(given["name"])
         with filelock.FileLock(file.with_suffix(".lock")):
             generation = json.loads(file.read_text())["generation"] if file.exists() else 0
-            if int(given["ifGenerationMatch"]) != generation:
+            if int(given.get("ifGenerationMatch", generation)) != generation:
                 raise emulator.error("the object is of another generation", "HttpError", code=412)
             files.replace(file, json.dumps({"generation": generation + 1, "body": given["body"]}), durable=False)
         return {"name": given["name"], "generation": str(generation + 1)}
@@ -158,6 +154,20 @@ class Machine:
         """What is known of an object, or its content."""
         content = json.loads(self._object(given["object"]).read_text())
         return content["body"] if given.get("alt") == "media" else {"generation": str(content["generation"])}
+
+    def open_callback(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """An address that nobody calls here: this process looks into the table itself."""
+        return {"url": ""}
+
+    def await_callback(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Wait until the newest request of the partition is decided. Raises the connector's TimeoutError."""
+        pipeline, until = pipelines.get(self.execution.pipeline), time.monotonic() + given["timeout"]
+        while time.monotonic() < until:
+            asked = [each for each in decisions.of_pipeline(pipeline) if each.partition == self.execution.partition]
+            if asked and not asked[-1].is_pending:
+                return {"received_time": executions.now()}
+            time.sleep(POLL_SECONDS)
+        raise emulator.error("nobody has called", "TimeoutError")
 
     def get_execution(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The state of an execution, of which this machine still has the file."""
@@ -178,27 +188,12 @@ def _home() -> Path:
     return folder
 
 
-def _environment(pipeline: Pipeline, execution: executions.Execution) -> dict[str, str]:
+def _environment(pipeline: Pipeline, execution: executions.Execution, people: bool) -> dict[str, str]:
     own = {"GOOGLE_CLOUD_WORKFLOW_ID": pipeline.name, "GOOGLE_CLOUD_WORKFLOW_EXECUTION_ID": execution.id}
-    return {**PROJECT, **own, **definitions.variables(pipeline)}
+    return {**PROJECT, **own, **definitions.variables(pipeline, people=people)}
 
 
 def _reason(execution: executions.Execution, failed: emulator.Failed) -> str:
     """What the step's own log says, and what Workflows says when it has not failed in a step."""
     last = execution.attempts[-1] if execution.attempts else None
     return last.reason if last and last.reason and "step" in failed.payload else str(failed)
-
-
-def _alert(execution: executions.Execution, failed: emulator.Failed) -> None:
-    last = execution.attempts[-1] if execution.attempts else None
-    tags = failed.payload.get("tags") or [""]
-    incident = alerts.Incident(
-        "failed",
-        execution.pipeline,
-        execution.partition,
-        step=str(failed.payload.get("step", "")),
-        error=(last.error if last else "") or str(tags[0]),
-        reason=execution.reason,
-        run=Run(execution.id, engine=ENGINE),
-    )
-    alerts.report(incident)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..services import Services, port
@@ -63,6 +64,14 @@ class Prefect:
         from . import approvals
 
         approvals.resume(request)
+
+    def as_made(self, folder: Path) -> dict[str, str]:
+        """As in the interface: of what deploy/local/prefect.env sets, for Prefect 3.9."""
+        return {
+            "PREFECT_WORKER_QUERY_SECONDS": "10",
+            "PREFECT_CLIENT_MAX_RETRIES": "5",
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.memory",
+        }
 
     def problems(self) -> list[str]:
         from . import setup

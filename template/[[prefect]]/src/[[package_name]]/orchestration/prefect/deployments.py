@@ -2,13 +2,16 @@
 
 Schedule and limits come from the configuration, other options of a deployment from `DEPLOYMENT` in the flow's file. To
 deploy to workers elsewhere, give `deploy` the storage that they read the code from, or, where their image holds it,
-name the image in RUN_IMAGE.
+name the image in RUN_IMAGE. Where PREFECT_PACKAGE names a prefect.yaml, it says how runs get the code, and what the work
+pool gives them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import tomllib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -16,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import yaml
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate, WorkPoolCreate
 from prefect.client.schemas.filters import WorkPoolFilter
@@ -23,13 +27,16 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, ScriptError
 from prefect.flows import load_flow_from_entrypoint
 from prefect.runner.storage import LocalStorage, RunnerStorage
+from prefect.utilities.templating import apply_values
 
 from ...platform import config, logging, pipelines
+from ...platform.errors import ConfigError
 from ...platform.partitions import Grain
 from ...platform.pipelines import Pipeline
 
 BACKFILL = "backfill"  # the work queue of backfills, and the tag of their runs
 FORMER_NAME = "daily"  # what version 0.1 of the template called every deployment
+LOOKS = "*/10 * * * *"  # when runs are looked after where the service `operations` does not run
 
 
 def name() -> str:
@@ -51,6 +58,29 @@ def has_flow(pipeline: Pipeline) -> bool:
     return file_of(pipeline).is_file()
 
 
+class _Pulled(LocalStorage):
+    """This folder, which runs elsewhere get by steps."""
+
+    def __init__(self, steps: list[dict[str, Any]]) -> None:
+        super().__init__(str(config.load().root))
+        self.steps = steps
+
+    def to_pull_step(self) -> list[dict[str, Any]]:
+        return self.steps
+
+
+def _package() -> dict[str, Any]:
+    """The prefect.yaml of a package, with the variables that it names; empty where there is none."""
+    file = os.environ.get("PREFECT_PACKAGE")
+    if not file:
+        return {}
+    package = apply_values(yaml.safe_load(Path(file).read_text(encoding="utf-8")), {}, remove_notset=False)
+    if missing := sorted(set(re.findall(r"\{\{ \$(\w+) }}", json.dumps(package)))):
+        where = f"deploy/package/prefect/{config.load().env}.env"
+        raise ConfigError(f"prefect.yaml names {', '.join(missing)}, which nobody sets: write a line NAME=value into {where}")
+    return package
+
+
 def deploy(client: SyncPrefectClient, storage: RunnerStorage | None = None) -> list[str]:
     """Make the deployments match the project. Return a sentence for each pipeline whose flow cannot be deployed.
 
@@ -67,13 +97,18 @@ def deploy(client: SyncPrefectClient, storage: RunnerStorage | None = None) -> l
             continue
         there.append(pipeline.name)
         try:
-            _deployment(pipeline, storage or LocalStorage(str(config.load().root)))
+            _deployment(pipeline, storage or _storage())
         except Exception as error:  # noqa: BLE001  whatever the team's code raises
             problems.append(
                 f"{file} cannot be {_done(error)}: {_reason(error)}; {pipeline.name} stays as it was deployed"
             )
     _delete_others(client, there)
     return problems
+
+
+def _storage() -> RunnerStorage:
+    package = _package()
+    return _Pulled(package["pull"]) if package else LocalStorage(str(config.load().root))
 
 
 def schedules(pipeline: Pipeline) -> list[CronSchedule]:
@@ -110,10 +145,20 @@ def _make_work_pool(client: SyncPrefectClient) -> None:
         client.read_work_pool(work_pool())
     except ObjectNotFound:  # a worker of another type that starts first makes it
         kind = os.environ.get("WORK_POOL_TYPE", "process")
-        client.create_work_pool(WorkPoolCreate(name=work_pool(), type=kind))
+        client.create_work_pool(WorkPoolCreate(name=work_pool(), type=kind, base_job_template=_template(client, kind)))
     with contextlib.suppress(ObjectAlreadyExists):
         # Of two runs that are due, a scheduled one starts before one of a backfill.
         client.create_work_queue(BACKFILL, work_pool_name=work_pool(), priority=10)
+
+
+def _template(client: SyncPrefectClient, kind: str) -> dict[str, Any]:
+    """What the server knows of that type of work pool: a pool without a worker has nobody else to say it."""
+    if not _package():
+        return {}
+    for kinds in client.read_worker_metadata().values():
+        if kind in kinds:
+            return kinds[kind]["default_base_job_configuration"]
+    raise ConfigError(f"this Prefect has no work pools of type {kind}: PREFECT_API_URL must name a workspace of Prefect Cloud")
 
 
 def _deployment(pipeline: Pipeline, storage: RunnerStorage) -> None:
@@ -122,12 +167,23 @@ def _deployment(pipeline: Pipeline, storage: RunnerStorage) -> None:
     if flow.name != pipeline.name:
         raise ValueError(f"its flow is named {flow.name!r}; write @flow(name={pipeline.name!r}, ...)")
     options: dict[str, Any] = {"description": flow.description, **flow.fn.__globals__.get("DEPLOYMENT", {})}
-    if image := os.environ.get("RUN_IMAGE"):  # the pool starts a container for each run
-        containers = {"image": image, "env": {"APP_ENV": config.load().env}}
-        options["job_variables"] = {**containers, **options.get("job_variables", {})}
+    if variables := _job_variables():
+        options["job_variables"] = {**variables, **options.get("job_variables", {})}
     stored = flow.from_source(storage, entrypoint)
     deployment = stored.to_deployment(name(), work_pool_name=work_pool(), **options)
     deployment.apply(schedules=[{"schedule": schedule, "active": True} for schedule in schedules(pipeline)])
+
+
+def _job_variables() -> dict[str, Any]:
+    """What the work pool gives each run, where it starts a container for it."""
+    if package := _package():
+        return package["definitions"]["work_pool"]["job_variables"]
+    image = os.environ.get("RUN_IMAGE")
+    variables: dict[str, Any] = {"image": image, "env": {"APP_ENV": config.load().env}} if image else {}
+    if account := os.environ.get("RUN_SERVICE_ACCOUNT"):  # the identity of the pods of runs
+        labels = os.environ.get("RUN_LABELS", "").split()
+        variables |= {"service_account_name": account, "labels": dict(each.split("=", 1) for each in labels)}
+    return variables
 
 
 def _delete_others(client: SyncPrefectClient, there: Iterable[str]) -> None:
@@ -155,6 +211,10 @@ def main() -> int:
     with get_client(sync_client=True) as client:
         set_limits(client)
         problems = deploy(client)
+    if _package():  # nothing of the project's own keeps running
+        from . import operations
+
+        operations.deploy(_storage(), LOOKS, work_pool_name=work_pool(), job_variables=_job_variables())
     for problem in problems:
         logging.get_logger().error(problem)
     return 1 if problems else 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,10 +18,12 @@ from uuid import UUID
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import EntrypointType
 from prefect.events import DeploymentEventTrigger
 from prefect.events.schemas.automations import Posture
 from prefect.runner import Runner
+from prefect.runner.storage import RunnerStorage
 from prefect.states import Scheduled
 
 from ...platform import alerts, config, late_input, logging, pipelines, providers, retention
@@ -130,21 +132,43 @@ def _trigger(
     )
 
 
+@flow(name="look_after_runs", timeout_seconds=REPORT_SECONDS)
+def look_after_runs() -> None:
+    """All that `serve` looks for again and again, once. A schedule starts it where that service does not run."""
+    for pipeline in _watched():
+        for what, looks, _ in _looks(pipeline):
+            _look(what, pipeline, looks)
+
+
+WATCHES = {report_late_run: late_triggers, restart_lost_run: lost_triggers, restart_crashed_run: crash_triggers}
+
+
+def _watched() -> list[Pipeline]:
+    return [pipeline for pipeline in pipelines.all() if deployments.has_flow(pipeline)]
+
+
+def deploy(storage: RunnerStorage, cron: str, **options: Any) -> None:
+    """Deploy the flows of this file to a work pool, where nothing of the project's own keeps running.
+
+    storage: how a run gets the code; cron: when `look_after_runs` runs; options: of each deployment.
+    """
+    for each in (*WATCHES, look_after_runs):
+        triggers = [trigger for pipeline in _watched() for trigger in WATCHES[each](pipeline)] if each in WATCHES else []
+        stored = each.from_source(storage, f"{__name__}.{each.fn.__name__}")
+        deployment = stored.to_deployment(f"operations-{deployments.name()}", triggers=triggers, **options)
+        deployment.apply(schedules=[] if each in WATCHES else [{"schedule": CronSchedule(cron=cron), "active": True}])
+
+
 async def serve() -> None:
     """Deploy the flows of this file and run them, wake waiting runs, and remove old files, until the process is
     ended."""
     runner = Runner(name="operations", pause_on_shutdown=False, query_seconds=POLL_SECONDS)
-    watches = {
-        report_late_run: late_triggers,
-        restart_lost_run: lost_triggers,
-        restart_crashed_run: crash_triggers,
-    }
-    watched = [pipeline for pipeline in pipelines.all() if deployments.has_flow(pipeline)]
-    for each, triggers in watches.items():
+    watched = _watched()
+    for each, triggers in WATCHES.items():
         # This replaces all automations that the deployment had, those of pipelines that are gone, too.
         of_all = [trigger for pipeline in watched for trigger in triggers(pipeline)]
         await runner.aadd_flow(each, triggers=of_all, entrypoint_type=EntrypointType.MODULE_PATH)
-    beside = [asyncio.create_task(look) for pipeline in watched for look in _looks(pipeline)]
+    beside = [asyncio.create_task(_keep_looking(pipeline, *look)) for pipeline in watched for look in _looks(pipeline)]
     beside.append(asyncio.create_task(_remove_old_files()))
     await runner.start()
     for task in beside:
@@ -158,27 +182,32 @@ async def _remove_old_files() -> None:
         await asyncio.sleep(retention.CHECK_SECONDS)
 
 
-def _looks(pipeline: Pipeline) -> Iterator[Coroutine[Any, Any, None]]:
-    """All that is looked for again and again for a pipeline."""
+Look = Callable[[Pipeline], object]
+
+
+def _looks(pipeline: Pipeline) -> Iterator[tuple[str, Sequence[Look], float]]:
+    """All that is looked for again and again for a pipeline: what, by what, and the seconds between two looks."""
     settings = pipeline.settings
     arrivals = (wake_waiting_runs, start_runs_of_published_input)
-    yield _keep_looking("input", pipeline, arrivals, settings.input_wait.poll_seconds)
+    yield "input", arrivals, settings.input_wait.poll_seconds
     if pipeline.held_step:
-        yield _keep_looking("decisions", pipeline, [approvals.look_after], settings.approval.poll_seconds)
+        yield "decisions", [approvals.look_after], settings.approval.poll_seconds
     if late_input.is_watched(pipeline, "prefect"):
-        yield _keep_looking("late input", pipeline, [inputs.look], settings.late_input.check_seconds)
+        yield "late input", [inputs.look], settings.late_input.check_seconds
 
 
-async def _keep_looking(
-    what: str, pipeline: Pipeline, looks: Sequence[Callable[[Pipeline], object]], seconds: float
-) -> None:
+def _look(what: str, pipeline: Pipeline, looks: Sequence[Look]) -> None:
+    try:
+        for look in looks:
+            look(pipeline)
+    except Exception as error:  # noqa: BLE001  a server that restarts, a warehouse that does not answer
+        reason = f"{type(error).__name__}: {error}"
+        logging.get_logger().warning(f"cannot look for {what}", pipeline=pipeline.name, reason=reason)
+
+
+async def _keep_looking(pipeline: Pipeline, what: str, looks: Sequence[Look], seconds: float) -> None:
     while True:
-        try:
-            for look in looks:
-                await asyncio.to_thread(look, pipeline)
-        except Exception as error:  # noqa: BLE001  a server that restarts, a warehouse that does not answer
-            reason = f"{type(error).__name__}: {error}"
-            logging.get_logger().warning(f"cannot look for {what}", pipeline=pipeline.name, reason=reason)
+        await asyncio.to_thread(_look, what, pipeline, looks)
         await asyncio.sleep(seconds)
 
 

@@ -24,7 +24,8 @@ def run() -> int:
     from ...platform import logging
 
     logging.configure()
-    server.wait_until_up(os.environ["PREFECT_API_URL"])
+    if "PREFECT_API_KEY" not in os.environ:  # Prefect Cloud is there
+        server.wait_until_up(os.environ["PREFECT_API_URL"])
     return SET_UP.run(_set_up)
 
 

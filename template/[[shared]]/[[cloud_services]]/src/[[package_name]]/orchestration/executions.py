@@ -8,23 +8,30 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
-from ..platform import config, errors, files, masking, retention
+from ..platform import alerts, config, errors, files, masking, retention
+from ..platform.runs import Run
 from .engine import RunState
+
+if TYPE_CHECKING:
+    from ..platform.partitions import Partition
+    from ..platform.pipelines import Pipeline
 
 OUTCOMES = {
     errors.OK: "done",
     errors.USAGE: "wrong usage",
     errors.BAD_ROWS: "bad rows",
-    errors.NO_INPUT: "no input yet",
+    errors.NO_INPUT: "not there yet",
     errors.TRANSIENT: "may pass",
+    errors.NOT_APPROVED: "not approved",
     errors.CONFIGURATION: "configuration",
     errors.KILLED: "killed",
     errors.TERMINATED: "ended",
@@ -84,6 +91,25 @@ class Execution:
         files.replace(file, masking.mask(text) + "\n", durable=False)
         return file
 
+    def note_state(self, name: str, outcome: str) -> None:
+        """Note that a state of the definition was entered, which has no outcome yet, or how it ended."""
+        if outcome:
+            state = next(each for each in reversed(self.states) if each.name == name)
+            state.ended, state.outcome = now(), outcome
+        else:
+            self.states.append(State(name, now()))
+        self.write()
+
+    def report_failure(self, step: str, error: str) -> None:
+        """Send the alert of an execution that has failed. error: its class, where the log of the step says none."""
+        last = self.attempts[-1] if self.attempts else None
+        known, run = (last.error if last else "") or error, Run(self.id, engine=self.engine)
+        alerts.report(
+            alerts.Incident(
+                "failed", self.pipeline, self.partition, step=step, error=known, reason=self.reason, run=run
+            )
+        )
+
     def run_state(self) -> RunState:
         """The execution as the project's commands show it."""
         started, ended = _moment(self.started), _moment(self.ended)
@@ -116,6 +142,21 @@ def read(engine: str = "", pipeline: str = "") -> list[Execution]:
 def newest(engine: str, pipeline: str, limit: int) -> list[RunState]:
     """The newest executions of a pipeline that this machine knows."""
     return [each.run_state() for each in read(engine, pipeline)[:limit]]
+
+
+def one_by_one(
+    pipeline: Pipeline, partitions: Sequence[Partition], run: Callable[[Pipeline, Partition], RunState]
+) -> Iterator[RunState]:
+    """Run partitions one after the other, for what runs within the command.
+
+    Raises PermanentError when it is interrupted, which ends the run.
+    """
+    try:
+        for partition in partitions:
+            yield run(pipeline, partition)
+    except KeyboardInterrupt:
+        again = f"make backfill PIPELINE={pipeline.name} FROM={partitions[0]} TO={partitions[-1]} ONLY_MISSING=1"
+        raise errors.PermanentError(f"interrupted, which ends the run; to continue: {again}") from None
 
 
 def write_page() -> Path:

@@ -42,7 +42,11 @@ class StepFunctions:
         return cloud.runs(pipeline, limit) if cloud.is_named() else executions.newest(self.id, pipeline.name, limit)
 
     def decided(self, request: Request) -> None:
-        """No execution waits for a person: this orchestrator has no pipeline of that shape."""
+        """Wake the execution that waits. On this machine the emulator wakes it, which only its own process can."""
+        from . import cloud
+
+        if cloud.is_named():
+            cloud.decided(request)
 
     def problems(self) -> list[str]:
         from . import checks

@@ -18,10 +18,12 @@ from ..engine import RunState
 from . import definitions
 
 if TYPE_CHECKING:
+    from ...platform.decisions import Request
     from ...platform.partitions import Partition
     from ...platform.pipelines import Pipeline
 
 POLL_SECONDS = 10
+ASK_SECONDS = 60  # for a run that has looked for a decision and does not wait again yet
 LONGEST_INPUT = 262_144  # bytes of an execution's input
 STATES = {"RUNNING": "running", "PENDING_REDRIVE": "queued", "SUCCEEDED": "success"}
 
@@ -60,7 +62,7 @@ def runs(pipeline: Pipeline, limit: int) -> list[RunState]:
 def backfill(pipeline: Pipeline, partitions: Sequence[Partition]) -> Iterator[RunState]:
     """Start the machine for backfills and yield each run as it ends. Interrupted, the runs go on."""
     again = f"-{datetime.now(UTC):%Y%m%dT%H%M%S}"
-    at_once = config.load().concurrency.get(definitions.POOL, 1)
+    at_once = definitions.at_once(pipeline, len(partitions))
     keys = [each.key for each in partitions]
     given = json.dumps({"pipeline": pipeline.name, "partitions": keys, "again": again, "at_once": at_once})
     if len(given) > LONGEST_INPUT:
@@ -82,6 +84,40 @@ def backfill(pipeline: Pipeline, partitions: Sequence[Partition]) -> Iterator[Ru
                     yield _state(pipeline, known)
             if left:
                 time.sleep(POLL_SECONDS)
+
+
+def decided(request: Request) -> None:
+    """Wake the run that waits for this decision. Does nothing when it has ended.
+
+    Raises ConfigError when it does not wait, or AWS refuses: it then looks by itself within the hour.
+    """
+    import boto3
+
+    with _answering():
+        machines, dynamodb = _client(), boto3.client("dynamodb", region_name=settings().region)
+        arn = f"{_machine(request.pipeline)}:{request.run}".replace(":stateMachine:", ":execution:")
+        for _ in range(ASK_SECONDS):
+            known = _known(machines, arn)
+            if known is None or known["status"] != "RUNNING":
+                return
+            if wake(dynamodb, machines, request.pipeline, request.partition):
+                return
+            time.sleep(1)
+    raise ConfigError(f"the run of {request.id} does not wait yet")
+
+
+def wake(dynamodb: Any, machines: Any, pipeline: str, partition: str) -> bool:
+    """Wake the state that waits for a decision about a partition; false when none does. Its container looks again."""
+    key = {"id": {"S": f"decision#{pipeline}#{partition}"}}
+    item = dynamodb.get_item(TableName=definitions.table_name(), Key=key, ConsistentRead=True).get("Item")
+    if item is None:
+        return False
+    gone = machines.exceptions
+    try:
+        machines.send_task_success(taskToken=item["token"]["S"], output="{}")
+    except (gone.TaskTimedOut, gone.TaskDoesNotExist, gone.InvalidToken):
+        return False
+    return True
 
 
 def describe(arn: str) -> dict[str, Any]:

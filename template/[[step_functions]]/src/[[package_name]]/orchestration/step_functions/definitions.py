@@ -21,6 +21,7 @@ from ...platform.pipelines import PACKAGE, Pipeline
 PLATFORM = ("run_step", "report", "deadline", "launch", "backfill")  # in the order in which they need each other's ARN
 POOL = "warehouse"  # the key of [concurrency] that all steps but the first one hold a place of
 LOOK_AGAIN_SECONDS = 900  # where an event says that a file has landed; one may be lost
+LOOK_FOR_DECISION_SECONDS = 3600  # at most, where a command says that people have decided; it may fail to
 QUEUE_SECONDS = 86_400  # that a step may wait for places of a shared limit, with all its attempts
 START_SECONDS = 300  # of a container, at most; its time-out begins with the request
 OFFSETS_FROM, OFFSETS_YEARS = 2020, 20
@@ -91,6 +92,11 @@ def prefix() -> str:
     return f"{project()}-{config.environment()}-"
 
 
+def table_name() -> str:
+    """The table of tokens and of places of shared limits."""
+    return f"{prefix()}executions"
+
+
 def project() -> str:
     declared = tomllib.loads((config.load().root / "pyproject.toml").read_text(encoding="utf-8"))
     return declared["project"]["name"]
@@ -101,35 +107,43 @@ def execution_name(pipeline: Pipeline, partition: str, again: str = "") -> str:
     return f"{pipeline.name}-{partition}{again}"
 
 
-def policies(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
+def policies(pipeline: Pipeline, *, people: bool = True) -> dict[str, dict[str, Any]]:
     """What the configuration says of each step. Times in whole seconds, as Step Functions takes them.
 
-    places: how many steps may use the shared system at once, 0 where that is not limited. input_seconds: how long the
-    first step waits. longest_seconds: of the step with all its attempts and pauses.
+    awaits: ``input``, ``decision`` or nothing; wait_seconds: how long at most. asks: whether the run goes on by itself
+    after the decision that this step asks for. places: how many steps may use the shared system at once, 0 where that
+    is not limited. longest_seconds: of the step with all its attempts and pauses. people: whether runs wait for them.
     """
-    return {step: _policy(pipeline, step, waits=step == pipeline.steps[0]) for step in pipeline.steps}
+    return {step: _policy(pipeline, step, asks=people and step == pipeline.asking_step) for step in pipeline.steps}
 
 
-def _policy(pipeline: Pipeline, step: str, *, waits: bool) -> dict[str, Any]:
+def _policy(pipeline: Pipeline, step: str, *, asks: bool) -> dict[str, Any]:
     settings, wait = config.load().for_step(pipeline.name, step), pipeline.settings.input_wait
+    approval = pipeline.settings.approval
     retries, attempts = settings.retries, settings.retries.attempts + 1
     seconds = max(math.ceil(settings.timeout_seconds), 1)
-    input_seconds = math.ceil(wait.timeout_seconds) if waits else 0
-    looks = LOOK_AGAIN_SECONDS if bucket_of(pipeline) else max(math.ceil(wait.poll_seconds), 1)
+    awaits = "input" if step == pipeline.steps[0] else "decision" if step == pipeline.held_step else ""
+    longest = {"input": wait.timeout_seconds, "decision": approval.expire_after_seconds}.get(awaits, 0)
+    looks = wait.poll_seconds
+    if awaits == "decision":
+        looks = min(approval.remind_after_seconds, approval.expire_after_seconds, LOOK_FOR_DECISION_SECONDS)
+    elif bucket_of(pipeline):
+        looks = LOOK_AGAIN_SECONDS
     pauses = sum(retries.max_delay_seconds * (1 + retries.jitter) for _ in range(retries.attempts))
     return {
-        "waits": waits,
+        "awaits": awaits,
+        "asks": asks,
         "timeout_seconds": seconds,
         "attempts": attempts,
         "first_delay_seconds": retries.first_delay_seconds,
         "factor": retries.factor,
         "max_delay_seconds": retries.max_delay_seconds,
         "jitter": retries.jitter,
-        "input_seconds": input_seconds,
-        "look_again_seconds": looks,
-        "pool": "" if waits else POOL,
-        "places": 0 if waits else config.load().concurrency.get(POOL, 0),
-        "longest_seconds": math.ceil(attempts * seconds + pauses) + 2 * input_seconds + QUEUE_SECONDS + START_SECONDS,
+        "wait_seconds": math.ceil(longest),
+        "look_again_seconds": max(math.ceil(looks), 1),
+        "pool": "" if awaits == "input" else POOL,
+        "places": 0 if awaits == "input" else config.load().concurrency.get(POOL, 0),
+        "longest_seconds": math.ceil(attempts * seconds + pauses + 2 * longest) + QUEUE_SECONDS + START_SECONDS,
     }
 
 
@@ -182,9 +196,14 @@ def offsets(timezone: str) -> list[dict[str, int]]:
     return rows
 
 
-def step_values(run_step_arn: str, pipeline: Pipeline) -> dict[str, Any]:
-    """The values of a pipeline's definition."""
-    return {"run_step_arn": run_step_arn, "policies": policies(pipeline)}
+def step_values(run_step_arn: str, pipeline: Pipeline, *, people: bool = True) -> dict[str, Any]:
+    """The values of a pipeline's definition. people: as in `policies`."""
+    return {"run_step_arn": run_step_arn, "policies": policies(pipeline, people=people)}
+
+
+def at_once(pipeline: Pipeline, partitions: int) -> int:
+    """How many runs of a backfill go on at once: all of them where those that wait for people would hold up others."""
+    return partitions if pipeline.held_step else config.load().concurrency.get(POOL, 1)
 
 
 def platform_values(**of_place: Any) -> dict[str, Any]:

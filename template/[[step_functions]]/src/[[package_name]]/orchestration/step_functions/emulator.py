@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from ...platform import config, files
+from ...platform import config, decisions, files
 from ...platform.errors import ConfigError, PermanentError
 from .. import executions
 from ..containers import Container
-from . import alerts, definitions
+from . import alerts, cloud, definitions
 
 if TYPE_CHECKING:
     from ...platform.partitions import Partition
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from ..engine import InProcess, RunState
 
 REGION = "eu-central-1"
-TABLE = "executions"
 POLL_SECONDS = 0.1
 WRITE_SECONDS = 1
 REPORTS = f"{__package__}.alerts"  # the module of the command that asks the cloud about a run
@@ -62,8 +61,12 @@ def backfill(pipeline: Pipeline, wanted: Sequence[Partition]) -> Iterator[RunSta
 
 
 @contextmanager
-def started() -> Iterator[Emulator]:
-    """The emulator with all machines of the project. Containers that still run at the end are ended."""
+def started(*, people: bool = False) -> Iterator[Emulator]:
+    """The emulator with all machines of the project. Containers that still run at the end are ended.
+
+    people: whether runs wait for their decisions; those of a command end when they have asked, as they would end with
+    it, and the command that decides promotes.
+    """
     import boto3
     from moto import mock_aws
 
@@ -77,7 +80,7 @@ def started() -> Iterator[Emulator]:
     moto_log.propagate = False
     before = os.environ.get(PASSED_OVER)
     with files.open_log(state / "run.log") as log:
-        emulator = Emulator(log, {PASSED_OVER: before or "false"})
+        emulator = Emulator(log, {PASSED_OVER: before or "false"}, people=people)
         os.environ[PASSED_OVER] = "true"
         moto_patches.apply(emulator.container)
         # The credentials of this machine stay as they are: what steps read and write is real.
@@ -94,13 +97,16 @@ def started() -> Iterator[Emulator]:
 
 
 class Emulator:
-    """The emulator's side of the cloud. log: where containers write. variables: those of containers."""
+    """The emulator's side of the cloud. log: where containers write. variables: those of containers.
 
-    def __init__(self, log: Any, variables: dict[str, str]) -> None:
-        self._log, self._variables = log, variables
+    people: see `started`.
+    """
+
+    def __init__(self, log: Any, variables: dict[str, str], *, people: bool) -> None:
+        self._log, self._variables, self._people = log, variables, people
         self._containers: list[tuple[list[str], Container]] = []
         self._known: dict[str, executions.Execution] = {}
-        self._written, self._prefix = 0.0, ""
+        self._written, self._looked, self._prefix = 0.0, 0.0, ""
 
     def deploy(self, session: Any) -> None:
         """Make what Terraform makes: the table, the cluster with the task, and the machines, from the same values."""
@@ -110,7 +116,7 @@ class Emulator:
         ecs, self._dynamodb, self._machines = map(session.client, ("ecs", "dynamodb", "stepfunctions"))
         network = ec2_backends[DEFAULT_ACCOUNT_ID][REGION]  # a client for it takes seconds to load
         self._dynamodb.create_table(
-            TableName=TABLE,
+            TableName=definitions.table_name(),
             KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
             AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
@@ -126,7 +132,7 @@ class Emulator:
         )["taskDefinition"]["taskDefinitionArn"]
         prefix = f"arn:aws:states:{REGION}:{DEFAULT_ACCOUNT_ID}:stateMachine:{definitions.prefix()}"
         values = definitions.platform_values(
-            table=TABLE,
+            table=definitions.table_name(),
             cluster=cluster,
             task_definition=task,
             subnets=[each.id for each in network.describe_subnets()],
@@ -138,7 +144,7 @@ class Emulator:
         for name in definitions.PLATFORM:
             self._create(f"platform-{name}", definitions.platform_file(name), values)
         for pipeline in definitions.defined():
-            own = definitions.step_values(f"{prefix}platform-run_step", pipeline)
+            own = definitions.step_values(f"{prefix}platform-run_step", pipeline, people=self._people)
             self._create(pipeline.name, definitions.file_of(pipeline), own)
         self._prefix = prefix
 
@@ -160,7 +166,7 @@ class Emulator:
     def backfill(self, pipeline: Pipeline, wanted: Sequence[Partition]) -> Iterator[RunState]:
         again, left = _moment(), {each.key: each for each in wanted}
         definitions.file_of(pipeline)
-        at_once = config.load().concurrency.get(definitions.POOL, 1)
+        at_once = definitions.at_once(pipeline, len(wanted))
         given = {"pipeline": pipeline.name, "partitions": list(left), "again": again, "at_once": at_once}
         whole = self._start("platform-backfill", given)
         while left:
@@ -252,6 +258,7 @@ class Emulator:
         if execution.state != "running":
             return execution
         self._tell_of_arrival(pipeline, partition)
+        self._tell_of_decision(pipeline, partition)
         status = described["status"]
         if status == "RUNNING" and time.monotonic() < self._written + WRITE_SECONDS:
             return execution
@@ -289,15 +296,24 @@ class Emulator:
 
     def _tell_of_arrival(self, pipeline: Pipeline, partition: Partition) -> None:
         """Tell the launcher of a file that has landed while an execution waits for it."""
-        key = {"id": {"S": f"token#{pipeline.name}#{partition}"}}
-        if "Item" not in self._dynamodb.get_item(TableName=TABLE, Key=key, ConsistentRead=True):
+        key = {"id": {"S": f"input#{pipeline.name}#{partition}"}}
+        if "Item" not in self._dynamodb.get_item(TableName=definitions.table_name(), Key=key, ConsistentRead=True):
             return
         if pipeline.code.input_ready(partition):
             [row] = [each for each in definitions.table() if each["name"] == pipeline.name]
             folder = "" if partition.start is None else f"{partition}/"
             file = {"bucket": {"name": row["bucket"]}, "object": {"key": f"{row['prefix']}{folder}{row['marker']}"}}
             self.launch({"detail": file})
-            self._dynamodb.delete_item(TableName=TABLE, Key=key)
+            self._dynamodb.delete_item(TableName=definitions.table_name(), Key=key)
+
+    def _tell_of_decision(self, pipeline: Pipeline, partition: Partition) -> None:
+        """Do what `make approvals`, a process of its own, cannot do here: wake a run whose request is decided."""
+        if not pipeline.held_step or time.monotonic() < self._looked + WRITE_SECONDS:
+            return
+        self._looked = time.monotonic()
+        asked = [each for each in decisions.of_pipeline(pipeline) if each.partition == partition.key]
+        if asked and not asked[-1].is_pending:
+            cloud.wake(self._dynamodb, self._machines, pipeline.name, partition.key)
 
     def _history(self, arn: str) -> list[dict[str, Any]]:
         events, token = [], {}

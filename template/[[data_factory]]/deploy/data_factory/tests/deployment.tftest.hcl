@@ -1,0 +1,105 @@
+# What the deployment promises, read from a plan with the project's own values: `make plan-test` creates nothing.
+mock_provider "azurerm" {}
+
+variables {
+  subscription          = "00000000-0000-0000-0000-000000000000"
+  resource_group        = "flights"
+  region                = "westeurope"
+  container_environment = "/subscriptions/0/resourceGroups/flights/providers/Microsoft.App/managedEnvironments/flights"
+  log_workspace         = "/subscriptions/0/resourceGroups/flights/providers/Microsoft.OperationalInsights/workspaces/flights"
+  action_group          = "/subscriptions/0/resourceGroups/flights/providers/Microsoft.Insights/actionGroups/people"
+  vault                 = "/subscriptions/0/resourceGroups/flights/providers/Microsoft.KeyVault/vaults/flights"
+  image                 = "registry.example.com/data/flights@sha256:0"
+  landing_account = {
+    id       = "/subscriptions/0/resourceGroups/flights/providers/Microsoft.Storage/storageAccounts/landing"
+    endpoint = "https://landing.blob.core.windows.net/"
+  }
+}
+
+run "definitions_are_published_as_they_are" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for name, each in azurerm_data_factory_pipeline.pipelines :
+      jsonencode(jsondecode(each.activities_json)) == jsonencode(jsondecode(file("../../factory/pipeline/pl_${name}.json")).properties.activities)
+    ])
+    error_message = "a pipeline's activities are those of its file"
+  }
+  assert {
+    condition     = jsonencode(sort(concat(["platform_run_container"], keys(azurerm_data_factory_pipeline.platform)))) == jsonencode(sort([for file in fileset("../../factory", "pipeline/platform_*.json") : trimsuffix(basename(file), ".json")]))
+    error_message = "every definition of the platform is published"
+  }
+}
+
+run "only_the_factory_tries_again" {
+  command = plan
+
+  assert {
+    condition     = azurerm_container_app_job.steps.replica_retry_limit == 0
+    error_message = "the job must not try again: the factory knows which exit code another attempt may help"
+  }
+  assert {
+    condition     = alltrue([for each in azurerm_data_factory_trigger_tumbling_window.pipelines : each.retry[0].count == 0])
+    error_message = "a window does not repeat a run that has used up its attempts"
+  }
+}
+
+run "windows_begin_where_the_schedule_says" {
+  command = plan
+
+  assert {
+    condition = jsonencode({ for name, each in azurerm_data_factory_trigger_tumbling_window.pipelines : name => each.start_time }) == jsonencode({
+      for name, each in var.pipelines : name => each.first_window if each.first_window != ""
+    })
+    error_message = "each pipeline with a schedule has windows from its first one on, and no other has any"
+  }
+  assert {
+    condition     = alltrue([for each in azurerm_data_factory_trigger_tumbling_window.pipelines : each.activated])
+    error_message = "a trigger that is not activated starts nothing"
+  }
+}
+
+run "a_late_run_is_counted_after_its_sla" {
+  command = plan
+
+  assert {
+    condition     = jsonencode({ for name, each in azurerm_data_factory_pipeline.pipelines : name => each.monitor_metrics_after_duration }) == jsonencode({ for name, each in var.pipelines : name => each.sla })
+    error_message = "the metric of late runs counts from the SLA on"
+  }
+}
+
+run "the_role_holds_the_derived_permissions" {
+  command = plan
+
+  assert {
+    condition     = jsonencode(sort(azurerm_role_definition.factory.permissions[0].actions)) == jsonencode(var.permissions)
+    error_message = "the factory's role is exactly the derived permissions"
+  }
+}
+
+run "secrets_are_read_and_nothing_else" {
+  command = plan
+
+  assert {
+    condition     = azurerm_role_assignment.secrets[0].role_definition_name == "Key Vault Secrets User" && azurerm_role_assignment.secrets[0].scope == var.vault
+    error_message = "the containers read the secrets of their vault"
+  }
+  assert {
+    condition     = alltrue([for each in azurerm_role_assignment.landing : each.role_definition_name == "Storage Blob Data Reader"])
+    error_message = "what lands is read and not written"
+  }
+}
+
+run "runs_that_fail_or_are_late_are_reported_once" {
+  command = plan
+
+  assert {
+    condition     = jsonencode([for name in ["failed", "late"] : azurerm_monitor_metric_alert.this[name].criteria[0].metric_name]) == jsonencode(["PipelineFailedRuns", "PipelineElapsedTimeRuns"])
+    error_message = "alerts watch the metrics of failed and of late runs"
+  }
+  assert {
+    condition     = alltrue([for each in azurerm_monitor_metric_alert.this["failed"].criteria[0].dimension[0].values : startswith(each, "pl_")])
+    error_message = "only the pipelines' own definitions alert: those of the platform fail within them"
+  }
+}

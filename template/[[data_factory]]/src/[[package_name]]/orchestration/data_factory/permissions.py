@@ -1,0 +1,73 @@
+"""What the identity of the factory may do: derived from the definitions, by the table below.
+
+Terraform makes a role of what this writes. A call without a row is an error, so that nobody grants more than what the
+definitions do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ...platform.errors import ConfigError
+from . import definitions
+
+MANAGEMENT = "https://management.azure.com/"
+JOB = "https://management.azure.com*"
+# Of each call the action that it needs on the job of the steps. Who may start it may run any command in its image.
+ACTIONS = {
+    ("POST", f"{JOB}/start"): ("Microsoft.App/jobs/start/action",),
+    ("POST", f"{JOB}/executions/*/stop"): ("Microsoft.App/jobs/stop/execution/action",),
+    ("GET", f"{JOB}/executions/*"): ("Microsoft.App/jobs/execution/read", "Microsoft.App/jobs/executions/read"),
+}
+
+
+def activities(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Every activity of a definition, however deep."""
+    if isinstance(value, Mapping):
+        if "typeProperties" in value and "name" in value:
+            yield value
+        for each in value.values():
+            yield from activities(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from activities(each)
+
+
+def of(wholes: list[Mapping[str, Any]]) -> list[str]:
+    """The actions that these pipelines need on the job. Raises ConfigError for a call that the table has not."""
+    needed = set()
+    for whole in wholes:
+        for each in activities(whole["properties"]["activities"]):
+            if each["type"] != "WebActivity":
+                continue
+            given = each["typeProperties"]
+            method, url = given["method"], _path(given)
+            if (method, url) not in ACTIONS or given["authentication"]["resource"] != MANAGEMENT:
+                where = f"{whole['name']}: {each['name']}"
+                raise ConfigError(
+                    f"{where}: no permission is known for {method} {url}: add a row to {__name__}.ACTIONS"
+                )
+            needed.update(ACTIONS[method, url])
+    return sorted(needed)
+
+
+def needed() -> list[str]:
+    """The actions that the project's definitions need on the job of the steps. Raises ConfigError as `of`."""
+    return of([definitions.read(file) for file in definitions.files("pipeline")])
+
+
+def problems() -> list[str]:
+    """Calls for which no permissions are known, a sentence each."""
+    try:
+        needed()
+    except ConfigError as error:
+        return [str(error)]
+    return []
+
+
+def _path(given: Mapping[str, Any]) -> str:
+    """The URL of a call, with a star for each expression in it and without its query."""
+    url = given["url"]["value"] if isinstance(given["url"], Mapping) else given["url"]
+    return re.sub(r"@\{[^}]*\}", "*", url).partition("?")[0]
