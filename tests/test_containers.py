@@ -1,4 +1,4 @@
-"""Image, stack and a machine with systemd, in real containers: they publish; the machine also once a service was killed.
+"""Image, stack and a machine with systemd in real containers: they publish, the machine also once a service was killed.
 
 Where no Docker runs, Debian's is started with its storage in memory; where no registry of images can be reached, images
 made of Debian's packages take the place of the public ones (tests/machine/images.sh).
