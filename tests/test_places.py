@@ -242,6 +242,7 @@ def public_endpoints(project: Path) -> list[str]:
 # file and its address.
 LEAVES = {
     "base images and tools": r"(?:Dockerfile|deploy/stack/compose\.yml|deploy/image\.mk|\.gitlab\S*): image .*",
+    "Debian's packages": r"deploy/terraform/vm\.tf: deb\.debian\.org",
     "charts, and the images that they bring": r"deploy/kubernetes/(?:deploy\.sh: .*|\w+\.yml: image .*)",
     "the project's image": r"deploy/terraform/tests/.*: image (?:\d+\.dkr\.ecr\.|[\w-]+-docker\.pkg\.dev/).*",
     "Python packages of the service": r"deploy/package/\w+/Dockerfile: image .*",
