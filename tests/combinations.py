@@ -63,12 +63,17 @@ def answers_for_variant(variant: str) -> dict:
     return answers | {"cloud": CLOUD_OF.get(variant, "aws"), "accept_exclusion": "yes"}
 
 
-def places_of(variant: str) -> list[str]:
-    """The folders of the template that a hosting variant takes, its own among them."""
+def places_of(variant: str, cloud: str = "") -> list[str]:
+    """The folders of the template that a hosting variant takes, its own among them.
+
+    cloud: that was answered, if not the variant's own. Terraform's files are for that one alone.
+    """
     if variant not in VARIANTS:
         return []
-    places = VARIANTS[variant]["places"]
-    return [*places, variant, *([CLOUD_OF.get(variant, "aws")] if "terraform" in places else [])]
+    places, own = VARIANTS[variant]["places"], CLOUD_OF.get(variant, "aws")
+    if cloud not in ("", own):
+        return [variant, *(each for each in places if each != "terraform" and not each.endswith(f"_on_{own}"))]
+    return [*places, variant, *([own] if "terraform" in places else [])]
 
 
 def files_in(folder: Path) -> set[str]:

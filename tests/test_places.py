@@ -244,7 +244,8 @@ LEAVES = {
     "charts, and the images that they bring": r"deploy/kubernetes/(?:deploy\.sh: .*|\w+\.yml: image .*)",
     "the project's image": r"deploy/terraform/tests/.*: image \d+\.dkr\.ecr\..*",
     "Python packages of the service": r"deploy/package/\w+/Dockerfile: image .*",
-    "code of CI's own steps": r"\.(?:github|azure)/.*: runner|azure-pipelines\.yml: runner",
+    "code of CI's own steps": r"\.(?:github|azure)/.*: runner|azure-pipelines\.yml: runner"
+    r"|deploy/terraform/registry\.tf: (?:gitlab\.com|token\.actions\.githubusercontent\.com)",  # who signs their tokens
     "runs: pipelines, partitions and steps, times, errors, logs": r"deploy/gcp_workflows/.*: \w+\.googleapis\.com",
 }
 

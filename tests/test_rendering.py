@@ -77,7 +77,7 @@ def expected_files(
     places: Iterable[str] | None = None,
 ) -> set[str]:
     """Without places, they are those of the variant that default answers have."""
-    places = places_of(DEFAULT_VARIANT.get(names[0], "")) if places is None else places
+    places = places_of(DEFAULT_VARIANT.get(names[0], ""), "aws") if places is None else places
     places = [*places, *(["cloud_services"] if set(names) - set(SERVED) else [])]
     folders = ["[[shared]]", *(f"[[{name}]]" for name in names)]
     folders += [f"[[{ci_provider}]]"] if ci_provider != "none" else []

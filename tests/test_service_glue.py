@@ -6,7 +6,7 @@ import shutil
 
 import duckdb
 import pytest
-from combinations import MANIFESTS, answers_for
+from combinations import MANIFESTS, ORCHESTRATORS, SERVED, answers_for
 from projects import RUN_SECONDS, SET_UP_SECONDS, TEST_SECONDS, Project
 
 ENGINES = [name for name, each in MANIFESTS.items() if "service_glue" in each.get("shapes", [])]
@@ -34,3 +34,18 @@ def test_each_orchestrator_publishes_and_delivers_the_same(render, tmp_path_fact
     for day in DAYS:
         assert len((folder / f"var/dev/delivered/top_hundred/{day}/top_hundred.csv").read_text().splitlines()) == 101
     project.check_itself(TEST_SECONDS)
+
+
+@pytest.mark.project
+@pytest.mark.deep
+@pytest.mark.parametrize("engine", [name for name in ORCHESTRATORS if name not in SERVED])
+def test_a_cloud_s_own_orchestrator_publishes_what_dagster_publishes(render, tmp_path, engine):
+    names = ("dagster", engine)
+    project = Project(
+        shutil.copytree(render(**answers_for(names), accept_exclusion="yes"), tmp_path / "project"), names
+    )
+    done = project.make("setup", timeout=SET_UP_SECONDS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = project.make("compare", f"FROM={DAYS[0]}", f"TO={DAYS[1]}", timeout=SET_UP_SECONDS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "identical" in done.stdout

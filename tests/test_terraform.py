@@ -154,7 +154,7 @@ IS_CLOSED = "public_network_access_enabled     = false"
         ("database.tf", IS_CLOSED, IS_CLOSED.replace("false", "true"), "database"),
         ("storage.tf", IS_CLOSED, IS_CLOSED.replace("false", "true"), "storage"),
         ("network.tf", "to = local.private, port", 'to = ["Internet"], port', "goes out"),
-        ("cluster.tf", "private_cluster_enabled             = true", "", "public address"),
+        ("cluster.tf", "cluster_enabled             = true", "cluster_enabled             = false", "public address"),
         ("network.tf", "    registry = { id", "    elsewhere = { id", "private address"),
     ],
 )

@@ -192,5 +192,7 @@ def test_a_difference_is_told_from_noise(project):
     assert low < 2.0 < high
     assert load["quartiles"][0] <= load["median"] <= load["quartiles"][1]
     assert "it broke" in result["words"]["dagster"]
-    few = python(project, program.replace("range(1, 11)", "range(1, 3)"))
-    assert "too few measurements to tell" in few.stdout
+    few = json.loads(python(project, program.replace("range(1, 11)", "range(1, 3)")).stdout)
+    verdicts = {m["id"]: {name: r["verdict"] for name, r in m["results"].items()} for m in few["metrics"]}
+    assert set(verdicts["load"].values()) == {"too few measurements to tell"}, "nor is one the best"
+    assert verdicts["run_killed"]["dagster"] == "worse", "it never ended"

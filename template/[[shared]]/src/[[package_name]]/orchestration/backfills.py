@@ -17,13 +17,14 @@ def run(engine: Engine, pipeline: Pipeline, partitions: Sequence[Partition]) -> 
     first, last, count = partitions[0], partitions[-1], len(partitions)
     print(f"{pipeline.name} {first} to {last} on {engine.id} ({config.load().env}): {count} partitions", flush=True)
     failed: dict[str, str] = {}
-    published = 0
+    published, can_be_repeated = 0, False
     try:
         for number, state in enumerate(engine.backfill(pipeline, partitions), start=1):
             if state.state == "success":
                 published += 1
             else:
                 failed[state.partition] = state.reason or state.state
+                can_be_repeated |= state.state != "skipped"
             seconds = f"{state.seconds:7.1f} s" if state.seconds is not None else f"{'-':>7}  "
             print(f"  {state.partition:<{len(last.key)}}  {state.state:<10}{seconds}   {number} of {count}", flush=True)
     except KeyboardInterrupt:
@@ -33,7 +34,7 @@ def run(engine: Engine, pipeline: Pipeline, partitions: Sequence[Partition]) -> 
     print(f"{published} of {count} partitions published")
     for key, reason in sorted(failed.items()):
         print(f"error: {pipeline.name} {key}: {masking.mask(reason)}", file=sys.stderr)
-    if failed:
+    if can_be_repeated:
         again = f"make backfill PIPELINE={pipeline.name} FROM={first} TO={last} ONLY_MISSING=1"
         print(f"when the cause is solved: {again}", file=sys.stderr)
     return PERMANENT if failed else OK

@@ -152,7 +152,7 @@ def _show(
                 row = (str(column.rows), largest, f"{first}, {other}", where, column.example)
                 by_column.add_row(f"{name}.{column.name}", *row)
         table.add_row(name, *("-" if number is None else str(number) for number in counts.values()), str(differing))
-    out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    out = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200)
     out.print(f"\nrows published for {pipeline.name} {_span([each.key for each in partitions])}", table, sep="\n")
     if by_column.row_count:
         out.print("\nvalues that differ in rows that both have", by_column, sep="\n")
@@ -189,7 +189,7 @@ def _show_requests(con: duckdb.DuckDBPyConnection, pipeline: Pipeline, partition
     every = list(dict.fromkeys(key for each in evidence.values() for key in each))
     for key in every:
         table.add_row(key, *(decisions.number(each.get(key, "-")) for each in evidence.values()))
-    Console(highlight=False).print(f"\nevidence of {pipeline.name} {partition}", table, sep="\n")
+    Console(highlight=False, markup=False).print(f"\nevidence of {pipeline.name} {partition}", table, sep="\n")
     first, *others = names
     differing = [key for key in every if any(evidence[name].get(key) != evidence[first].get(key) for name in others)]
     if differing:

@@ -126,12 +126,14 @@ def _figures(values: list[float], best: list[float], floor: float, note: str) ->
     interval = difference_interval(values, best)
     if not values or not math.isfinite(median(best)):
         verdict = "no end" if values else "not measured"
+    elif all(map(math.isinf, values)):
+        verdict = "worse"
+    elif min(len(values), len(best)) < FEWEST:
+        verdict = "too few measurements to tell"
     elif not math.isfinite(middle):
         verdict = "worse"
     elif values is best:
         verdict = "best"
-    elif min(len(values), len(best)) < FEWEST:
-        verdict = "too few measurements to tell"
     elif abs(difference) <= floor or interval is None or interval[0] <= 0:
         verdict = "no difference seen"
     else:
@@ -197,7 +199,7 @@ def show(report: dict[str, Any]) -> None:
         shown = ["-" if value is None else f"{value:,.1f}" for value in (*cells, metric["noise"])]
         table.add_row(f"{metric['title']}, {metric['unit']}", *shown, said)
     print()
-    out = Console(highlight=False)
+    out = Console(highlight=False, markup=False)
     out.print(table)
     if report["as_made"]:
         headings = ("median, with the settings of the makers", *report["orchestrators"].values())

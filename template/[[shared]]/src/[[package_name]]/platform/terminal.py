@@ -31,7 +31,7 @@ def run_partitions(
     """
     settings = config.load()
     secrets.verify(settings)
-    out = Console(highlight=False, soft_wrap=True)
+    out = Console(highlight=False, markup=False, soft_wrap=True)
     reports: list[steps.StepReport] = []
 
     def show(report: steps.StepReport) -> None:

@@ -1,14 +1,16 @@
-"""What Terraform takes from the project, as JSON on standard output: `make deploy` hands it over as variables.
+"""What Terraform cannot read itself, for one environment: ``python -m <package>.orchestration.gcp_workflows.deployment``.
 
-``pipelines``: of each one cron, time zone and landing bucket, empty where another orchestrator starts it; its
-variables, and the arguments of its deadline.
-``permissions``: of the workflows' identity, by scope.
+It writes deploy/terraform/workflows/<env>.json: pipelines with cron, time zone and landing bucket, empty where another
+orchestrator starts them, their variables and the arguments of their deadline; and the permissions of the workflows'
+identity, by scope. `--check` says whether the files are current.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from ...platform import config
@@ -18,10 +20,8 @@ from .runs import ENGINE
 
 
 def values() -> dict[str, Any]:
-    """The variables of the environment in APP_ENV. Raises ConfigError."""
-    settings = config.load()
+    """What the file of the environment in APP_ENV holds. Raises ConfigError."""
     return {
-        "environment": settings.env,
         "permissions": permissions.needed(),
         "pipelines": {
             each.name: {
@@ -36,13 +36,50 @@ def values() -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def text() -> str:
+    """The content of the file."""
+    return json.dumps(values(), indent=2) + "\n"
+
+
+def file() -> Path:
+    settings = config.load()
+    return settings.root / "deploy" / "terraform" / "workflows" / f"{settings.env}.json"
+
+
+def outdated() -> list[str]:
+    """Environments whose file is no longer what the configuration and the definitions say."""
+    before = os.environ.get("APP_ENV")
     try:
-        print(json.dumps(values(), indent=2))
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(78)
+        return [env for env in config.environments() if _is_outdated(env)]
+    finally:
+        os.environ.pop("APP_ENV", None)
+        os.environ.update({} if before is None else {"APP_ENV": before})
+        config.load.cache_clear()
+
+
+def _is_outdated(env: str) -> bool:
+    os.environ["APP_ENV"] = env
+    config.load.cache_clear()
+    return file().exists() and file().read_text(encoding="utf-8") != text()
+
+
+def main() -> int:
+    """Write or check the file; the return value is the exit code."""
+    if "--check" in sys.argv:
+        wrong = outdated()
+        for env in wrong:
+            shown = f"deploy/terraform/workflows/{env}.json"
+            print(f"error: {shown} is not what the configuration says: make workflows ENV={env}", file=sys.stderr)
+        return 1 if wrong else 0
+    path = file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text(), encoding="utf-8")
+    print(f"wrote {path.relative_to(config.load().root)}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        sys.exit(main())
+    except ConfigError as error:
+        sys.exit(f"error: {error}")

@@ -74,3 +74,8 @@ def problems() -> list[str]:
     except ConfigError as error:
         return [str(error)]
     return []
+
+
+if __name__ == "__main__":
+    for scope, permissions in needed().items():
+        print(f"{scope}: {', '.join(permissions)}")

@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.utilities.urls import url_for
 
+from ...platform.errors import PartitionElsewhere
 from ...platform.pipelines import Pipeline
 from ..engine import RunState
 from . import policies
@@ -25,6 +26,7 @@ STATES = {
     "CANCELLING": "running",
     "COMPLETED": "success",
 }
+REFUSED = f"{PartitionElsewhere.__name__}: "
 UNENDED = [name for name in STATES if name != "COMPLETED"]
 # A crashed run that may restart does so within seconds. After this time, nothing restarts it.
 RESTART_SECONDS = 120
@@ -60,13 +62,13 @@ def matching(
 
 def state_of(client: SyncPrefectClient, pipeline: Pipeline, run: FlowRun) -> RunState:
     state = STATES.get(run.state.type.value, "failed")
+    message = (run.state.message or run.state.name).removeprefix("Flow run encountered an exception: ")
     if run.state.name == policies.WAITING:
         state = "waiting"
-    elif run.state.name == policies.SKIPPED:
+    elif run.state.name == policies.SKIPPED or message.startswith(REFUSED):  # until its hook has ended
         state = "skipped"
     elif run.state.is_crashed() and _starts_again(client, pipeline, run):
         state = "queued"
-    message = (run.state.message or run.state.name).removeprefix("Flow run encountered an exception: ")
     return RunState(
         id=str(run.id),
         pipeline=pipeline.name,
@@ -74,7 +76,7 @@ def state_of(client: SyncPrefectClient, pipeline: Pipeline, run: FlowRun) -> Run
         state=state,
         started=run.start_time,
         ended=run.end_time,
-        reason=message if state in ("failed", "skipped", "waiting") else "",
+        reason=message.removeprefix(REFUSED) if state in ("failed", "skipped", "waiting") else "",
         url=url_for(run) or "",
     )
 

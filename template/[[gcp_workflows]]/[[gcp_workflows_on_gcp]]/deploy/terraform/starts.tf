@@ -1,8 +1,14 @@
 # What starts the workflows: a schedule in the pipeline's time zone, and the arrival of its input in Cloud Storage. Either may come
 # twice or both for one partition: the lock lets one execution work, and the others end well.
+variable "landing_location" {
+  description = "Location of the landing buckets, where the triggers of arrivals must be; the region by default."
+  type        = string
+  default     = null
+}
+
 locals {
-  scheduled       = { for name, each in var.pipelines : name => each if each.cron != "" }
-  arriving        = { for name, each in var.pipelines : name => each if each.landing_bucket != "" }
+  scheduled       = { for name, each in local.pipelines : name => each if each.cron != "" }
+  arriving        = { for name, each in local.pipelines : name => each if each.landing_bucket != "" }
   landing_buckets = toset([for each in local.arriving : each.landing_bucket])
 }
 
@@ -10,7 +16,7 @@ locals {
 resource "google_cloud_scheduler_job" "pipelines" {
   for_each = local.scheduled
 
-  name             = "[[ project_name ]]-${each.key}"
+  name             = "${local.name}-${each.key}"
   description      = "Starts ${each.key}"
   region           = var.region
   schedule         = each.value.cron
@@ -38,7 +44,7 @@ resource "google_cloud_scheduler_job" "pipelines" {
 resource "google_cloud_scheduler_job" "deadlines" {
   for_each = local.scheduled
 
-  name             = "[[ project_name ]]-${each.key}-deadline"
+  name             = "${local.name}-${each.key}-deadline"
   description      = "Reports ${each.key} when it is late"
   region           = var.region
   schedule         = each.value.cron
@@ -64,7 +70,7 @@ resource "google_cloud_scheduler_job" "deadlines" {
 resource "google_eventarc_trigger" "arrivals" {
   for_each = local.arriving
 
-  name            = "[[ project_name ]]-${replace(each.key, "_", "-")}"
+  name            = "${local.name}-${replace(each.key, "_", "-")}"
   location        = coalesce(var.landing_location, var.region)
   service_account = google_service_account.starter.email
 
@@ -88,7 +94,7 @@ data "google_storage_project_service_account" "storage" {}
 resource "google_project_iam_member" "storage_events" {
   for_each = toset(length(local.landing_buckets) > 0 ? ["roles/pubsub.publisher"] : [])
 
-  project = var.project
+  project = var.google_project
   role    = each.key
   member  = "serviceAccount:${data.google_storage_project_service_account.storage.email_address}"
 }
