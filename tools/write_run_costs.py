@@ -75,8 +75,8 @@ def data_factory(data: dict[str, Any]) -> list[str]:
     activities = counted["activities"] + data["containers"] * looks * counted["each_look"]
     return [
         (
-            f"A run of the sample has {counted['activities']} activities in the runner, and {counted['each_look']} more "
-            f"for each look at a container. A container of {seconds} s gets {looks} looks, which makes {activities} "
+            f"A run of the sample has {counted['activities']} activities in the runner, and {counted['each_look']} "
+            f"more for each look at a container. A container of {seconds} s gets {looks} looks, which makes {activities} "
             f"activities for {data['containers']} containers."
         ),
         "",
