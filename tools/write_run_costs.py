@@ -76,8 +76,8 @@ def data_factory(data: dict[str, Any]) -> list[str]:
     return [
         (
             f"A run of the sample has {counted['activities']} activities in the runner, and {counted['each_look']} "
-            f"more for each look at a container. A container of {seconds} s gets {looks} looks, which makes {activities} "
-            f"activities for {data['containers']} containers."
+            "more for each look at a container. "
+            f"With {looks} looks at a container of {seconds} s, that makes {activities} for {data['containers']}."
         ),
         "",
         *_table(
