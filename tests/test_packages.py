@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import socket
 import subprocess
+import sys
 import threading
+import time
 import tomllib
 import zipfile
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -21,6 +26,7 @@ from combinations import MANIFESTS, VARIANTS, answers_for_variant
 from packaging.requirements import Requirement
 from projects import UV, python_of
 from repository import ROOT, git
+from servers import free_port
 
 pytestmark = pytest.mark.deep
 PACKAGED = [name for name, row in VARIANTS.items() if "package" in row["places"]]
@@ -178,7 +184,11 @@ printf '2026-11-26T1000%02dZ\\n' $(wc -l < "$STATE/clock")
 """
 RUNNER = """#!/bin/sh
 echo "runner $*" >> "$STATE/log"
-case "$*" in *definitions*|*dagster-cloud*|*service*) ;; *json*) echo '[{"name": "warehouse", "slots": 4}]' ;; *) echo warehouse 4 ;; esac
+case "$*" in
+*dagster-cloud*|*service*) ;;
+*json*) echo '[{"name": "warehouse", "slots": 4}]' ;;
+*) echo warehouse 4 ;;
+esac
 """
 DOCKER = 'case "$*" in *inspect*) echo "registry.example.com/data/flight-marts@sha256:$(printf %064d 7)" ;; esac'
 PROGRAMS = {"mwaa": ("aws", AWS), "composer": ("gcloud", GCLOUD), "astronomer": ("astro", ASTRO)}
@@ -264,7 +274,8 @@ def service(render, request, tmp_path) -> Service:
 
 
 CHANGES = re.compile(
-    r"update-environment|environments update|rsync|astro deploy |put-object| s3 cp |deploy-docker|add-location|service deploy"
+    r"update-environment|environments update|rsync|astro deploy |put-object| s3 cp |"
+    r"deploy-docker|add-location|service deploy"
 )
 
 
@@ -499,7 +510,7 @@ class Receiver(BaseHTTPRequestHandler):
         },
     }
 
-    def do_POST(self) -> None:  # noqa: N802  as the library names it
+    def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.asked.append((self.path, asked))
         body = json.dumps({"data": self.answers}).encode()
@@ -515,7 +526,7 @@ class Receiver(BaseHTTPRequestHandler):
 
 @pytest.mark.parametrize("service", ["dagster_plus_hybrid"], indirect=True)
 def test_dagster_plus_takes_the_code_location_from_its_own_program(service):
-    """The program of Dagster+, against a receiver on this machine: the location has the image, the commit and the environment."""
+    """Against a receiver on this machine: the location has the image, the commit and the environment."""
     Receiver.asked.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -534,3 +545,191 @@ def test_dagster_plus_takes_the_code_location_from_its_own_program(service):
     assert location["git"] == {"commit_hash": service.commit}
     assert "APP_ENV=staging" in location["container_context"]["docker"]["env_vars"]
     assert any("deploymentSettings" in each for each in sent)
+
+
+def test_what_dagster_plus_does_not_know_is_refused(render, tmp_path):
+    answers = answers_for_variant("dagster_plus_hybrid")
+    project = committed(Path(shutil.copytree(render(**answers), tmp_path / "project")))
+    done = make_package(project)
+    assert done.returncode == 0, done.stderr
+    file = project / "deploy/package/dagster/dagster_cloud.yaml"
+    file.write_text(file.read_text().replace("location_name:", "location:"))
+    done = make_package(project)
+    assert done.returncode != 0
+    assert "location_name" in done.stdout + done.stderr
+
+
+PINNED = pins((ROOT / "template" / "[[dagster]]" / "constraints.txt").read_text())["dagster"]
+AGENT = """
+import sys, yaml
+from dagster import DagsterInstance
+from dagster_aws.ecs.container_context import EcsContainerContext
+from dagster_docker.container_context import DockerContainerContext
+instance = DagsterInstance.from_config(sys.argv[1])
+[location] = yaml.safe_load(open(sys.argv[2]))["locations"]
+known = DockerContainerContext if sys.argv[3] == "docker" else EcsContainerContext
+context = known.create_from_config(location["container_context"])
+print(type(instance.user_code_launcher).__name__, *instance.deployment_names)
+print(type(instance.compute_log_manager).__name__, context.env_vars[0])
+"""
+
+
+@pytest.mark.project
+@pytest.mark.parametrize(("variant", "kind"), [("dagster_plus_hybrid", "docker"), ("dagster_plus_ecs", "ecs")])
+@pytest.mark.parametrize(("vpc", "logs"), [("open", "CloudComputeLogManager"), ("data_plane", "NoOpComputeLogManager")])
+def test_dagster_plus_takes_the_settings_of_agents(render, variant, kind, vpc, logs):
+    package = render(**answers_for_variant(variant), vpc=vpc) / "deploy/package/dagster"
+    names = re.findall(r"env: (\w+)", (package / "agent/dagster.yaml").read_text())
+    command = ["python", "-W", "ignore", "-c", AGENT, str(package / "agent"), str(package / "dagster_cloud.yaml"), kind]
+    done = subprocess.run(
+        [UV, "run", "--quiet", "--no-project", "--with", f"dagster-cloud[docker,ecs]=={PINNED}", *command],
+        env=os.environ
+        | dict.fromkeys(names, "given")
+        | {"AWS_DEFAULT_REGION": "eu-central-1", "DAGSTER_CLOUD_AGENT_TOKEN": "agent:example:x"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [f"{kind.capitalize()}UserCodeLauncher", "given", logs, "APP_ENV=@ENV@"]
+
+
+# As a code server of Dagster+ Serverless does. An instance of Dagster+ takes neither of what the two sensors do.
+DEFINITIONS = """
+import dagster as dg
+from dagster_cloud.instance import DagsterCloudAgentInstance
+from flight_marts.definitions import defs
+from flight_marts.orchestration.dagster import history, incidents
+instance = object.__new__(DagsterCloudAgentInstance)
+for sensor in (history.remove_old_history, incidents.report_stale_tables):
+    assert "Dagster+" in sensor(dg.build_sensor_context(instance=instance)).skip_message, sensor
+print(*sorted(job.name for job in defs().get_repository_def().get_all_jobs()))
+"""
+
+
+@pytest.mark.project
+def test_the_image_of_dagster_plus_serverless_loads_the_definitions(render, tmp_path):
+    """Installed as the Dockerfile of Dagster+'s program does it, from the package's folder."""
+    answers = answers_for_variant("dagster_plus_serverless")
+    project = committed(Path(shutil.copytree(render(**answers), tmp_path / "project")))
+    done = make_package(project)
+    assert done.returncode == 0, done.stderr
+    home = Path(shutil.copytree(project / done.stdout.strip(), tmp_path / "app"))
+    for command in (
+        [UV, "venv", "--quiet", "--python", python_of("3.11") or sys.executable, str(tmp_path / "venv")],
+        [UV, "pip", "install", "--quiet", "--python", str(tmp_path / "venv"), "--requirements", "requirements.txt"],
+    ):
+        done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "venv/bin/dagster-cloud").exists(), "the Dockerfile asks for it"
+    environment = {"APP_ENV": "prod", "APP_ROOT": str(home), "APP_PATHS__STATE": str(tmp_path / "state")}
+    done = subprocess.run(
+        [tmp_path / "venv/bin/python", "-W", "ignore", "-c", DEFINITIONS],
+        env={"PATH": os.environ["PATH"], **environment},
+        cwd=home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "flights_daily" in done.stdout.split()
+
+
+@contextlib.contextmanager
+def prefect_server(python: Path, home: Path) -> Iterator[str]:
+    """The address of a server of Prefect on this machine, which stands for the workspace."""
+    port = free_port()
+    command = [python, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app", "--port", str(port)]
+    settings = {"PREFECT_HOME": str(home), "PREFECT_UI_ENABLED": "0", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    with (home.parent / "server.log").open("w") as log:
+        server = subprocess.Popen([*command, "--log-level", "error"], env=os.environ | settings, stdout=log, stderr=log)
+    try:
+        for _ in range(3000):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            assert server.poll() is None, (home.parent / "server.log").read_text()
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}/api"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+ECS = ROOT / "template/[[prefect]]/[[prefect_cloud]]/deploy/package/prefect/prefect.yaml.jinja"
+DEPLOYED = """
+import json
+from prefect.client.orchestration import get_client
+with get_client(sync_client=True) as client:
+    known = {each.name: each for each in client.read_deployments()}
+    [pool] = client.read_work_pools()
+    print(json.dumps([pool.type, sorted(known), known["prod"].job_variables, known["prod"].pull_steps]))
+"""
+
+
+@pytest.mark.project
+def test_prefect_takes_what_the_packages_say(render, tmp_path):
+    """Pools for Docker and ECS by their templates; of a managed pool its steps: clone, install, publish."""
+    project = Path(shutil.copytree(render(**answers_for_variant("prefect_cloud_managed")), tmp_path / "project"))
+    for command in ([UV, "lock", "--quiet"], [UV, "sync", "--quiet", "--group", "prefect"]):
+        subprocess.run(command, cwd=project, check=True)
+    (project / ".gitignore").write_text(".venv/\ndist/\n")
+    committed(project)
+    git("config", "uploadpack.allowAnySHA1InWant", "true", cwd=project)
+    commit, python = git("rev-parse", "HEAD", cwd=project), project / ".venv/bin/python"
+    there = tmp_path / "there"
+    locked = tomllib.loads((project / "uv.lock").read_text())["package"]
+    versions = {each["name"]: each["version"] for each in locked if "version" in each}
+    needed = [f"prefect=={versions['prefect']}", f"certifi=={versions['certifi']}", "uv==0.13.9"]
+    subprocess.run([UV, "venv", "--quiet", "--seed", "--python", python, there], check=True)
+    subprocess.run([UV, "pip", "install", "--quiet", "--python", there, *needed], check=True)
+    with prefect_server(python, tmp_path / "server") as url:
+        environment = os.environ | {
+            "PREFECT_API_URL": url,
+            "PREFECT_HOME": str(tmp_path / "home"),
+            "DO_NOT_TRACK": "1",
+            "APP_ROOT": str(project),
+            "APP_ENV": "prod",
+            "REPOSITORY": f"file://{project}",
+            "COMMIT": commit,
+            "RUN_IMAGE": "registry.example.com/flight-marts@sha256:7",
+            "PREFECT_VERSION": versions["prefect"],
+            **{f"AGENT_{name}": name for name in re.findall(r"AGENT_(\w+)", ECS.read_text())},
+        }
+
+        def call(*arguments: str, **variables: str) -> str:
+            done = subprocess.run(
+                [python, *arguments],
+                env=environment | variables,
+                cwd=project,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+            return done.stdout
+
+        for variant, kind in (("prefect_cloud_workers", "docker"), ("prefect_cloud_ecs", "ecs")):
+            package = render(**answers_for_variant(variant)) / "deploy/package/prefect/prefect.yaml"
+            deploy = ("-m", "flight_marts.orchestration.prefect.service", "deploy")
+            call(*deploy, WORK_POOL_TYPE=kind, PREFECT_PACKAGE=str(package))
+            pool, names, variables, steps = json.loads(call("-c", DEPLOYED))
+            assert (pool, names) == (kind, ["operations-prod", "prod"])
+            assert variables["image"].endswith("@sha256:7")
+            assert variables["env"]["APP_ENV"] == "prod"
+            assert [*steps[0].values()] == [{"directory": "/app"}]
+            call("-m", "prefect", "--no-prompt", "work-pool", "delete", "flight-marts")
+        # What the service installs before a run is here already.
+        steps = (project / "deploy/package/prefect/prefect.yaml").read_text().replace("pip_packages", "labels: {} #")
+        (tmp_path / "prefect.yaml").write_text(steps.replace("{{ $APP_ENV }}", "dev"))
+        call("-c", "from prefect.blocks.system import Secret; Secret(value='-').save('flight-marts-repository')")
+        call(*deploy, WORK_POOL_TYPE="process", PREFECT_PACKAGE=str(tmp_path / "prefect.yaml"))
+        call("-m", "prefect", "deployment", "run", "flights_daily/prod", "--param", "partition=2013-01-02")
+        worker = subprocess.run(
+            [there / "bin/prefect", "worker", "start", "--pool", "flight-marts", "--type", "process", "--run-once"],
+            env={**environment, "APP_ROOT": "", "PATH": f"{there / 'bin'}:{os.environ['PATH']}"},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert '"fact_flights": 943' in worker.stdout + worker.stderr, worker.stdout + worker.stderr

@@ -101,7 +101,9 @@ def _places(options: argparse.Namespace) -> list[str]:
 def _screen(stderr: bool) -> Console:
     """Of the terminal's width; where there is none, as wide as the table wants to be."""
     out = Console(highlight=False, markup=False, stderr=stderr)
-    return out if out.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, markup=False, stderr=stderr, width=200)
+    if not out.is_terminal and "COLUMNS" not in os.environ:
+        out.width = 200
+    return out
 
 
 def _write(target: str, text: str) -> None:

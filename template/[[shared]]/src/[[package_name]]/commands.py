@@ -169,7 +169,7 @@ def step(
     here: Annotated[bool, typer.Option("--here", help="Of a step that may run elsewhere: this is that place.")] = False,
     at_once: Annotated[
         str,
-        typer.Option(help="Of a step that waits for input or a decision: do not. look: exit with 66; fail: fail so."),
+        typer.Option(help="Of a step that waits for input or a decision: do not wait. look: exit with 66; fail: fail."),
     ] = "",
     waits: Annotated[
         bool, typer.Option("--waits", help="Of the step that asks for a decision: the run goes on by itself after it.")
@@ -189,7 +189,7 @@ def step(
     if at_once and (at_once not in ("look", "fail") or name not in waiting):
         raise errors.ConfigError(f"{pipeline}: --at-once takes look or fail, and is for {' and '.join(waiting)}")
     if waits and name != chosen.asking_step:
-        raise errors.ConfigError(f"{pipeline}: --waits is for a step that asks for a decision; {name} asks for none")
+        raise errors.ConfigError(f"{pipeline}: --waits is for a step that asks for a decision, and {name} does not")
     options = {"here": True} if here else {"waits": True} if waits else {}
     try:
         with run_context(Run(run_id, attempt, engine=engine)):

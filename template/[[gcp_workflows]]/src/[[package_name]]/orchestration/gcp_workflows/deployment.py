@@ -1,4 +1,4 @@
-"""What Terraform cannot read itself, for one environment: ``python -m <package>.orchestration.gcp_workflows.deployment``.
+"""What Terraform cannot read, for one environment: ``python -m <package>.orchestration.gcp_workflows.deployment``.
 
 It writes deploy/terraform/workflows/<env>.json: pipelines with cron, time zone and landing bucket, empty where another
 orchestrator starts them, their variables and the arguments of their deadline; and the permissions of the workflows'

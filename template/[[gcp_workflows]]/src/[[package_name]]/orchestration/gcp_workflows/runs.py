@@ -49,7 +49,8 @@ def run(pipeline: Pipeline, arguments: Mapping[str, Any], log: TextIO, *, people
     """Execute the workflow of a pipeline. arguments: as the deployed workflow takes them.
 
     people: whether the run waits for their decision; one of a command ends when it has asked, as it would end with it,
-    and the command that decides promotes. Raises PartitionBusy when another execution has the partition, ConfigError when there is no definition.
+    and the command that decides promotes. Raises PartitionBusy when another execution has the partition, ConfigError
+    when there is no definition.
     """
     definition = yaml.safe_load(definitions.source(pipeline))
     execution = executions.Execution(ENGINE, uuid4().hex, pipeline.name, "", executions.now())

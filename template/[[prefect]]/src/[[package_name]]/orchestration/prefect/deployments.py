@@ -1,7 +1,7 @@
 """Deployments: one for each pipeline that has a flow, `flows/<pipeline>.py`, named after the environment.
 
-Schedule and limits come from the configuration, other options of a deployment from `DEPLOYMENT` in the flow's file. To
-deploy to workers elsewhere, give `deploy` the storage that they read the code from, or, where their image holds it,
+Schedule and limits come from the configuration, other options of a deployment from `DEPLOYMENT` in the flow's file.
+To deploy to workers elsewhere, give `deploy` the storage that they read the code from, or, where their image holds it,
 name the image in RUN_IMAGE. Where PREFECT_PACKAGE names a prefect.yaml, it says how runs get the code, and what the work
 pool gives them.
 """
@@ -77,7 +77,7 @@ def _package() -> dict[str, Any]:
     package = apply_values(yaml.safe_load(Path(file).read_text(encoding="utf-8")), {}, remove_notset=False)
     if missing := sorted(set(re.findall(r"\{\{ \$(\w+) }}", json.dumps(package)))):
         where = f"deploy/package/prefect/{config.load().env}.env"
-        raise ConfigError(f"prefect.yaml names {', '.join(missing)}, which nobody sets: write a line NAME=value into {where}")
+        raise ConfigError(f"prefect.yaml names {', '.join(missing)}, which nobody sets: write NAME=value into {where}")
     return package
 
 
@@ -158,7 +158,7 @@ def _template(client: SyncPrefectClient, kind: str) -> dict[str, Any]:
     for kinds in client.read_worker_metadata().values():
         if kind in kinds:
             return kinds[kind]["default_base_job_configuration"]
-    raise ConfigError(f"this Prefect has no work pools of type {kind}: PREFECT_API_URL must name a workspace of Prefect Cloud")
+    raise ConfigError(f"this Prefect has no work pools of type {kind}: let PREFECT_API_URL name one of Prefect Cloud")
 
 
 def _deployment(pipeline: Pipeline, storage: RunnerStorage) -> None:

@@ -153,7 +153,8 @@ def deploy(storage: RunnerStorage, cron: str, **options: Any) -> None:
     storage: how a run gets the code; cron: when `look_after_runs` runs; options: of each deployment.
     """
     for each in (*WATCHES, look_after_runs):
-        triggers = [trigger for pipeline in _watched() for trigger in WATCHES[each](pipeline)] if each in WATCHES else []
+        watch = WATCHES.get(each)
+        triggers = [trigger for pipeline in _watched() for trigger in watch(pipeline)] if watch else []
         stored = each.from_source(storage, f"{__name__}.{each.fn.__name__}")
         deployment = stored.to_deployment(f"operations-{deployments.name()}", triggers=triggers, **options)
         deployment.apply(schedules=[] if each in WATCHES else [{"schedule": CronSchedule(cron=cron), "active": True}])
