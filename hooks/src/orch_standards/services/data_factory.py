@@ -34,7 +34,9 @@ def check(project: Project) -> Iterator[Report]:
     if factories:
         for each in found:
             yield from _of_block(each)
-        if not any(each.type == "azurerm_monitor_metric_alert" and FAILED_RUNS.search(each.text) for each in found):
+        # An alert may take the name of its metric from a local value.
+        is_named = any(FAILED_RUNS.search(project.text(path)) for path in project.with_suffix(".tf"))
+        if not is_named or all(each.type != "azurerm_monitor_metric_alert" for each in found):
             yield from (each.report("data-factory-no-alert") for each in factories)
 
 
