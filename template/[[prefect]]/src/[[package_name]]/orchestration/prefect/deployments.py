@@ -1,9 +1,9 @@
 """Deployments: one for each pipeline that has a flow, `flows/<pipeline>.py`, named after the environment.
 
 Schedule and limits come from the configuration, other options of a deployment from `DEPLOYMENT` in the flow's file.
-To deploy to workers elsewhere, give `deploy` the storage that they read the code from, or, where their image holds it,
-name the image in RUN_IMAGE. Where PREFECT_PACKAGE names a prefect.yaml, it says how runs get the code, and what the work
-pool gives them.
+To deploy to workers elsewhere, give `deploy` the storage that they read the code from, or, where their image holds
+it, name the image in RUN_IMAGE. Where PREFECT_PACKAGE names a prefect.yaml, it says how runs get the code, and what
+the work pool gives them.
 """
 
 from __future__ import annotations
