@@ -90,7 +90,7 @@ lint: .venv/.installed ## check this repository's own code, the decision's data,
 	@$(BIN)/python tools/write_run_costs.py --check
 	@$(BIN)/python tests/conformance/letters.py --check
 
-run-costs-page: .venv/.installed ## write what a run costs into docs/step_functions.md and docs/gcp_workflows.md
+run-costs-page: .venv/.installed ## write what a run costs into the pages of the clouds' own orchestrators
 	@$(BIN)/python tools/write_run_costs.py
 
 standards-page: .venv/.installed ## measure the standards over tests/hooks/corpus and write docs/standards.md

@@ -26,6 +26,7 @@ VALUES = {
             "first_window": "2026-12-01T11:00:00Z",
             "sla": "0.02:00:00",
             "waits_for_files": True,
+            "waits_for_people": True,
             "landing_container": "landing",
         }
     },
@@ -74,6 +75,8 @@ def test_terraform_takes_the_files_and_they_keep_what_they_promise(infrastructur
         ("main.tf", "var.pipelines[each.key].sla", '"0.09:00:00"', "test", "late runs counts from the SLA"),
         ("main.tf", "  = jsonencode(each.value.activities)\n  monitor", '  = "[]"\n  monitor', "test", "of its file"),
         ("iam.tf", "actions = var.permissions", 'actions = ["*"]', "test", "exactly the derived permissions"),
+        ("main.tf", "var.decisions_table != null", "var.decisions_table == null", "test", "waits for people"),
+        ("iam.tf", "Storage Table Data Contributor", "Reader", "test", "into the table of decisions"),
         ("iam.tf", "Key Vault Secrets User", "Key Vault Administrator", "test", "read the secrets of their vault"),
         ("alerts.tf", '"PipelineFailedRuns"', '"PipelineCancelledRuns"', "test", "watch the metrics of failed"),
         ("alerts.tf", '"pl_${name}"', '"${name}"', "test", "only the pipelines' own definitions alert"),

@@ -261,7 +261,7 @@ def test_a_name_that_no_question_has_is_named(template, tmp_path, capsys):
         ),
         (
             {"pipeline_shape": "service_glue", "cloud": "azure", "needs": ["no_servers"]},
-            ["Why: the best with a template; Azure Data Factory"],
+            ["Orchestrator: Azure Data Factory (Azure itself)"],
         ),
         (
             {"pipeline_shape": "service_glue", "cloud": "aws", "needs": ["no_servers"]},

@@ -85,7 +85,7 @@ def test_rules_that_fired_stand_with_their_reasons(record):
         ({"pipeline_shape": "approval"}, "Chosen: **Temporal (Temporal Cloud)**, as the rules recommend."),
         (
             {"pipeline_shape": "service_glue", "cloud": "azure", "needs": ["no_servers"]},
-            "the best that the template can render; the rules recommend Azure Data Factory",
+            "Chosen: **Azure Data Factory (Azure itself)**, as the rules recommend.",
         ),
         ({"pipeline_shape": "mixed"}, "Chosen: **Hybrid**, as the rules recommend."),
     ],

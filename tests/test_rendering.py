@@ -133,7 +133,7 @@ def test_no_two_folders_write_the_same_path(shape, cloud):
 
 def test_hybrid_renders_its_members_and_each_shape_on_one_of_them(render):
     names = ("airflow", "dagster", "prefect")
-    places = [*places_of(DEFAULT_VARIANT.get(names[0], "")), "mixed"]
+    places = [*(place for name in names for place in places_of(DEFAULT_VARIANT.get(name, ""))), "mixed"]
     expected = expected_files(names, ["staging", "prod"], "github", places=places)
     elsewhere = {"src/flight_marts/defs/flights_daily.py", "flows/flights_daily.py"}
     assert files_in(render(pipeline_shape="mixed")) == expected - elsewhere

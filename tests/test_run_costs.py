@@ -54,12 +54,40 @@ with runs.opened() as run:
     assert run(pipeline, pipeline.partition("2013-01-02")).state == "success"
 print(json.dumps({"steps": steps}))
 """
+# Activities with those in calls, loops and conditions. How often a container is looked at depends on the machine.
+DATA_FACTORY = """
+import json
+from flight_marts.orchestration.data_factory import definitions, runner, runs
+from flight_marts.platform import pipelines
+
+made, looks = [], 0
+look = runs.Machine._look
+
+def count(self, number):
+    global looks
+    looks += 1
+    return look(self, number)
+
+class Run(runner.Run):
+    def __init__(self, *given):
+        super().__init__(*given)
+        made.append(self)
+
+runs.Machine._look, runner.Run = count, Run
+with runs.opened() as run:
+    pipeline = pipelines.get("flights_daily")
+    assert run(pipeline, pipeline.partition("2013-01-02")).state == "success"
+[until] = [each for each in definitions.of_pipeline("platform_run_container")["activities"] if each["type"] == "Until"]
+each_look = len(until["typeProperties"]["activities"])
+print(json.dumps({"activities": made[0].activity_runs - looks * each_look, "each_look": each_look}))
+"""
 
 
 @pytest.mark.project
 @pytest.mark.deep
 @pytest.mark.parametrize(
-    ("orchestrator", "script"), [("step_functions", STEP_FUNCTIONS), ("gcp_workflows", GCP_WORKFLOWS)]
+    ("orchestrator", "script"),
+    [("step_functions", STEP_FUNCTIONS), ("gcp_workflows", GCP_WORKFLOWS), ("data_factory", DATA_FACTORY)],
 )
 def test_a_run_of_the_sample_goes_through_what_the_page_says(render, tmp_path, orchestrator, script):
     project = Project(Path(render(**answers_for((orchestrator,)))), (orchestrator,))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from cloud_commands import install, problem
 from combinations import ORCHESTRATORS, answers_for
 from servers import free_port
 
@@ -53,7 +55,8 @@ def shell(request, render, tmp_path):
     """A project with its services up: ``shell(command)`` runs it in a fresh login's shell, in the project's folder."""
     project = Path(shutil.copytree(render(**answers_for((request.param,))), tmp_path / "project"))
     kept = {name: value for name, value in os.environ.items() if name.startswith(KEPT_VARIABLES)}
-    path = f"{project}/.uv/bin:{os.environ['PATH']}"  # as README says of machines without uv
+    # uv as README says of machines without it; and the clouds' programs, which check a command and call no cloud.
+    path = f"{install(tmp_path / 'programs')}:{project}/.uv/bin:{os.environ['PATH']}"
     environment = {**kept, "PATH": path, "COLUMNS": "120", f"{request.param.upper()}_PORT": str(free_port())}
 
     def run(command: str) -> subprocess.CompletedProcess[str]:
@@ -80,6 +83,35 @@ def first_steps(project: Path) -> str:
     """The commands of the README's last table, which is the orchestrator's, in one."""
     section = (project / "README.md").read_text().split("\n## ")[-2]
     return "\n".join(re.findall(r"^\| `(.+?)` \|", section, re.MULTILINE))
+
+
+OF_CLOUDS = re.compile(r"^ *((?:az|gcloud) .+)$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("engine", ORCHESTRATORS)
+def test_commands_of_a_cloud_name_what_the_project_has(render, engine, monkeypatch):
+    monkeypatch.chdir(render(**answers_for((engine,))))
+    text = Path("docs/runbook.md").read_text().replace("$day", "2013-01-02")
+    for command in OF_CLOUDS.findall("\n".join(match[1] for match in COMMANDS.findall(text))):
+        assert problem(shlex.split(command)) == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("az datafactory pipeline start-run", "no command of this name"),
+        ("az datafactory pipeline create-run --name pl_flights_daily", "needs --resource-group, --factory-name"),
+        ("az datafactory pipeline create-run --resource-group G --factory-name F --name pl_fl", "there is no factory/"),
+        ("gcloud workflows run flights_daily --date x", "has no option --date"),
+        ("gcloud workflows run flights_daily --data '{partition}'", "is no JSON"),
+        ("gcloud workflows run flights_daily --data '{\"day\": 1}'", "takes no day"),
+        ("gcloud storage cat LOCK_BUCKET", "takes one gs://"),
+    ],
+)
+def test_a_wrong_command_of_a_cloud_is_noticed(render, command, says, monkeypatch):
+    name = "data_factory" if command.startswith("az") else "gcp_workflows"
+    monkeypatch.chdir(render(**answers_for((name,))))
+    assert says in problem(shlex.split(command))
 
 
 @pytest.mark.project

@@ -5,6 +5,7 @@ With --check, write nothing and end with an error when a page differs.
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,28 @@ def gcp_workflows(data: dict[str, Any]) -> list[str]:
     ]
 
 
+def data_factory(data: dict[str, Any]) -> list[str]:
+    counted, prices = data["counted"]["data_factory"], data["prices"]["data_factory"]
+    price, seconds = prices["activity"], data["container_seconds"]["data_factory"]
+    looks = math.ceil(seconds / prices["look_every_seconds"])
+    activities = counted["activities"] + data["containers"] * looks * counted["each_look"]
+    return [
+        (
+            f"A run of the sample has {counted['activities']} activities in the runner, and {counted['each_look']} "
+            "more for each look at a container. "
+            f"With {looks} looks at a container of {seconds} s, that makes {activities} for {data['containers']}."
+        ),
+        "",
+        *_table(
+            (
+                f"activities, {price['as_of']}",
+                f"{activities} x {price['per_1000']:.2f} / 1,000",
+                activities * price["per_1000"] / 1000,
+            )
+        ),
+    ]
+
+
 def polls(data: dict[str, Any]) -> int:
     """How often the connector looks at a container until it has ended."""
     policy, number, at = data["prices"]["gcp_workflows"]["polls"], 0, 0.0
@@ -90,7 +113,7 @@ def _table(*rows: tuple[str, str, float]) -> list[str]:
 def main() -> int:
     """Write or check the pages; the return value is the exit code."""
     data, outdated = yaml.safe_load(DATA.read_text(encoding="utf-8")), []
-    for write in (step_functions, gcp_workflows):
+    for write in (step_functions, gcp_workflows, data_factory):
         page = ROOT / "docs" / f"{write.__name__}.md"
         text = page.read_text(encoding="utf-8")
         before, rest = text.split(START)

@@ -96,6 +96,20 @@ BREAKS = {
         "",
         "gcp-workflows-no-timeout",
     ),
+    "time-out of an activity": (
+        "data_factory",
+        "factory/pipeline/platform_run_container.json",
+        r'"timeout": "7.00:00:00",',
+        "",
+        "data-factory-no-timeout",
+    ),
+    "no alert on failed runs": (
+        "data_factory",
+        "deploy/data_factory/alerts.tf",
+        "PipelineFailedRuns",
+        "PipelineCancelledRuns",
+        "data-factory-no-alert",
+    ),
     "answer changed": ("airflow", ".copier-answers.yml", r"\nschedule: .*", "\nschedule: 0 1 * * *", "answers-edited"),
 }
 

@@ -63,7 +63,7 @@ def test_pre_commit_tries_the_repository_without_a_network(template, repository,
     done = run(command, repository, **offline)
     assert done.returncode == 0, done.stdout + done.stderr
     results = [line for line in done.stdout.splitlines() if line.endswith(("Passed", "Failed", "Skipped"))]
-    assert len(results) == 8
+    assert len(results) == 9
     assert all(line.endswith("Passed") for line in results), done.stdout
 
     flow = repository / "flows" / "flights_daily.py"

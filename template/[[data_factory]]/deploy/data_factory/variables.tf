@@ -59,6 +59,7 @@ variable "pipelines" {
     first_window      = string
     sla               = string
     waits_for_files   = bool
+    waits_for_people  = bool
     landing_container = string
   }))
   description = "Pipelines by name, with what the configuration says of them"
@@ -72,6 +73,12 @@ variable "pipelines" {
 variable "landing_account" {
   type        = object({ id = string, endpoint = string })
   description = "Storage account that input lands in: its id, and its endpoint for blobs; null where no pipeline waits for files"
+  default     = null
+}
+
+variable "decisions_table" {
+  type        = object({ id = string, url = string })
+  description = "Table of Azure Storage in which runs that wait for people leave an address, its id and URL; null where none waits"
   default     = null
 }
 

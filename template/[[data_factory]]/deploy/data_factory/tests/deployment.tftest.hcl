@@ -10,6 +10,10 @@ variables {
   action_group          = "/subscriptions/0/resourceGroups/flights/providers/Microsoft.Insights/actionGroups/people"
   vault                 = "/subscriptions/0/resourceGroups/flights/providers/Microsoft.KeyVault/vaults/flights"
   image                 = "registry.example.com/data/flights@sha256:0"
+  decisions_table = {
+    id  = "/subscriptions/0/resourceGroups/flights/providers/Microsoft.Storage/storageAccounts/landing/tableServices/default/tables/decisions"
+    url = "https://landing.table.core.windows.net/decisions"
+  }
   landing_account = {
     id       = "/subscriptions/0/resourceGroups/flights/providers/Microsoft.Storage/storageAccounts/landing"
     endpoint = "https://landing.blob.core.windows.net/"
@@ -27,7 +31,7 @@ run "definitions_are_published_as_they_are" {
     error_message = "a pipeline's activities are those of its file"
   }
   assert {
-    condition     = jsonencode(sort(concat(["platform_run_container"], keys(azurerm_data_factory_pipeline.platform)))) == jsonencode(sort([for file in fileset("../../factory", "pipeline/platform_*.json") : trimsuffix(basename(file), ".json")]))
+    condition     = jsonencode(sort(concat(["platform_run_container", "platform_await_decision", "platform_run_held_step"], keys(azurerm_data_factory_pipeline.platform)))) == jsonencode(sort([for file in fileset("../../factory", "pipeline/platform_*.json") : trimsuffix(basename(file), ".json")]))
     error_message = "every definition of the platform is published"
   }
 }
@@ -75,6 +79,15 @@ run "the_role_holds_the_derived_permissions" {
   assert {
     condition     = jsonencode(sort(azurerm_role_definition.factory.permissions[0].actions)) == jsonencode(var.permissions)
     error_message = "the factory's role is exactly the derived permissions"
+  }
+}
+
+run "people_are_asked_through_one_table" {
+  command = plan
+
+  assert {
+    condition     = azurerm_role_assignment.decisions[0].scope == var.decisions_table.id && azurerm_role_assignment.decisions[0].role_definition_name == "Storage Table Data Contributor"
+    error_message = "the factory writes into the table of decisions"
   }
 }
 

@@ -54,7 +54,10 @@ class DataFactory:
         return executions.newest(self.id, pipeline.name, limit)
 
     def decided(self, request: Request) -> None:
-        """No shape that this orchestrator has waits for a decision."""
+        """Call the run that waits. One of this machine does not wait: the command that decides promotes."""
+        from . import callbacks
+
+        callbacks.decided(request)
 
     def problems(self) -> list[str]:
         """What is wrong with the definitions, a sentence each."""

@@ -24,7 +24,7 @@ from .runner import RETURN_VALUE
 CONTAINERS = {"Until": ("activities",), "IfCondition": ("ifTrueActivities", "ifFalseActivities")}
 # What a run hands to a step: names alone. Rows stay in the warehouse.
 PAYLOAD = ("pipeline", "step", "partition", "run_id", "at_once")
-RUN_STEP = "platform_run_step"
+RUN_STEP = ("platform_run_step", "platform_run_held_step")
 ROOTS = ("pipeline", "variables", "activity")
 OF_RUN = ("parameters", "globalParameters", "RunId", "Pipeline")
 Activities = Sequence[Mapping[str, Any]]
@@ -46,7 +46,7 @@ def problems() -> list[str]:
 def of_pipeline(pipeline: Pipeline, factory: Mapping[Path, Any]) -> Iterator[str]:
     """Whether a definition runs the pipeline's steps in their order, and its trigger fits its schedule."""
     activities = factory[definitions.file_of(pipeline)]["properties"]["activities"]
-    steps = [each["typeProperties"]["parameters"].get("step") for each in activities if _called(each) == RUN_STEP]
+    steps = [each["typeProperties"]["parameters"].get("step") for each in activities if _called(each) in RUN_STEP]
     if steps != list(pipeline.steps):
         yield f"it runs the steps {', '.join(map(str, steps))}; the pipeline has {', '.join(pipeline.steps)}"
     for name in {each["typeProperties"]["parameters"].get("pipeline") for each in activities if _called(each)}:
@@ -104,7 +104,7 @@ def _of_activities(activities: Activities, pipeline: Mapping[str, Any], inside: 
                 yield f"{name}: there is no activity {on['activity']} to wait for{_meant(on['activity'], names)}"
         if name in before[name]:
             yield f"{name}: it waits for itself"
-        if inside and kind in (*CONTAINERS, "Validation"):
+        if inside and kind in (*CONTAINERS, "Validation", "WebHook"):
             yield f"{name}: {kind} may not stand within {inside}: call another pipeline"
         lists = CONTAINERS.get(kind, ())
         own = {key: value for key, value in each["typeProperties"].items() if key not in lists}
@@ -113,7 +113,7 @@ def _of_activities(activities: Activities, pipeline: Mapping[str, Any], inside: 
         yield from (f"{name}: {problem}" for problem in _of_expressions(own, pipeline, seen))
         if kind == "SetVariable":
             yield from (f"{name}: {problem}" for problem in _of_variable(own, pipeline))
-        if _called(each) == RUN_STEP:
+        if _called(each) in RUN_STEP:
             for field in own.get("parameters", {}).keys() - set(PAYLOAD):
                 yield f"{name}: it hands on {field}; a step gets names alone, and rows stay in the warehouse"
         for key in lists:

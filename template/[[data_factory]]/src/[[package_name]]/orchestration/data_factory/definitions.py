@@ -27,8 +27,14 @@ from ...platform.schedules import ticks
 ENGINE = "data_factory"
 FOLDER = Path("factory")
 KINDS = ("pipeline", "trigger", "linkedService", "dataset")
-# Global parameters that a definition may name, and their types. Terraform gives the first two their values.
-GLOBAL_PARAMETERS = {"step_job": "String", "container": "Object", "poll_seconds": "Int", "settings": "Object"}
+# Global parameters that a definition may name, and their types. Terraform gives the first three their values.
+GLOBAL_PARAMETERS = {
+    "step_job": "String",
+    "container": "Object",
+    "decisions_table": "String",
+    "poll_seconds": "Int",
+    "settings": "Object",
+}
 # Each look at a container costs two activity runs, which are most of the service's bill.
 POLL_SECONDS = 30
 SCHEMES = ("az", "abfss")
@@ -38,10 +44,15 @@ SHORTEST_MONTH = 28
 
 
 class Place(BaseModel):
-    """``[orchestrators.data_factory]``. windows_from: the day on which the first window of each pipeline ends."""
+    """``[orchestrators.data_factory]``.
+
+    windows_from: the day on which the first window of each pipeline ends. decisions_table: URL of the table in which
+    runs leave the address that `make approvals` calls; empty for runs of this machine.
+    """
 
     model_config = ConfigDict(extra="forbid")
     windows_from: date = date(2026, 1, 1)
+    decisions_table: str = ""
 
 
 def place() -> Place:
@@ -51,7 +62,8 @@ def place() -> Place:
     except ValidationError as error:
         name = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise ConfigError(
-            f'[orchestrators.data_factory] {name} cannot be used: write windows_from = "2026-12-01"'
+            f'[orchestrators.data_factory] {name} cannot be used: write windows_from = "2026-12-01", and '
+            'decisions_table = "https://account.table.core.windows.net/decisions"'
         ) from None
 
 
@@ -100,8 +112,11 @@ def of_pipeline(name: str) -> dict[str, Any]:
     return read(file)["properties"]
 
 
-def settings(pipeline: Pipeline) -> dict[str, Any]:
-    """What the definitions take from the configuration: the pipeline's part of the global parameter ``settings``."""
+def settings(pipeline: Pipeline, *, people: bool = True) -> dict[str, Any]:
+    """What the definitions take from the configuration: the pipeline's part of the global parameter ``settings``.
+
+    people: whether runs wait for their decisions.
+    """
     whole, landing = pipeline.settings, urlsplit(pipeline.settings.landing.url)
     folder = "" if pipeline.grain == "none" else "{partition}"
     return {
@@ -113,13 +128,14 @@ def settings(pipeline: Pipeline) -> dict[str, Any]:
         "input_poll_seconds": max(1, math.ceil(whole.input_wait.poll_seconds)),
         "input_timeout_seconds": math.ceil(whole.input_wait.timeout_seconds),
         "input_timeout": span(whole.input_wait.timeout_seconds),
-        "steps": {step: _limits(pipeline, step) for step in pipeline.steps},
+        "decision_timeout_seconds": math.ceil(whole.approval.expire_after_seconds),
+        "steps": {step: _limits(pipeline, step, people) for step in pipeline.steps},
     }
 
 
-def global_parameters() -> dict[str, Any]:
-    """The values of the global parameters that the configuration decides."""
-    return {"poll_seconds": POLL_SECONDS, "settings": {each.name: settings(each) for each in defined()}}
+def global_parameters(*, people: bool = True) -> dict[str, Any]:
+    """The values of the global parameters that the configuration decides. people: as in `settings`."""
+    return {"poll_seconds": POLL_SECONDS, "settings": {each.name: settings(each, people=people) for each in defined()}}
 
 
 @cache
@@ -204,16 +220,23 @@ def _before(pipeline: Pipeline, end: datetime) -> datetime:
     return end.replace(year=end.year - (end.month == 1), month=(end.month - 2) % 12 + 1)
 
 
-def _limits(pipeline: Pipeline, step: str) -> dict[str, Any]:
-    """pauses: the shortest pause in whole seconds, and the second that it stays below, before each further attempt; the
-    last is never used, as the service may evaluate what it does not need."""
+def _limits(pipeline: Pipeline, step: str, people: bool) -> dict[str, Any]:
+    """Of a step. asks: whether the run waits for the answer.
+
+    pauses: the shortest pause in whole seconds, and the second that it stays below, before each further attempt; the
+    last is never used, as the service may evaluate what it does not need.
+    """
     own = config.load().for_step(pipeline.name, step)
     retries, pauses = own.retries, []
     for number in range(retries.attempts):
         delay = min(retries.first_delay_seconds * retries.factor**number, retries.max_delay_seconds)
         low, high = delay * (1 - retries.jitter), delay * (1 + retries.jitter)
         pauses.append([max(1, math.floor(low)), max(1, math.ceil(high)) + 1])
-    return {"timeout_seconds": math.ceil(own.timeout_seconds), "pauses": [*pauses, [1, 2]]}
+    return {
+        "timeout_seconds": math.ceil(own.timeout_seconds),
+        "pauses": [*pauses, [1, 2]],
+        "asks": "yes" if people and step == pipeline.asking_step else "",
+    }
 
 
 def span(seconds: float) -> str:

@@ -2,7 +2,8 @@
 
 ``permissions``: of the factory's identity on the job of the steps. ``global_parameters``: those that the configuration
 decides. ``pipelines``: of each one when its first window begins, empty where nothing starts it here; its SLA as a span;
-whether its definition looks for files, and the container of Blob Storage that they land in, empty for another place.
+whether it waits for people; whether its definition looks for files, and the container of Blob Storage that they land
+in, empty for another place.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ def _of(pipeline: Pipeline) -> dict[str, Any]:
     return {
         "first_window": first.strftime("%Y-%m-%dT%H:%M:%SZ") if first else "",
         "sla": definitions.span(pipeline.settings.sla_seconds),
+        "waits_for_people": bool(pipeline.held_step),
         "waits_for_files": _waits_for_files(pipeline),
         "landing_container": definitions.settings(pipeline)["container"],
     }

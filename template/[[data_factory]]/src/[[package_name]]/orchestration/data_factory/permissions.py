@@ -22,6 +22,9 @@ ACTIONS = {
     ("GET", f"{JOB}/executions/*"): ("Microsoft.App/jobs/execution/read", "Microsoft.App/jobs/executions/read"),
 }
 
+# A WebHook writes into one table, for which Terraform has a role of its own.
+DECISIONS = {"value": "@pipeline().globalParameters.decisions_table", "type": "Expression"}
+
 
 def activities(value: Any) -> Iterator[Mapping[str, Any]]:
     """Every activity of a definition, however deep."""
@@ -40,6 +43,8 @@ def of(wholes: list[Mapping[str, Any]]) -> list[str]:
     needed = set()
     for whole in wholes:
         for each in activities(whole["properties"]["activities"]):
+            if each["type"] == "WebHook" and each["typeProperties"]["url"] != DECISIONS:
+                raise ConfigError(f"{whole['name']}: {each['name']}: a WebHook may call the table of decisions alone")
             if each["type"] != "WebActivity":
                 continue
             given = each["typeProperties"]

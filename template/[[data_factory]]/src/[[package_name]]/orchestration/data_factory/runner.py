@@ -35,6 +35,9 @@ class Actions(Protocol):
     def web(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Make a call and return its answer. given: the activity's properties. Raises Failed."""
 
+    def web_hook(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Make a call that hands over an address, and wait until it is called. Raises Failed when it is not in time."""
+
     def validate(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Wait for what a dataset describes. Raises Failed when it does not come in time."""
 
@@ -221,6 +224,9 @@ class Scope:
     def web(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         return self.whole.actions.web(self.value(given))
 
+    def web_hook(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self.whole.actions.web_hook(self.value(given))
+
     def validation(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         return self.whole.actions.validate(self.value(given))
 
@@ -241,6 +247,7 @@ ACTIVITIES: Mapping[str, Callable[[Scope, Mapping[str, Any]], Any]] = {
     "Validation": Scope.validation,
     "Wait": Scope.wait,
     "WebActivity": Scope.web,
+    "WebHook": Scope.web_hook,
 }
 
 

@@ -20,7 +20,7 @@ from ...platform.partitions import ALL, Partition
 from ...platform.pipelines import PACKAGE, Pipeline
 from .. import containers, executions
 from ..engine import RunState
-from . import definitions, runner
+from . import callbacks, definitions, runner
 from .definitions import ENGINE
 from .runner import Failed
 
@@ -43,12 +43,19 @@ def opened() -> Iterator[Callable[[Pipeline, Partition], RunState]]:
         yield lambda pipeline, partition: run(pipeline, {"partition": partition.key}, log)
 
 
-def run(pipeline: Pipeline, parameters: Mapping[str, str], log: TextIO) -> RunState:
-    """Run the definition of a pipeline. parameters: as a trigger gives them. Raises ConfigError when there is none."""
+def run(
+    pipeline: Pipeline, parameters: Mapping[str, str], log: TextIO, *, people: bool = False, table: str = ""
+) -> RunState:
+    """Run the definition of a pipeline. parameters: as a trigger gives them. Raises ConfigError when there is none.
+
+    people: whether the run waits for their decision; one of a command ends when it has asked, as it would end with it,
+    and the command that decides promotes. table: where it then leaves the address to call.
+    """
     execution = executions.Execution(ENGINE, uuid4().hex, pipeline.name, "", executions.now())
     execution.partition = parameters.get("partition", "")
     machine = Machine(pipeline, execution, log)
-    values = {"step_job": JOB, "container": CONTAINER, **definitions.global_parameters()}
+    values = {"step_job": JOB, "container": CONTAINER, "decisions_table": table}
+    values |= definitions.global_parameters(people=people)
     whole = runner.Run(machine, values, execution.id, execution.note_state)
     execution.write()
     try:
@@ -98,6 +105,14 @@ class Machine:
             f"the runner on this machine has no answer to {given['method']} {given['url']}: it starts, shows and stops "
             "containers of the job of the steps"
         )
+
+    def web_hook(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Hand over an address of this machine and wait until somebody calls it."""
+        with callbacks.address() as (url, called):
+            callbacks.leave(given, url)
+            if not called.wait(runner.seconds(given["timeout"])):
+                raise Failed(f"nobody called within {given['timeout']}", "WebHookTimeout")
+        return {}
 
     def validate(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Look for the marker of the partition in the landing place until the time is over."""
