@@ -249,7 +249,8 @@ LEAVES = {
     "code of CI's own steps": r"\.(?:github|azure)/.*: runner|azure-pipelines\.yml: runner"
     r"|deploy/terraform/registry\.tf: (?:gitlab\.com|token\.actions\.githubusercontent\.com)",  # who signs their tokens
     "runs: pipelines, partitions and steps, times, errors, logs": r"deploy/terraform/starts\.tf: \w+\.googleapis\.com"
-    r"|factory/pipeline/.*: management\.azure\.com",
+    r"|factory/pipeline/.*: (?:management|storage)\.azure\.com"
+    r"|deploy/data_factory/tests/.*: \w+\.table\.core\.windows\.net",  # who waits for a decision
     "runs, and their logs": r"deploy/kubernetes/operations\.yml: api\.prefect\.cloud",
     "input, tables, delivered files, models": r"(?:factory/linkedService|deploy/data_factory/tests)/.*: "
     r"\w+\.blob\.core\.windows\.net",
