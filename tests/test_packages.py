@@ -342,7 +342,9 @@ def test_a_service_whose_program_is_missing_is_named(service):
 def test_mwaa_takes_what_is_asked_of_it(service):
     """By the shapes that botocore knows of the service."""
     assert service.deploy_script("deploy", "prod").returncode == 0
-    assert all(call.startswith("aws --region eu-central-1 ") for call in service.log().splitlines())
+    calls = [call for call in service.log().splitlines() if call.startswith("aws ")]
+    assert calls
+    assert all(call.startswith("aws --region eu-central-1 ") for call in calls)
     model = botocore.session.get_session().get_service_model("mwaa")
     for file, operation in (("update", "UpdateEnvironment"), ("pools", "InvokeRestApi")):
         asked = json.loads((service.state / f"{file}.json").read_text())
