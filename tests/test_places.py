@@ -231,7 +231,8 @@ def public_endpoints(project: Path) -> list[str]:
                 line,
             ):
                 host = image.partition("/")[0]
-                if not INSIDE.search(host.partition(":")[0]) and not image.startswith(("var/", "dist/")):
+                is_network = re.fullmatch(r"[\d.]+/\d+", image)
+                if not (is_network or INSIDE.search(host.partition(":")[0]) or image.startswith(("var/", "dist/"))):
                     endpoints.append(f"{name}: image {image}")
         endpoints += [f"{name}: runner" for each in ("ubuntu-latest",) if each in text]
     return endpoints
@@ -242,11 +243,15 @@ def public_endpoints(project: Path) -> list[str]:
 LEAVES = {
     "base images and tools": r"(?:Dockerfile|deploy/stack/compose\.yml|deploy/image\.mk|\.gitlab\S*): image .*",
     "charts, and the images that they bring": r"deploy/kubernetes/(?:deploy\.sh: .*|\w+\.yml: image .*)",
-    "the project's image": r"deploy/terraform/tests/.*: image \d+\.dkr\.ecr\..*",
+    "the project's image": r"deploy/terraform/tests/.*: image (?:\d+\.dkr\.ecr\.|[\w-]+-docker\.pkg\.dev/).*",
     "Python packages of the service": r"deploy/package/\w+/Dockerfile: image .*",
     "code of CI's own steps": r"\.(?:github|azure)/.*: runner|azure-pipelines\.yml: runner"
     r"|deploy/terraform/registry\.tf: (?:gitlab\.com|token\.actions\.githubusercontent\.com)",  # who signs their tokens
-    "runs: pipelines, partitions and steps, times, errors, logs": r"deploy/gcp_workflows/.*: \w+\.googleapis\.com",
+    "runs: pipelines, partitions and steps, times, errors, logs": r"deploy/terraform/starts\.tf: \w+\.googleapis\.com"
+    r"|factory/pipeline/.*: management\.azure\.com",
+    "runs, and their logs": r"deploy/kubernetes/operations\.yml: api\.prefect\.cloud",
+    "input, tables, delivered files, models": r"(?:factory/linkedService|deploy/data_factory/tests)/.*: "
+    r"\w+\.blob\.core\.windows\.net",
 }
 
 

@@ -175,7 +175,7 @@ def test_an_orchestrator_that_publishes_other_rows_is_told(project):
     ("arguments", "reason"),
     [
         (("FROM=2013-01-02",), "TO is missing: name the first and the last partition"),
-        ((f"DATE={DAY}", f"FROM={DAY}", f"TO={DAY}"), "say which partitions with DATE, or with FROM and TO, not with both"),
+        ((f"DATE={DAY}", f"FROM={DAY}", f"TO={DAY}"), "with DATE, or with FROM and TO, not both"),
         (("DATE=2031-01-01",), "2031-01-01: no complete input has landed"),
         ((f"DATE={DAY}", "TOLERANCE=much"), "TOLERANCE=much is not understood: write a number such as 0.01"),
     ],
@@ -183,7 +183,8 @@ def test_an_orchestrator_that_publishes_other_rows_is_told(project):
 def test_what_cannot_be_compared_is_refused_before_anything_runs(project, arguments, reason):
     done = project.make("compare", *arguments, timeout=RUN_SECONDS)
     assert done.returncode != 0
-    assert f"error: {reason}" in done.stderr
+    assert "error: " in done.stderr
+    assert reason in done.stderr
     assert "Traceback" not in done.stderr
 
 

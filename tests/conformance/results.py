@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -19,7 +20,6 @@ SEEN = pytest.StashKey[list[str]]()
 SHOWN = "behaviour shown"  # property of a test's report
 BEGIN, END = "<!-- results of {}: written by make conformance-page -->", "<!-- end of results of {} -->"
 SHAPES = {"PRODUCTS": "data_products", "MODELS": "ml_dynamic"}  # by the stacks in test_shapes.py
-ENGINES = ("airflow", "dagster", "prefect", "temporal")
 BEHAVIOURS = {
     "B1": "happy path",
     "B2": "transient failure is retried",
@@ -102,16 +102,25 @@ def marked(shape: str) -> list[str]:
     return [behaviour for each, behaviour in marks if each in shapes and SHAPES[shapes[each]] == shape]
 
 
+def orchestrators(shape: str) -> list[str]:
+    """Those that the suite can start, as they have a port on this machine, and that take the shape."""
+    files = sorted((Path(__file__).parents[2] / "template").glob("*/manifest.yml"))
+    manifests = {file.parent.name.strip("[]"): yaml.safe_load(file.read_text()) for file in files}
+    return [name for name, each in manifests.items() if each.get("port") and shape in each.get("shapes", [])]
+
+
 def show(file: Path, page: Path) -> None:
     """Write the results of a shape as a table into the page, between the two comments there.
 
-    What its tests are marked with and no run has shown says so.
+    What its tests are marked with and no run has shown says so. Without results, the table stays as it is.
     """
+    if not file.exists():
+        return
     begin, end = (each.format(file.stem) for each in (BEGIN, END))
     before, rest = page.read_text().split(begin)
     after = rest.partition(end)[2]
-    found: Found = json.loads(file.read_text()) if file.exists() else {}
-    for name in ENGINES if file.stem in SHAPES.values() else ():
+    found: Found = json.loads(file.read_text())
+    for name in orchestrators(file.stem) if file.stem in SHAPES.values() else ():
         cells = found.setdefault(name, {})
         for behaviour in marked(file.stem):
             cells.setdefault(behaviour, {"outcome": "not run", "seen": []})
@@ -120,7 +129,5 @@ def show(file: Path, page: Path) -> None:
 
 if __name__ == "__main__":
     ROOT = Path(__file__).parents[2]
-    folder = ROOT / "build" / "conformance"
-    shapes = [*SHAPES.values(), *(["batch_etl"] if (folder / "batch_etl.json").exists() else [])]
-    for shape in shapes:
-        show(file_of(folder, shape), ROOT / "docs" / "conformance.md")
+    for shape in ("batch_etl", *SHAPES.values()):
+        show(file_of(ROOT / "build" / "conformance", shape), ROOT / "docs" / "conformance.md")

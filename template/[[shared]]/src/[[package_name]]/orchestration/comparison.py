@@ -34,7 +34,7 @@ OF_THE_CALLER = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "UV_NO_ENV_FILE", "ORCHESTR
 def chosen(pipeline: Pipeline, partition: str, first: str, last: str) -> list[Partition]:
     """The partitions of DATE, or of FROM and TO; empty without either. Raises ConfigError when they cannot be run."""
     if partition and (first or last):
-        raise ConfigError("say which partitions with DATE, or with FROM and TO, not with both")
+        raise ConfigError("say which partitions with DATE, or with FROM and TO, not both")
     if bool(first) != bool(last):
         raise ConfigError(f"{'TO' if first else 'FROM'} is missing: name the first and the last partition")
     partitions = [pipeline.partition(partition)] if partition else []
