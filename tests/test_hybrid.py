@@ -18,7 +18,7 @@ import psycopg
 import pytest
 import yaml
 from combinations import files_in
-from projects import RUN_SECONDS, SET_UP_SECONDS, TEST_SECONDS, Project, processes_of
+from projects import RUN_SECONDS, SET_UP_SECONDS, TEST_SECONDS, UV, Project, processes_of
 from repository import ROOT
 from servers import free_port, postgresql_server
 
@@ -42,6 +42,20 @@ def test_each_shape_is_defined_and_scheduled_on_its_own_orchestrator(render):
         assert f'\norchestrator = "{run["engine"]}"' in (folder / f"config/pipelines/{name}.toml").read_text()
     members = yaml.safe_load((ROOT / "decision/systems/hybrid.yml").read_text())["members"]
     assert [each["system"] for each in members] == list(ENGINES)
+
+
+def test_each_of_several_services_is_described_deployed_and_recorded(render):
+    folder = render(**MIXED)
+    page = (folder / "docs/deployment.md").read_text()
+    for engine in ENGINES:
+        assert f"\n### {engine.capitalize()}\n" in page
+    command = ["make", "--dry-run", "--no-print-directory", f"UV={UV}", "plan", "ENV=prod"]
+    planned = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+    assert [line.rstrip(":") for line in planned.splitlines() if line.rstrip(":") in ENGINES] == list(ENGINES)
+    assert planned.count("deploy.sh plan prod") == len(ENGINES)
+    # Dagster's and Prefect's records are tags, each with a beginning of its own.
+    assert "contents: write" in (folder / ".github/workflows/release.yml").read_text()
+    assert "own=-$ORCHESTRATOR" in (folder / "deploy/package/deploy.sh").read_text()
 
 
 @pytest.mark.deep

@@ -277,8 +277,9 @@ def test_training_elsewhere_publishes_the_same(project):
     before = published(project)
     shutil.rmtree(project.folder / "var" / "dev")
     key = f"APP_PIPELINES__{NAME.upper()}__MODEL__RUNNER"
-    gone = project.make("run", "DATE=2013-01", timeout=RUN_SECONDS, **{key: "/no/such/command"})
-    assert "runner under [model] of airport_delays cannot be started" in gone.stderr, gone.stderr
+    for runner in ("/no/such/command", "python 'open"):
+        gone = project.make("run", "DATE=2013-01", timeout=RUN_SECONDS, **{key: runner})
+        assert "runner under [model] of airport_delays cannot be started" in gone.stderr, gone.stderr
     there = {key: ".venv/bin/python -m flight_marts step", "APP_RETRIES__ATTEMPTS": "0"}
     done = project.make("run", "DATE=2013-01", timeout=4 * RUN_SECONDS, **there)
     assert done.returncode == 0, done.stdout + done.stderr

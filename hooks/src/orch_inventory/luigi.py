@@ -82,16 +82,16 @@ def _method(task: Definition, name: str, depth: int = 0) -> tuple[Definition, as
 
 def _settings(task: Definition, depth: int = 0) -> dict[str, Value]:
     """What a class sets, or inherits from classes of the project, by name; the first base wins, as in Python."""
-    found: dict[str, Value] = {}
+    settings: dict[str, Value] = {}
     if depth < DEEPEST:
         for base in reversed(list(_own_bases(task))):
-            found |= _settings(base, depth + 1)
+            settings |= _settings(base, depth + 1)
     for node in task.node.body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         for target in targets:
             if isinstance(target, ast.Name) and target.id in SETTINGS and getattr(node, "value", None):
-                found[target.id] = Value(node.value, task.module.scopes[task.node])
-    return found
+                settings[target.id] = Value(node.value, task.module.scopes[task.node])
+    return settings
 
 
 def _requires(task: Definition, tasks: dict[ast.AST, Definition]) -> Iterator[tuple[ast.AST, ast.AST | None]]:

@@ -6,9 +6,9 @@
 GRAIN=hour`.
 
 The sample may be a folder of files of one kind, such as the logs of several machines: then each file of a partition is
-a step of its own. DuckDB reads the sample; Copier writes the files from the project's template, at the version the
-project has; up to three partitions of the sample become landing data, so that the pipeline runs at once. A shape such
-as approval comes with the template's own sample instead.
+a step of its own, where the orchestrator can do that. DuckDB reads the sample; Copier writes the files from the
+project's template, at the version the project has; up to three partitions of the sample become landing data, so that
+the pipeline runs at once. A shape such as approval comes with the template's own sample instead.
 """
 
 from __future__ import annotations

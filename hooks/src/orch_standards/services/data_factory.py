@@ -29,14 +29,14 @@ def check(project: Project) -> Iterator[Report]:
         activities = items(members(members(definition).get("properties")).get("activities"))
         if activities and all({"name", "type"} <= members(each).keys() for each in activities):
             yield from _of_activities(path, activities)
-    found = list(blocks(project))
-    factories = [each for each in found if each.kind == "resource" and each.type == "azurerm_data_factory"]
+    resources = list(blocks(project))
+    factories = [each for each in resources if each.kind == "resource" and each.type == "azurerm_data_factory"]
     if factories:
-        for each in found:
+        for each in resources:
             yield from _of_block(each)
         # An alert may take the name of its metric from a local value.
         is_named = any(FAILED_RUNS.search(project.text(path)) for path in project.with_suffix(".tf"))
-        if not is_named or all(each.type != "azurerm_monitor_metric_alert" for each in found):
+        if not is_named or all(each.type != "azurerm_monitor_metric_alert" for each in resources):
             yield from (each.report("data-factory-no-alert") for each in factories)
 
 

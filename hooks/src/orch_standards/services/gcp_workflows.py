@@ -33,9 +33,9 @@ def check(project: Project) -> Iterator[Report]:
             for each in workflows.values():
                 for name, step in _steps(members(each)["steps"]):
                     yield from _of_step(path, name, members(step))
-    found = list(blocks(project))
-    if any(each.type == "google_workflows_workflow" for each in found):
-        for each in found:
+    resources = list(blocks(project))
+    if any(each.type == "google_workflows_workflow" for each in resources):
+        for each in resources:
             yield from _of_block(each)
 
 

@@ -35,9 +35,9 @@ def check(project: Project) -> Iterator[Report]:
         known = members(machine)
         if isinstance(known.get("States"), yaml.MappingNode) and "StartAt" in known:
             yield from _of_machine(path, machine)
-    found = list(blocks(project))
-    if any(each.type.startswith("aws_sfn_") for each in found):
-        for each in found:
+    resources = list(blocks(project))
+    if any(each.type.startswith("aws_sfn_") for each in resources):
+        for each in resources:
             yield from _of_block(each)
 
 

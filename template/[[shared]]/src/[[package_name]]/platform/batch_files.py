@@ -30,9 +30,9 @@ MAPPED = ("extract",)
 PARTS = ("raw", "broken")
 
 
-def files_of(found: Mapping[str, int]) -> list[str]:
-    """The files that `find` has found, in order, from what it returned."""
-    return sorted(found, key=found.__getitem__)
+def files_of(places: Mapping[str, int]) -> list[str]:
+    """The files that `find` returned with their places, in order."""
+    return sorted(places, key=places.__getitem__)
 
 
 class BatchFiles(BatchEtl):

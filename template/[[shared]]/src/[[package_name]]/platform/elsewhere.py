@@ -29,15 +29,21 @@ def run(runner: str, pipeline: Pipeline, step: str, partition: Partition, item: 
     """Run one mapped step for one item by this command. Raises the kind of error that its exit code stands for."""
     now, settings = current_run(), config.load()
     engine, run_id = now.owner
-    words = [*shlex.split(runner), pipeline.name, step, "--partition", partition.key, "--item", item]
-    words += ["--run-id", run_id, "--attempt", str(now.attempt), "--engine", engine, "--here"]
+    arguments = [pipeline.name, step, "--partition", partition.key, "--item", item]
+    arguments += ["--run-id", run_id, "--attempt", str(now.attempt), "--engine", engine, "--here"]
     seconds = settings.for_step(pipeline.name, step).timeout_seconds
     environment = {**os.environ, "APP_ENV": settings.env, "STEP_SECONDS": f"{seconds:.0f}"}
     try:
         process = subprocess.Popen(
-            words, cwd=settings.root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [*shlex.split(runner), *arguments],
+            cwd=settings.root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
         )
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a quotation mark that is not closed
         raise errors.ConfigError(f"runner under [model] of {pipeline.name} cannot be started: {error}") from None
     last: deque[str] = deque(maxlen=1)
     with process:

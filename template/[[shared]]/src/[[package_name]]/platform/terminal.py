@@ -59,7 +59,9 @@ def run_partitions(
     out.print()
     out.print(_table(reports))
     out.print("rows by partition; time per step in seconds", style="dim")
-    out.print(f"warehouse: {warehouse.describe(settings)}" + ("" if failed else "    next: make up"))
+    waits = pipeline.held_step and pipeline.held_step not in {report.step for report in reports if not report.failed}
+    following = "" if failed else f"    next: make {'approvals' if waits else 'up'}"
+    out.print(f"warehouse: {warehouse.describe(settings)}{following}")
     for key, (reason, _) in failed.items():
         print(f"error: {pipeline.name} {key}: {masking.mask(reason)}", file=sys.stderr)
     return list(failed.values())[-1][1] if failed else errors.OK

@@ -22,7 +22,6 @@ class Airflow:
     id = "airflow"
     title = "Apache Airflow"
     definition = "dags/{name}.py"
-    beside = ()
     health = "/api/v2/monitor/health"  # answers once the DAGs have been read
     ui = "/dags"
     worker = "scheduler"

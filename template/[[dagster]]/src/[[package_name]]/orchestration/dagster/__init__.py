@@ -22,7 +22,6 @@ class Dagster:
     id = "dagster"
     title = "Dagster"
     definition = "src/{package}/defs/{name}.py"
-    beside = ()
     health = "/server_info"
     ui = "/"
     worker = "code"

@@ -37,21 +37,26 @@ def problems() -> list[str]:
         wrong = {file: list(of_file(file, factory)) for file in factory}
         for pipeline in definitions.defined():
             file = definitions.file_of(pipeline)
-            wrong[file] = wrong[file] or list(of_pipeline(pipeline, factory))
+            if not wrong[file] and not wrong.get(definitions.trigger_file_of(pipeline)):
+                wrong[file] = list(of_pipeline(pipeline, factory))
     except ConfigError as error:
         return [str(error)]
     return [f"{file}: {each}" for file, sentences in wrong.items() for each in sentences]
 
 
 def of_pipeline(pipeline: Pipeline, factory: Mapping[Path, Any]) -> Iterator[str]:
-    """Whether a definition runs the pipeline's steps in their order, and its trigger fits its schedule."""
+    """Whether a definition runs the pipeline's steps in their order, and its trigger fits its schedule.
+
+    For a definition and a trigger with which nothing else is wrong.
+    """
     activities = factory[definitions.file_of(pipeline)]["properties"]["activities"]
-    steps = [each["typeProperties"]["parameters"].get("step") for each in activities if _called(each) in RUN_STEP]
+    called = [(_called(each), each["typeProperties"].get("parameters", {})) for each in activities if _called(each)]
+    steps = [given.get("step") for name, given in called if name in RUN_STEP]
     if steps != list(pipeline.steps):
         yield f"it runs the steps {', '.join(map(str, steps))}; the pipeline has {', '.join(pipeline.steps)}"
-    for name in {each["typeProperties"]["parameters"].get("pipeline") for each in activities if _called(each)}:
-        if name != pipeline.name:
-            yield f"it runs steps of {name}, and is the definition of {pipeline.name}"
+    others = [given["pipeline"] for _, given in called if given.get("pipeline", pipeline.name) != pipeline.name]
+    if others:
+        yield f"it runs steps of {others[0]}, and is the definition of {pipeline.name}"
     trigger = factory.get(definitions.trigger_file_of(pipeline))
     if trigger is None:
         if pipeline.settings.schedule.cron and pipeline.settings.orchestrator == definitions.ENGINE:

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tzlocal.windows_tz import tz_win
 
 from ...platform import config, pipelines
@@ -52,7 +52,7 @@ class Place(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     windows_from: date = date(2026, 1, 1)
-    decisions_table: str = ""
+    decisions_table: str = Field(default="", pattern="^(https?://.+)?$")
 
 
 def place() -> Place:

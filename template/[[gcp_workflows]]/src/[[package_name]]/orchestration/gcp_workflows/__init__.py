@@ -23,7 +23,6 @@ class GcpWorkflows:
     id = "gcp_workflows"
     title = "Google Cloud Workflows"
     definition = "workflows/{name}.workflow.yaml"
-    beside = ()
     port = 0
 
     @contextmanager

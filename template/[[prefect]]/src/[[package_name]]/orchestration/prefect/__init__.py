@@ -23,7 +23,6 @@ class Prefect:
     id = "prefect"
     title = "Prefect"
     definition = "flows/{name}.py"
-    beside = ()
     health = "/api/health"
     ui = "/"
     worker = "worker"

@@ -23,7 +23,6 @@ class StepFunctions:
     id = "step_functions"
     title = "AWS Step Functions"
     definition = "workflows/{name}.asl.json"
-    beside = ()
     port = 0
 
     def in_process(self) -> AbstractContextManager[InProcess]:

@@ -24,7 +24,6 @@ class Temporal:
     id = "temporal"
     title = "Temporal"
     definition = "workflows/{name}.py"
-    beside = ()
     health = "/healthz"
     ui = "/"
     worker = "worker"
