@@ -17,7 +17,7 @@ import yaml
 from ...platform import config
 from ...platform.errors import ConfigError
 from ...platform.pipelines import Pipeline
-from . import definitions, expressions
+from . import ENGINE, definitions, expressions
 from .expressions import ExpressionError
 from .runner import RETURN_VALUE
 
@@ -59,7 +59,7 @@ def of_pipeline(pipeline: Pipeline, factory: Mapping[Path, Any]) -> Iterator[str
         yield f"it runs steps of {others[0]}, and is the definition of {pipeline.name}"
     trigger = factory.get(definitions.trigger_file_of(pipeline))
     if trigger is None:
-        if pipeline.settings.schedule.cron and pipeline.settings.orchestrator == definitions.ENGINE:
+        if pipeline.settings.schedule.cron and pipeline.settings.orchestrator == ENGINE.id:
             yield f"nothing starts it: write {definitions.trigger_file_of(pipeline)}, or take away its schedule.cron"
         return
     given = trigger["properties"]["typeProperties"]
