@@ -169,7 +169,10 @@ def step(
     here: Annotated[bool, typer.Option("--here", help="Of a step that may run elsewhere: this is that place.")] = False,
     at_once: Annotated[
         str,
-        typer.Option(help="Of a step that waits for input or a decision: do not wait. look: exit with 66; fail: fail."),
+        typer.Option(
+            help="Of a step that waits for input or a decision: do not wait. look: exit with 66; fail: fail. "
+            "late: only look whether input has landed late; if not, exit with 66."
+        ),
     ] = "",
     waits: Annotated[
         bool, typer.Option("--waits", help="Of the step that asks for a decision: the run goes on by itself after it.")
@@ -186,13 +189,17 @@ def step(
     if here and "here" not in signature(function).parameters:
         raise errors.ConfigError(f"{pipeline}: {name} runs here alone: leave out --here")
     waiting = [each for each in (chosen.steps[0], chosen.held_step) if each]
-    if at_once and (at_once not in ("look", "fail") or name not in waiting):
-        raise errors.ConfigError(f"{pipeline}: --at-once takes look or fail, and is for {' and '.join(waiting)}")
+    if at_once and (at_once not in ("look", "fail", "late") or name not in waiting):
+        raise errors.ConfigError(f"{pipeline}: --at-once takes look, fail or late, and is for {' and '.join(waiting)}")
+    if at_once == "late" and name != chosen.steps[0]:
+        raise errors.ConfigError(f"{pipeline}: --at-once late is for {chosen.steps[0]}")
     if waits and name != chosen.asking_step:
         raise errors.ConfigError(f"{pipeline}: --waits is for a step that asks for a decision, and {name} does not")
     options = {"here": True} if here else {"waits": True} if waits else {}
     try:
         with run_context(Run(run_id, attempt, engine=engine)):
+            if at_once == "late":
+                sys.exit(_late(chosen, wanted))
             if at_once and name == chosen.held_step:
                 _leave_unless_approved(chosen, wanted, fails=at_once == "fail")
             elif at_once == "look" and not chosen.code.input_ready(wanted):
@@ -205,6 +212,17 @@ def step(
             str(error) if isinstance(error, steps.EXPECTED) else f"{type(error).__name__}: {error}",
             errors.exit_code(error),
         )
+
+
+def _late(pipeline: Pipeline, partition: Partition) -> int:
+    """The exit code that says whether a file of the partition has landed late, for who was told of a file."""
+    from .platform import late_input, logging
+
+    logging.configure(config.load())
+    is_late = late_input.is_late(pipeline, partition)
+    log = logging.get_logger().bind(pipeline=pipeline.name, partition=partition.key)
+    log.info("late input" if is_late else "no late input")
+    return errors.OK if is_late else errors.NO_INPUT
 
 
 def _leave_unless_approved(pipeline: Pipeline, partition: Partition, *, fails: bool) -> None:
