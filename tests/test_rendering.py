@@ -183,7 +183,7 @@ def test_no_delimiter_is_left(sample):
         assert not LEFTOVER.search(path.as_posix()), path
 
 
-class UniqueKeys(yaml.SafeLoader):
+class UniqueKeys(yaml.CSafeLoader):
     """YAML whose mappings have no key twice, of which PyYAML keeps the last."""
 
     def construct_mapping(self, node, deep=False):
