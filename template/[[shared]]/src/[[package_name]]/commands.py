@@ -194,7 +194,7 @@ def step(
     try:
         with run_context(Run(run_id, attempt, engine=engine)):
             if at_once and name == chosen.held_step:
-                _leave_unless_approved(chosen, wanted)
+                _leave_unless_approved(chosen, wanted, fails=at_once == "fail")
             elif at_once == "look" and not chosen.code.input_ready(wanted):
                 sys.exit(errors.NO_INPUT)  # no failure: whoever looks does so again
             elif at_once:
@@ -207,14 +207,20 @@ def step(
         )
 
 
-def _leave_unless_approved(pipeline: Pipeline, partition: Partition) -> None:
-    """End this process without an error when the held step may not run, or not yet: the exit code says which."""
+def _leave_unless_approved(pipeline: Pipeline, partition: Partition, *, fails: bool) -> None:
+    """End this process without an error when the held step may not run, or not yet: the exit code says which.
+
+    fails: raise InputNotReady, as the failure of the step, when the run still waits for the decision.
+    """
     from .platform import decisions, logging
 
     logging.configure(config.load())
     request = decisions.look(pipeline, partition)
     if request.is_pending and request.waits:
-        sys.exit(errors.NO_INPUT)
+        if not fails:
+            sys.exit(errors.NO_INPUT)
+        with steps.step(pipeline, pipeline.held_step, partition):
+            raise errors.InputNotReady(f"no decision: {request.id} {request}")
     if request.state != decisions.APPROVED:
         log = logging.get_logger().bind(pipeline=pipeline.name, partition=partition.key, request=request.id)
         log.info("not approved", state=request.state, by=request.decided_by, reason=request.reason)
