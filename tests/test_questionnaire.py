@@ -63,7 +63,8 @@ def test_enter_at_every_question_gives_the_project_of_the_defaults(at_terminal, 
 
 @pytest.mark.deep
 def test_a_clouds_own_service_is_recommended_on_its_cloud(at_terminal):
-    answers, screen = at_terminal(skipped="mental_model", pipeline_shape=DOWN * 4 + ENTER, cloud=DOWN * 2 + ENTER)
+    keys = {"pipeline_shape": DOWN * 4 + ENTER, "cloud": DOWN * 2 + ENTER}
+    answers, screen = at_terminal(skipped="mental_model", more="image_registry", **keys)
     assert (answers["pipeline_shape"], answers["cloud"]) == ("service_glue", "azure")
     assert answers["orchestrator"] == "data_factory"
     assert "Your answers point to Azure Data Factory" in screen
