@@ -19,6 +19,7 @@ from botocore.stub import Stubber
 from combinations import MANIFESTS
 from projects import RUN_SECONDS, SET_UP_SECONDS, TEST_SECONDS, UV, Project
 
+PLATFORM = "src/[[package_name]]/platform"
 FILES = {
     "airflow": "dags/{}.py",
     "dagster": "src/flight_marts/defs/{}.py",
@@ -59,7 +60,7 @@ def test_other_projects_install_nothing_of_it(render):
 
 
 def test_mlflow_sends_no_usage_and_has_a_floor(template):
-    registry = (template / "template/[[shared]]/src/[[package_name]]/platform/registry.py").read_text()
+    registry = (template / "template/[[shared]]/[[with_ml_dynamic]]" / PLATFORM / "registry.py").read_text()
     assert '"MLFLOW_DISABLE_TELEMETRY": "true"' in registry
     for manifest in (MANIFESTS[engine] for engine in FILES):
         assert any(each.startswith("mlflow-skinny>=3") for each in manifest["shape_dependencies"]["ml_dynamic"])
@@ -98,8 +99,9 @@ def call_of(service: str) -> str:
 
 
 def test_the_arguments_of_a_training_elsewhere_are_those_of_the_command():
-    commands = (Path(__file__).parents[1] / "template/[[shared]]/src/[[package_name]]/commands.py").read_text()
-    module = (Path(__file__).parents[1] / "template/[[shared]]/src/[[package_name]]/platform/elsewhere.py").read_text()
+    shared = Path(__file__).parents[1] / "template/[[shared]]"
+    commands = (shared / "src/[[package_name]]/commands.py.jinja").read_text()
+    module = (shared / "[[with_ml_dynamic]]" / PLATFORM / "elsewhere.py").read_text()
     for option in (each for each in ARGUMENTS if each.startswith("--")):
         assert f'"{option}"' in module
         assert f"{option[2:].replace('-', '_')}: Annotated" in commands.split("def step(")[1].split("->")[0]
