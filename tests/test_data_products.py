@@ -15,7 +15,7 @@ import yaml
 from combinations import files_in
 from projects import RUN_SECONDS, SET_UP_SECONDS, STOP_SECONDS, TEST_SECONDS, UV, Project
 from servers import free_port, receiver, watched_network
-from test_rendering import expected_files
+from test_rendering import expected_files, places_answered
 
 ENGINES = {"airflow": "dags", "dagster": "src/flight_marts/defs", "prefect": "flows", "temporal": "workflows"}
 DAY = "2013-01-02"
@@ -28,7 +28,8 @@ RUN_OF_DBT = 2 * RUN_SECONDS  # it parses the models before each build
 def test_the_shape_that_is_answered_is_rendered(render, engine):
     folder = render(orchestrator=engine, **SHAPE)
     assert yaml.safe_load((folder / ".copier-answers.yml").read_text())["sample_shape"] == "data_products"
-    assert files_in(folder) == expected_files((engine,), ["staging", "prod"], "github", "data_products")
+    places = places_answered(folder)
+    assert files_in(folder) == expected_files((engine,), ["staging", "prod"], "github", "data_products", places)
     file = folder / ENGINES[engine] / "flights_daily.py"
     assert re.search(r'(steps|models)\.build\(|run_step\(PIPELINE, "build"', file.read_text())
     assert not (folder / "src/flight_marts/pipelines/flights_daily/transform.py").exists()
