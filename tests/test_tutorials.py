@@ -17,7 +17,7 @@ from servers import free_port
 ADDRESS = "https://github.com/org/orch-starter.git"  # what Copier makes of gh:org/orch-starter
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 KEPT_VARIABLES = ("LANG", "SSL_", "PIP_", "http", "HTTP", "no_proxy", "NO_PROXY", "UV_")
-PAGE_SECONDS = 900
+PAGE_SECONDS = 1800
 DEFAULT = "airflow"  # what the rules recommend for the default answers, and so the orchestrator of the pages
 PAGES = [ROOT / "docs" / path for path in re.findall(r"tutorials/[\w-]+\.md", (ROOT / "mkdocs.yml").read_text())]
 
