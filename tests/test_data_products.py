@@ -57,6 +57,14 @@ def test_other_projects_have_the_means_but_not_the_sample(render):
     assert (folder / "environments/dbt/pyproject.toml").is_file()
 
 
+def test_a_project_that_cannot_run_models_has_nothing_of_dbt(render):
+    folder = render(orchestrator="step_functions")
+    assert not (folder / "environments").exists()
+    assert not (folder / "src/flight_marts/platform/data_products.py").exists()
+    for name in ("Makefile", "Dockerfile", "README.md", "docs/conventions.md", "src/flight_marts/commands.py"):
+        assert "dbt" not in (folder / name).read_text(), name
+
+
 def test_no_dbt_package_is_fetched_from_a_hub_and_usage_is_not_sent(template, render):
     for project in [
         *(template / "template").rglob("dbt_project.yml"),

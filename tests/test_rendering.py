@@ -78,7 +78,14 @@ def expected_files(
 ) -> set[str]:
     """Without places, they are those of the variant that default answers have."""
     places = places_of(DEFAULT_VARIANT.get(names[0], ""), "aws") if places is None else places
-    places = [*places, *(["cloud_services"] if set(names) - set(SERVED) else [])]
+    shapes = {each for name in names for each in MANIFESTS[name]["shapes"]}
+    also = {
+        "cloud_services": set(names) - set(SERVED),
+        "several": len(names) > 1,
+        "by_file": any("shapes_by_file" in MANIFESTS[name] for name in names),
+        **{f"with_{shape}": shape in shapes for shape in SHAPES},
+    }
+    places = [*places, *(folder for folder, needed in also.items() if needed)]
     folders = ["[[shared]]", *(f"[[{name}]]" for name in names)]
     folders += [f"[[{ci_provider}]]"] if ci_provider != "none" else []
     found = set().union(*(template_files(folder, shape, places) for folder in folders))
@@ -183,7 +190,7 @@ def test_no_delimiter_is_left(sample):
         assert not LEFTOVER.search(path.as_posix()), path
 
 
-class UniqueKeys(yaml.SafeLoader):
+class UniqueKeys(yaml.CSafeLoader):
     """YAML whose mappings have no key twice, of which PyYAML keeps the last."""
 
     def construct_mapping(self, node, deep=False):

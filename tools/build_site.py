@@ -46,16 +46,6 @@ NAVIGATION = re.compile(r": ([\w/-]+\.md)$", re.MULTILINE)
 SHOWN = re.compile(r"^\[`[^`]+`\]\(([\w/]+\.py)\)$", re.MULTILINE)
 FORM_PLACE = re.compile(r"<!-- the form .*?-->")
 TARGET = re.compile(r"^([a-z-]+):[^#\n]*## (.*)$", re.MULTILINE)
-# By hand, from tests/test_python_versions.py: orchestrators on Python 3.12.1 and 3.13.0.
-TRIED = [
-    ["Apache Airflow", "passed", "passed"],
-    ["Dagster", "passed", "passed"],
-    ["Google Cloud Workflows", "passed", "passed"],
-    ["Prefect", "passed", "passed"],
-    ["AWS Step Functions", "ran a day", "ran a day"],
-    ["Temporal", "passed", "passed"],
-    ["all others", "not tried", "not tried"],
-]
 # Places whose projects have commands of their own, see docs/building.md.
 HOSTED = {
     "vm": "that is hosted on one machine",
@@ -220,7 +210,8 @@ def support(project: Path) -> str:
     systems = {system["id"]: system for system in data("systems")}
     shapes = QUESTIONS["pipeline_shape"]["choices"]
     sampled = {shape for manifest in manifests().values() for shape in manifest.get("shapes", [])}
-    versions, samples, hosted = [], [], []
+    versions, samples, hosted, tried = [], [], [], []
+    newer = sorted({version for manifest in manifests().values() for version in manifest.get("pythons", {})})
     ours = [(name, manifest) for name, manifest in manifests().items() if "shapes" in manifest]
     for name, manifest in sorted(ours, key=lambda each: ("port" not in each[1], each[1]["name"])):
         required = manifest["dependencies"][0]
@@ -229,6 +220,7 @@ def support(project: Path) -> str:
         pinned = re.search(rf"^{package}==(\S+)", constraints, re.MULTILINE)[1]
         allowed = required.removeprefix(package)
         versions.append([manifest["name"], f"`{package}`", pinned, f"`{allowed}`"])
+        tried.append([manifest["name"], *(manifest.get("pythons", {}).get(version, "not tried") for version in newer)])
         own = ("yes" if shape in manifest["shapes"] else "" for shape in shapes.values() if shape in sampled)
         samples.append([manifest["name"], *own])
         for variant in sorted(systems[name]["variants"], key=lambda variant: variant["rank"]):
@@ -249,7 +241,7 @@ has no version; its row names the client that a project uses.
 Projects accept Python `{pythons}`. The tests of the template run on Python 3.11 and Linux. On 26 November 2026, a
 project with the default sample was installed, ran a day and passed its own `make test` on newer ones:
 
-{table(["orchestrator", "Python 3.12.1", "Python 3.13.0"], TRIED)}
+{table(["orchestrator", *(f"Python {version}" for version in newer)], tried)}
 Where it says `ran a day`, its tests were not run to the end. Where it says `not tried`, it is what the orchestrator
 itself supports. `tests/test_python_versions.py` tries each of them where such an interpreter is installed.
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import random
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -64,6 +64,9 @@ Reference = Annotated[str, AfterValidator(_reference)]
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+SectionT = TypeVar("SectionT", bound=Section)
 
 
 class Schedule(Section):
@@ -470,24 +473,35 @@ def load() -> Settings:
     return settings
 
 
-def _message(error: ValidationError) -> str:
-    """The first mistake, where it may be, and what to write."""
+def orchestrator(name: str, section: type[SectionT]) -> SectionT:
+    """The settings that one orchestrator alone needs, ``[orchestrators.<name>]``. section: what it may hold.
+
+    Raises ConfigError, naming key and fix.
+    """
+    try:
+        return section.model_validate(load().orchestrators.get(name, {}))
+    except ValidationError as error:
+        raise ConfigError(_message(error, section, "orchestrators", name)) from None
+
+
+def _message(error: ValidationError, section: type[BaseModel] = Settings, *place: str) -> str:
+    """The first mistake, where it may be, and what to write. place: the keys that lead to the section."""
     first = error.errors(include_input=False)[0]
-    path = [str(part) for part in first["loc"] if str(part).replace("-", "_").isidentifier()]  # the rest are types
+    within = [str(part) for part in first["loc"] if str(part).replace("-", "_").isidentifier()]  # the rest are types
+    path = [*place, *within]
     variable = f"{ENV_PREFIX}{'__'.join(path).upper()}"
     if path[0] == "pipelines" and len(path) > 1:
         key, places = ".".join(path[2:]), f"config/pipelines/{path[1]}.toml or {variable}"
     else:
         key, places = ".".join(path), f"config/{environment()}.toml, config/base.toml or {variable}"
     if first["type"] == "extra_forbidden":
-        return f"unknown key {key} in {places}: {suggestion(path[-1], _keys_beside(path))}"
+        return f"unknown key {key} in {places}: {suggestion(path[-1], _keys_beside(section, within))}"
     problem = first["msg"].removeprefix("Value error, ")
     return f"{key}: {problem[0].lower()}{problem[1:]}; see {places}"
 
 
-def _keys_beside(path: Sequence[str]) -> list[str]:
-    """The keys of the section that holds the key of this path."""
-    section: Any = Settings
+def _keys_beside(section: Any, path: Sequence[str]) -> list[str]:
+    """The keys beside the last one of this path from the section."""
     for part in path[:-1]:
         section = get_args(section)[1] if get_origin(section) is dict else section.model_fields[part].annotation
     return sorted(section.model_fields)
@@ -495,8 +509,18 @@ def _keys_beside(path: Sequence[str]) -> list[str]:
 
 def suggestion(given: str, known: Sequence[str]) -> str:
     """What to write instead of a name that does not exist."""
-    close = get_close_matches(given, known, n=1)
-    return f"did you mean {close[0]}?" if close else f"use one of {', '.join(known) or 'none'}"
+    return _likely(given, known) or f"use one of {', '.join(known) or 'none'}"
+
+
+def meant(given: str, known: Iterable[str]) -> str:
+    """The end of a sentence about a name that does not exist; empty when there is no name like it."""
+    likely = _likely(given, known)
+    return f"; {likely}" if likely else ""
+
+
+def _likely(given: str, known: Iterable[str]) -> str:
+    close = get_close_matches(given, list(known), n=1)
+    return f"did you mean {close[0]}?" if close else ""
 
 
 def _refuse_unknown_variables() -> None:

@@ -12,7 +12,7 @@ class PermanentError(Exception):
 
 
 class InputNotReady(Exception):
-    """The partition's input has not arrived yet. The run waits for it, then reports it."""
+    """The partition's input, or a decision about it, has not arrived yet. The run waits for it, then reports it."""
 
 
 class InputError(PermanentError):

@@ -6,64 +6,14 @@ a small runner runs the same definitions, in the process of the command.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ...platform.decisions import Request
-    from ...platform.partitions import Partition
-    from ...platform.pipelines import Pipeline
-    from ..engine import InProcess, RunState
+from ..cloud_service import CloudService
 
 
-class DataFactory:
-    """The interface of `orchestration.engine`. Methods import the runner when they need it."""
-
+class DataFactory(CloudService):
     id = "data_factory"
     title = "Azure Data Factory"
     definition = "factory/pipeline/pl_{name}.json"
     beside = ("factory/trigger/tr_{name}.json",)
-    port = 0
-
-    @contextmanager
-    def _in_process(self) -> Iterator[InProcess]:
-        from . import runs
-
-        with runs.opened() as run:
-            yield lambda pipeline, partition: run(pipeline, partition).state == "success"
-
-    def in_process(self) -> AbstractContextManager[InProcess]:
-        return self._in_process()
-
-    def backfill(self, pipeline: Pipeline, partitions: Sequence[Partition]) -> Iterator[RunState]:
-        """Run the partitions one after the other: the runner is part of the command.
-
-        Raises PermanentError when it is interrupted, which ends the run.
-        """
-        from .. import executions
-        from . import runs
-
-        with runs.opened() as run:
-            yield from executions.one_by_one(pipeline, partitions, run)
-
-    def runs(self, pipeline: Pipeline, limit: int) -> list[RunState]:
-        """The newest runs on this machine; the factory's own pages show those in the cloud."""
-        from .. import executions
-
-        return executions.newest(self.id, pipeline.name, limit)
-
-    def decided(self, request: Request) -> None:
-        """Call the run that waits. One of this machine does not wait: the command that decides promotes."""
-        from . import callbacks
-
-        callbacks.decided(request)
-
-    def problems(self) -> list[str]:
-        """What is wrong with the definitions, a sentence each."""
-        from . import checks
-
-        return checks.problems()
 
 
 ENGINE = DataFactory()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,10 @@ from typing import Any
 import jsonschema
 import yaml
 
+from ...platform import config
 from ...platform.errors import ConfigError
 from ...platform.pipelines import Pipeline
-from . import definitions, expressions
+from . import ENGINE, definitions, expressions
 from .expressions import ExpressionError
 from .runner import RETURN_VALUE
 
@@ -59,7 +59,7 @@ def of_pipeline(pipeline: Pipeline, factory: Mapping[Path, Any]) -> Iterator[str
         yield f"it runs steps of {others[0]}, and is the definition of {pipeline.name}"
     trigger = factory.get(definitions.trigger_file_of(pipeline))
     if trigger is None:
-        if pipeline.settings.schedule.cron and pipeline.settings.orchestrator == definitions.ENGINE:
+        if pipeline.settings.schedule.cron and pipeline.settings.orchestrator == ENGINE.id:
             yield f"nothing starts it: write {definitions.trigger_file_of(pipeline)}, or take away its schedule.cron"
         return
     given = trigger["properties"]["typeProperties"]
@@ -106,7 +106,7 @@ def _of_activities(activities: Activities, pipeline: Mapping[str, Any], inside: 
         name, kind = each["name"], each["type"]
         for on in each.get("dependsOn", ()):
             if on["activity"] not in names:
-                yield f"{name}: there is no activity {on['activity']} to wait for{_meant(on['activity'], names)}"
+                yield f"{name}: there is no activity {on['activity']} to wait for{config.meant(on['activity'], names)}"
         if name in before[name]:
             yield f"{name}: it waits for itself"
         if inside and kind in (*CONTAINERS, "Validation", "WebHook"):
@@ -130,7 +130,7 @@ def _of_variable(given: Mapping[str, Any], pipeline: Mapping[str, Any]) -> Itera
     if name == RETURN_VALUE and given.get("setSystemVariable"):
         return
     if name not in known:
-        yield f"there is no variable {name}{_meant(name, known)}"
+        yield f"there is no variable {name}{config.meant(name, known)}"
     for node in expressions.nodes(given["value"]):
         if node.kind == "call" and node.value == "variables" and node.parts[0].value == name:
             yield f"{name} may not be set from itself: set another variable first"
@@ -147,11 +147,11 @@ def _of_expressions(value: Any, pipeline: Mapping[str, Any], seen: set[str]) -> 
     for node in nodes:
         name = node.parts[0].value if node.kind == "call" and node.parts else None
         if node.kind == "call" and node.value not in functions:
-            yield f"there is no function {node.value}{_meant(node.value, functions)}"
+            yield f"there is no function {node.value}{config.meant(node.value, functions)}"
         elif node.kind == "call" and node.value == "variables" and name not in variables:
-            yield f"there is no variable {name}{_meant(name, variables)}"
+            yield f"there is no variable {name}{config.meant(str(name), variables)}"
         elif node.kind == "call" and node.value == "activity" and name not in seen:
-            yield f"the result of {name} is not there yet: wait for it in dependsOn{_meant(name, seen)}"
+            yield f"the result of {name} is not there yet: wait for it in dependsOn{config.meant(str(name), seen)}"
         if node.kind == "member":
             yield from _of_member(node, pipeline)
 
@@ -160,14 +160,14 @@ def _of_member(node: expressions.Node, pipeline: Mapping[str, Any]) -> Iterator[
     """Whether what is read of the run exists: pipeline().parameters.<name> and the like."""
     owner, key = node.parts
     if owner.kind == "call" and owner.value == "pipeline" and key.value not in OF_RUN:
-        yield f"pipeline() has no {key.value}{_meant(str(key.value), OF_RUN)}"
+        yield f"pipeline() has no {key.value}{config.meant(str(key.value), OF_RUN)}"
     if owner.kind != "member" or owner.parts[0].kind != "call" or owner.parts[0].value != "pipeline":
         return
     known = {"parameters": pipeline.get("parameters", {}), "globalParameters": definitions.GLOBAL_PARAMETERS}
     of = str(owner.parts[1].value)
     if of in known and key.kind == "value" and key.value not in known[of]:
         what = "parameter" if of == "parameters" else "global parameter"
-        yield f"there is no {what} {key.value}{_meant(str(key.value), known[of])}"
+        yield f"there is no {what} {key.value}{config.meant(str(key.value), known[of])}"
 
 
 def _of_reference(holder: Mapping[str, Any], factory: Mapping[Path, Any]) -> Iterator[str]:
@@ -176,7 +176,7 @@ def _of_reference(holder: Mapping[str, Any], factory: Mapping[Path, Any]) -> Ite
         file = _file_of(reference)
         names = [each.stem for each in factory if each.parent == file.parent]
         if file not in factory:
-            yield f"there is no {file.parent.name} {file.stem}{_meant(file.stem, names)}"
+            yield f"there is no {file.parent.name} {file.stem}{config.meant(file.stem, names)}"
         else:
             yield from _of_parameters(holder if "parameters" in holder else reference, reference, factory)
 
@@ -189,7 +189,7 @@ def _of_parameters(
         return
     known, given = target["properties"].get("parameters", {}), holder.get("parameters", {})
     for name in given.keys() - known.keys():
-        yield f"{reference['referenceName']} has no parameter {name}{_meant(name, known)}"
+        yield f"{reference['referenceName']} has no parameter {name}{config.meant(name, known)}"
     for name in [each for each, about in known.items() if "defaultValue" not in about and each not in given]:
         yield f"{reference['referenceName']} needs the parameter {name}"
 
@@ -240,11 +240,6 @@ def _sentence(error: jsonschema.ValidationError) -> str:
 def _validator(kind: str) -> jsonschema.Draft7Validator:
     known = yaml.safe_load(Path(__file__).with_name("schemas.yml").read_text(encoding="utf-8"))
     return jsonschema.Draft7Validator({"$ref": f"#/definitions/{kind}", **known})
-
-
-def _meant(name: str, known: Any) -> str:
-    close = get_close_matches(str(name), list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def main() -> None:

@@ -12,19 +12,19 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator
 from tzlocal.windows_tz import tz_win
 
 from ...platform import config, pipelines
 from ...platform.errors import ConfigError
 from ...platform.pipelines import Pipeline
 from ...platform.schedules import ticks
+from . import ENGINE
 
-ENGINE = "data_factory"
 FOLDER = Path("factory")
 KINDS = ("pipeline", "trigger", "linkedService", "dataset")
 # Global parameters that a definition may name, and their types. Terraform gives the first three their values.
@@ -43,28 +43,26 @@ TICKS = 40  # enough to meet a weekend and a month
 SHORTEST_MONTH = 28
 
 
-class Place(BaseModel):
+def _table(url: str) -> str:
+    if url and not url.startswith(("https://", "http://")):
+        raise ValueError("write a URL such as https://account.table.core.windows.net/decisions")
+    return url
+
+
+class Place(config.Section):
     """``[orchestrators.data_factory]``.
 
     windows_from: the day on which the first window of each pipeline ends. decisions_table: URL of the table in which
     runs leave the address that `make approvals` calls; empty for runs of this machine.
     """
 
-    model_config = ConfigDict(extra="forbid")
     windows_from: date = date(2026, 1, 1)
-    decisions_table: str = Field(default="", pattern="^(https?://.+)?$")
+    decisions_table: Annotated[str, AfterValidator(_table)] = ""
 
 
 def place() -> Place:
     """What the configuration says of this environment's factory. Raises ConfigError."""
-    try:
-        return Place.model_validate(config.load().orchestrators.get(ENGINE, {}))
-    except ValidationError as error:
-        name = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise ConfigError(
-            f'[orchestrators.data_factory] {name} cannot be used: write windows_from = "2026-12-01", and '
-            'decisions_table = "https://account.table.core.windows.net/decisions"'
-        ) from None
+    return config.orchestrator(ENGINE.id, Place)
 
 
 def name_of(pipeline: Pipeline) -> str:

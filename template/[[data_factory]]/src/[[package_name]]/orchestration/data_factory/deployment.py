@@ -15,7 +15,7 @@ from typing import Any
 from ...platform import config
 from ...platform.errors import ConfigError
 from ...platform.pipelines import Pipeline
-from . import definitions, permissions
+from . import ENGINE, definitions, permissions
 
 
 def values() -> dict[str, Any]:
@@ -33,7 +33,7 @@ def values() -> dict[str, Any]:
 
 
 def _of(pipeline: Pipeline) -> dict[str, Any]:
-    is_own = pipeline.settings.orchestrator == definitions.ENGINE
+    is_own = pipeline.settings.orchestrator == ENGINE.id
     first = definitions.first_window(pipeline) if is_own else None
     return {
         "first_window": first.strftime("%Y-%m-%dT%H:%M:%SZ") if first else "",

@@ -14,14 +14,13 @@ from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 from uuid import uuid4
 
-from ...platform import config, files, landing
+from ...platform import landing
 from ...platform.errors import ConfigError
 from ...platform.partitions import ALL, Partition
 from ...platform.pipelines import PACKAGE, Pipeline
 from .. import containers, executions
 from ..engine import RunState
-from . import callbacks, definitions, runner
-from .definitions import ENGINE
+from . import ENGINE, callbacks, definitions, runner
 from .runner import Failed
 
 JOB = "/subscriptions/this-machine/resourceGroups/local/providers/Microsoft.App/jobs/steps"
@@ -37,9 +36,7 @@ CALL = re.compile(rf"https://management\.azure\.com{JOB}(/executions/(?P<number>
 @contextmanager
 def opened() -> Iterator[Callable[[Pipeline, Partition], RunState]]:
     """What runs partitions; each call returns how the run ended."""
-    home = config.load().state / ENGINE
-    home.mkdir(parents=True, exist_ok=True)
-    with files.open_log(home / "run.log") as log:
+    with executions.open_log(ENGINE.id) as log:
         yield lambda pipeline, partition: run(pipeline, {"partition": partition.key}, log)
 
 
@@ -51,28 +48,18 @@ def run(
     people: whether the run waits for their decision; one of a command ends when it has asked, as it would end with it,
     and the command that decides promotes. table: where it then leaves the address to call.
     """
-    execution = executions.Execution(ENGINE, uuid4().hex, pipeline.name, "", executions.now())
+    execution = executions.Execution(ENGINE.id, uuid4().hex, pipeline.name, "", executions.now())
     execution.partition = parameters.get("partition", "")
     machine = Machine(pipeline, execution, log)
     values = {"step_job": JOB, "container": CONTAINER, "decisions_table": table}
     values |= definitions.global_parameters(people=people)
     whole = runner.Run(machine, values, execution.id, execution.note_state)
-    execution.write()
-    try:
-        whole.of(definitions.name_of(pipeline), parameters)
-        execution.state = "success"
-    except Failed as failed:
-        execution.state, execution.reason = "failed", _reason(execution, failed)
-        last = execution.attempts[-1] if execution.attempts else None
-        execution.report_failure(last.step if last and last.exit_code else "", failed.code)
-    except BaseException as error:
-        words = "see the log" if isinstance(error, Exception) else "the command was interrupted"
-        execution.state, execution.reason = "failed", f"{type(error).__name__}: {words}"
-        raise
-    finally:
-        machine.stop()
-        execution.ended = executions.now()
-        execution.write()
+    with execution.recorded(machine.stop):
+        try:
+            whole.of(definitions.name_of(pipeline), parameters)
+        except Failed as failed:
+            last = execution.attempts[-1] if execution.attempts else None
+            execution.fail(last.step if last and last.exit_code else "", failed.code, str(failed))
     return execution.run_state()
 
 
@@ -159,9 +146,3 @@ class Machine:
         replica = {"containers": [{"name": "step", "code": code}]}
         status = "Failed" if code else "Succeeded"
         return {"properties": {"status": status, "detailedStatus": {"replicas": [replica]}}}
-
-
-def _reason(execution: executions.Execution, failed: Failed) -> str:
-    """What the step's own log says, and what the run says when no step has failed."""
-    last = execution.attempts[-1] if execution.attempts else None
-    return last.reason if last and last.reason and last.exit_code else str(failed)

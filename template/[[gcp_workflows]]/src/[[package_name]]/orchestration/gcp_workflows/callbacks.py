@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from ...platform import config
 from ...platform.errors import ConfigError
+from . import ENGINE
 
 if TYPE_CHECKING:
     from ...platform.decisions import Request
@@ -19,22 +18,15 @@ SECONDS = 30  # for an answer
 GONE = (404, 410)
 
 
-class Place(BaseModel):
+class Place(config.Section):
     """``[orchestrators.gcp_workflows]``. lock_bucket: of the environment in the cloud; empty for this machine."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     lock_bucket: str = ""
 
 
 def settings() -> Place:
     """The settings of this environment. Raises ConfigError, naming the key, when they cannot be used."""
-    try:
-        return Place.model_validate(config.load().orchestrators.get("gcp_workflows", {}))
-    except ValidationError as error:
-        name = ".".join(str(each) for each in error.errors()[0]["loc"])
-        known = config.suggestion(name, sorted(Place.model_fields))
-        raise ConfigError(f"[orchestrators.gcp_workflows] {name} cannot be used: {known}") from None
+    return config.orchestrator(ENGINE.id, Place)
 
 
 def decided(request: Request) -> None:

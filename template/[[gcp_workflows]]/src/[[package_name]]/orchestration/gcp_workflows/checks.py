@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
@@ -14,6 +13,7 @@ import yaml
 from workflows_emulator.main import WORKFLOW_SCHEMA
 from workflows_emulator.utils import load_package_config
 
+from ...platform import config
 from ...platform.errors import ConfigError
 from ...platform.pipelines import Pipeline
 from . import definitions
@@ -102,7 +102,7 @@ def _of_steps(steps: Steps, outer: list[str], where: str, workflows: Mapping[str
             for part in _parts(body):
                 target = part.get("next")
                 if target is not None and target not in (*reachable, *JUMPS):
-                    yield f"{at}: there is no step {target} to go to{_meant(target, reachable)}"
+                    yield f"{at}: there is no step {target} to go to{config.meant(target, reachable)}"
                 if "call" in part:
                     yield from _of_call(part, at, workflows)
             for inner in _lists(body):
@@ -131,7 +131,7 @@ def _of_call(part: Mapping[str, Any], at: str, workflows: Mapping[str, Any]) -> 
     elif name in STANDARD:
         yield from _unknown(given, STANDARD[name], f"{at}: {name}")
     else:
-        yield f"{at}: there is no subworkflow or function {name}{_meant(name, [*workflows, *STANDARD])}"
+        yield f"{at}: there is no subworkflow or function {name}{config.meant(name, [*workflows, *STANDARD])}"
 
 
 def _of_body(given: Any, schema: str | None, schemas: Mapping[str, Any], at: str) -> Iterator[str]:
@@ -190,12 +190,7 @@ def _texts(value: Any) -> Iterator[str]:
 def _unknown(given: Mapping[str, Any], known: Sequence[str], at: str) -> Iterator[str]:
     for name in given:
         if name not in known:
-            yield f"{at} does not take {name}{_meant(name, known)}"
-
-
-def _meant(name: str, known: Sequence[str]) -> str:
-    close = get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+            yield f"{at} does not take {name}{config.meant(name, known)}"
 
 
 def main() -> None:

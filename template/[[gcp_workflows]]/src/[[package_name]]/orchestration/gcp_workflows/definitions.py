@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from ...platform import config, pipelines
 from ...platform.errors import ConfigError
 from ...platform.pipelines import Pipeline
+from .. import waits
 
 PLATFORM = Path("workflows/platform/subworkflows.yaml")
-LOOK_FOR_DECISION_SECONDS = 3600  # at most, where a command says that people have decided; it may fail to
 DEADLINE = Path("workflows/platform/deadline.yaml")
 
 
@@ -81,10 +81,7 @@ def landing_bucket(pipeline: Pipeline) -> str:
 
 
 def _limits(pipeline: Pipeline, step: str, people: bool) -> dict[str, Any]:
-    own, wait = config.load().for_step(pipeline.name, step), pipeline.settings.input_wait
-    approval = pipeline.settings.approval
-    awaits = "input" if step == pipeline.steps[0] else "decision" if step == pipeline.held_step else ""
-    looks = min(approval.remind_after_seconds, approval.expire_after_seconds, LOOK_FOR_DECISION_SECONDS)
+    own, wait = config.load().for_step(pipeline.name, step), waits.of_step(pipeline, step)
     return {
         "timeout_seconds": own.timeout_seconds,
         "attempts": own.retries.attempts + 1,
@@ -93,10 +90,10 @@ def _limits(pipeline: Pipeline, step: str, people: bool) -> dict[str, Any]:
         "max_delay_seconds": own.retries.max_delay_seconds,
         "jitter": own.retries.jitter,
         # No container waits for input or for people: it looks, and the workflow waits.
-        "awaits": awaits,
-        "at_once": "look" if awaits else "",
-        "wait_seconds": {"input": wait.timeout_seconds, "decision": approval.expire_after_seconds}.get(awaits, 0),
-        "look_again_seconds": {"input": wait.poll_seconds, "decision": looks}.get(awaits, 0),
+        "awaits": wait.awaits,
+        "at_once": "look" if wait.awaits else "",
+        "wait_seconds": wait.seconds,
+        "look_again_seconds": wait.look_again_seconds,
         "asks": people and step == pipeline.asking_step,
     }
 

@@ -17,15 +17,14 @@ from uuid import uuid4
 import filelock
 import yaml
 
-from ...platform import config, decisions, files, pipelines
+from ...platform import decisions, files, pipelines
 from ...platform.errors import PartitionBusy
 from ...platform.partitions import Partition
 from ...platform.pipelines import PACKAGE, Pipeline
 from .. import containers, executions
 from ..engine import RunState
-from . import definitions, emulator
+from . import ENGINE, definitions, emulator
 
-ENGINE = "gcp_workflows"
 POLL_SECONDS = 1
 STATES = {"running": "ACTIVE", "success": "SUCCEEDED", "failed": "FAILED"}
 PROJECT = {
@@ -40,8 +39,7 @@ PROJECT = {
 @contextmanager
 def opened() -> Iterator[Callable[[Pipeline, Partition], RunState]]:
     """What runs partitions; each call returns how the execution ended."""
-    home = _home()
-    with files.open_log(home / "run.log") as log:
+    with executions.open_log(ENGINE.id) as log:
         yield lambda pipeline, partition: run(pipeline, {"partition": partition.key, "again": True}, log)
 
 
@@ -53,29 +51,17 @@ def run(pipeline: Pipeline, arguments: Mapping[str, Any], log: TextIO, *, people
     when there is no definition.
     """
     definition = yaml.safe_load(definitions.source(pipeline))
-    execution = executions.Execution(ENGINE, uuid4().hex, pipeline.name, "", executions.now())
+    execution = executions.Execution(ENGINE.id, uuid4().hex, pipeline.name, "", executions.now())
     execution.partition = str(arguments.get("partition", ""))
     machine = Machine(execution, log)
-    execution.write()
-    try:
-        result = emulator.execute(
-            definition, arguments, _environment(pipeline, execution, people), machine.connectors, execution.note_state
-        )
-        execution.partition = result if machine.begun else execution.partition
-        execution.state = "success"
-    except emulator.Failed as failed:
-        execution.state = "failed"
-        execution.reason = _reason(execution, failed)
-        tags = failed.payload.get("tags") or [""]
-        execution.report_failure(str(failed.payload.get("step", "")), str(tags[0]))
-    except BaseException as error:
-        words = "see the log" if isinstance(error, Exception) else "the command was interrupted"
-        execution.state, execution.reason = "failed", f"{type(error).__name__}: {words}"
-        raise
-    finally:
-        machine.stop()
-        execution.ended = executions.now()
-        execution.write()
+    variables = _environment(pipeline, execution, people)
+    with execution.recorded(machine.stop):
+        try:
+            result = emulator.execute(definition, arguments, variables, machine.connectors, execution.note_state)
+            execution.partition = result if machine.begun else execution.partition
+        except emulator.Failed as failed:
+            tags = failed.payload.get("tags") or [""]
+            execution.fail(str(failed.payload.get("step", "")), str(tags[0]), str(failed))
     if execution.state == "success" and not machine.begun and arguments.get("again"):
         reason = "is being run by another execution: wait until it has ended, or stop it"
         raise PartitionBusy(f"{pipeline.name} {execution.partition} {reason}")
@@ -88,7 +74,7 @@ class Machine:
     def __init__(self, execution: executions.Execution, log: TextIO) -> None:
         self.execution, self._log = execution, log
         self._container: containers.Container | None = None
-        self._locks = _home() / "locks"
+        self._locks = executions.home(ENGINE.id) / "locks"
         self.connectors: dict[str, emulator.Handler] = {
             "googleapis.run.v2.projects.locations.jobs.run": self.run_job,
             "googleapis.run.v2.projects.locations.jobs.executions.tasks.list": self.tasks,
@@ -173,7 +159,7 @@ class Machine:
     def get_execution(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The state of an execution, of which this machine still has the file."""
         wanted = given["name"].rpartition("/")[2]
-        for each in executions.read(ENGINE):
+        for each in executions.read(ENGINE.id):
             if each.id == wanted:
                 return {"name": given["name"], "state": STATES[each.state]}
         raise emulator.error("there is no such execution", "HttpError", code=404)
@@ -183,18 +169,6 @@ class Machine:
         return self._locks / f"{name}.json"
 
 
-def _home() -> Path:
-    folder = config.load().state / ENGINE
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 def _environment(pipeline: Pipeline, execution: executions.Execution, people: bool) -> dict[str, str]:
     own = {"GOOGLE_CLOUD_WORKFLOW_ID": pipeline.name, "GOOGLE_CLOUD_WORKFLOW_EXECUTION_ID": execution.id}
     return {**PROJECT, **own, **definitions.variables(pipeline, people=people)}
-
-
-def _reason(execution: executions.Execution, failed: emulator.Failed) -> str:
-    """What the step's own log says, and what Workflows says when it has not failed in a step."""
-    last = execution.attempts[-1] if execution.attempts else None
-    return last.reason if last and last.reason and "step" in failed.payload else str(failed)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import psutil
 
@@ -100,9 +100,31 @@ class Execution:
             self.states.append(State(name, now()))
         self.write()
 
-    def report_failure(self, step: str, error: str) -> None:
-        """Send the alert of an execution that has failed. error: its class, where the log of the step says none."""
+    @contextmanager
+    def recorded(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Write the file before and after the body, which succeeds unless it fails. stop: ends what still runs then."""
+        self.write()
+        try:
+            yield
+            if self.state == "running":
+                self.state = "success"
+        except BaseException as error:
+            if self.state == "running":
+                words = "see the log" if isinstance(error, Exception) else "the command was interrupted"
+                self.state, self.reason = "failed", f"{type(error).__name__}: {words}"
+            raise
+        finally:
+            stop()
+            self.ended = now()
+            self.write()
+
+    def fail(self, step: str, error: str, reason: str) -> None:
+        """Note that the definition has failed, and send the alert. step: that has failed, empty when none has.
+
+        error, reason: its class and a sentence, where the log of the step says none.
+        """
         last = self.attempts[-1] if self.attempts else None
+        self.state, self.reason = "failed", last.reason if step and last and last.reason else reason
         known, run = (last.error if last else "") or error, Run(self.id, engine=self.engine)
         alerts.report(
             alerts.Incident(
@@ -144,19 +166,26 @@ def newest(engine: str, pipeline: str, limit: int) -> list[RunState]:
     return [each.run_state() for each in read(engine, pipeline)[:limit]]
 
 
-def one_by_one(
-    pipeline: Pipeline, partitions: Sequence[Partition], run: Callable[[Pipeline, Partition], RunState]
-) -> Iterator[RunState]:
-    """Run partitions one after the other, for what runs within the command.
-
-    Raises PermanentError when it is interrupted, which ends the run.
-    """
+@contextmanager
+def ended_by_interrupt(pipeline: Pipeline, partitions: Sequence[Partition]) -> Iterator[None]:
+    """For a backfill within the command. Raises PermanentError when the body is interrupted, which ends what runs."""
     try:
-        for partition in partitions:
-            yield run(pipeline, partition)
+        yield
     except KeyboardInterrupt:
         again = f"make backfill PIPELINE={pipeline.name} FROM={partitions[0]} TO={partitions[-1]} ONLY_MISSING=1"
-        raise errors.PermanentError(f"interrupted, which ends the run; to continue: {again}") from None
+        raise errors.PermanentError(f"interrupted, which ends what runs; to continue: {again}") from None
+
+
+def home(engine: str) -> Path:
+    """The folder for what an orchestrator keeps on this machine."""
+    folder = config.load().state / engine
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def open_log(engine: str) -> AbstractContextManager[TextIO]:
+    """The log of the containers that an orchestrator starts on this machine."""
+    return files.open_log(home(engine) / "run.log")
 
 
 def write_page() -> Path:

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+from ..cloud_service import CloudService
+
 if TYPE_CHECKING:
     from ...platform.decisions import Request
     from ...platform.partitions import Partition
@@ -17,13 +19,10 @@ if TYPE_CHECKING:
     from ..engine import InProcess, RunState
 
 
-class StepFunctions:
-    """The interface of `orchestration.engine`. Methods import what they need when they need it."""
-
+class StepFunctions(CloudService):
     id = "step_functions"
     title = "AWS Step Functions"
     definition = "workflows/{name}.asl.json"
-    port = 0
 
     def in_process(self) -> AbstractContextManager[InProcess]:
         from . import emulator
@@ -36,10 +35,9 @@ class StepFunctions:
         return (cloud if cloud.is_named() else emulator).backfill(pipeline, partitions)
 
     def runs(self, pipeline: Pipeline, limit: int) -> list[RunState]:
-        from .. import executions
         from . import cloud
 
-        return cloud.runs(pipeline, limit) if cloud.is_named() else executions.newest(self.id, pipeline.name, limit)
+        return cloud.runs(pipeline, limit) if cloud.is_named() else super().runs(pipeline, limit)
 
     def decided(self, request: Request) -> None:
         """Wake the execution that waits. On this machine the emulator wakes it, which only its own process can."""
@@ -47,11 +45,6 @@ class StepFunctions:
 
         if cloud.is_named():
             cloud.decided(request)
-
-    def problems(self) -> list[str]:
-        from . import checks
-
-        return checks.problems()
 
 
 ENGINE = StepFunctions()

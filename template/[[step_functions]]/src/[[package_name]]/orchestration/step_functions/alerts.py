@@ -11,6 +11,7 @@ from typing import Any
 from ...platform import alerts, config, history, logging
 from ...platform.errors import TRANSIENT
 from ...platform.runs import Run
+from . import ENGINE
 
 
 def incident(facts: dict[str, Any], error: str = "", reason: str = "") -> alerts.Incident:
@@ -60,7 +61,7 @@ def late(facts: dict[str, Any]) -> alerts.Incident:
 
 
 def _run(facts: dict[str, Any]) -> Run:
-    return Run(facts["name"], engine="step_functions", url=console_url(facts["executionArn"]))
+    return Run(facts["name"], engine=ENGINE.id, url=console_url(facts["executionArn"]))
 
 
 def console_url(arn: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ...platform.errors import ConfigError
-from . import definitions
+from . import ENGINE, definitions
 
 # Integrations with names of their own; all others are calls of the SDK: aws-sdk:<service>:<call>.
 OPTIMISED = {
@@ -91,7 +91,7 @@ def problems() -> list[str]:
     from ...platform import pipelines
 
     try:
-        own = [each for each in pipelines.all() if each.settings.orchestrator == "step_functions"]
+        own = [each for each in pipelines.all() if each.settings.orchestrator == ENGINE.id]
         named = [(definitions.file_of(each), each.steps) for each in own]
         files = [*named, *((definitions.platform_file(name), ()) for name in definitions.PLATFORM)]
         return [problem for file, steps in files for problem in of_file(file, steps)]

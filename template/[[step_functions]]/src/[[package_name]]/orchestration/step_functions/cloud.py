@@ -10,12 +10,10 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from ...platform import config
 from ...platform.errors import ConfigError, SourceUnavailable
 from ..engine import RunState
-from . import definitions
+from . import ENGINE, definitions
 
 if TYPE_CHECKING:
     from ...platform.decisions import Request
@@ -28,22 +26,15 @@ LONGEST_INPUT = 262_144  # bytes of an execution's input
 STATES = {"RUNNING": "running", "PENDING_REDRIVE": "queued", "SUCCEEDED": "success"}
 
 
-class Place(BaseModel):
+class Place(config.Section):
     """``[orchestrators.step_functions]``. region: where the machines are; empty for the emulator of this machine."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     region: str = ""
 
 
 def settings() -> Place:
     """The settings of this environment. Raises ConfigError, naming the key, when they cannot be used."""
-    try:
-        return Place.model_validate(config.load().orchestrators.get("step_functions", {}))
-    except ValidationError as error:
-        name = ".".join(str(each) for each in error.errors()[0]["loc"])
-        known = config.suggestion(name, sorted(Place.model_fields))
-        raise ConfigError(f"[orchestrators.step_functions] {name} cannot be used: {known}") from None
+    return config.orchestrator(ENGINE.id, Place)
 
 
 def is_named() -> bool:

@@ -17,11 +17,12 @@ from ...platform import config, pipelines
 from ...platform.errors import ConfigError
 from ...platform.partitions import Grain
 from ...platform.pipelines import PACKAGE, Pipeline
+from .. import waits
+from . import ENGINE
 
 PLATFORM = ("run_step", "report", "deadline", "launch", "backfill")  # in the order in which they need each other's ARN
 POOL = "warehouse"  # the key of [concurrency] that all steps but the first one hold a place of
 LOOK_AGAIN_SECONDS = 900  # where an event says that a file has landed; one may be lost
-LOOK_FOR_DECISION_SECONDS = 3600  # at most, where a command says that people have decided; it may fail to
 QUEUE_SECONDS = 86_400  # that a step may wait for places of a shared limit, with all its attempts
 START_SECONDS = 300  # of a container, at most; its time-out begins with the request
 OFFSETS_FROM, OFFSETS_YEARS = 2020, 20
@@ -118,20 +119,15 @@ def policies(pipeline: Pipeline, *, people: bool = True) -> dict[str, dict[str, 
 
 
 def _policy(pipeline: Pipeline, step: str, *, asks: bool) -> dict[str, Any]:
-    settings, wait = config.load().for_step(pipeline.name, step), pipeline.settings.input_wait
-    approval = pipeline.settings.approval
+    settings, wait = config.load().for_step(pipeline.name, step), waits.of_step(pipeline, step)
     retries, attempts = settings.retries, settings.retries.attempts + 1
     seconds = max(math.ceil(settings.timeout_seconds), 1)
-    awaits = "input" if step == pipeline.steps[0] else "decision" if step == pipeline.held_step else ""
-    longest = {"input": wait.timeout_seconds, "decision": approval.expire_after_seconds}.get(awaits, 0)
-    looks = wait.poll_seconds
-    if awaits == "decision":
-        looks = min(approval.remind_after_seconds, approval.expire_after_seconds, LOOK_FOR_DECISION_SECONDS)
-    elif bucket_of(pipeline):
-        looks = LOOK_AGAIN_SECONDS
+    looks = LOOK_AGAIN_SECONDS if bucket_of(pipeline) else pipeline.settings.input_wait.poll_seconds
+    if wait.awaits == "decision":
+        looks = wait.look_again_seconds
     pauses = sum(retries.max_delay_seconds * (1 + retries.jitter) for _ in range(retries.attempts))
     return {
-        "awaits": awaits,
+        "awaits": wait.awaits,
         "asks": asks,
         "timeout_seconds": seconds,
         "attempts": attempts,
@@ -139,11 +135,11 @@ def _policy(pipeline: Pipeline, step: str, *, asks: bool) -> dict[str, Any]:
         "factor": retries.factor,
         "max_delay_seconds": retries.max_delay_seconds,
         "jitter": retries.jitter,
-        "wait_seconds": math.ceil(longest),
+        "wait_seconds": math.ceil(wait.seconds),
         "look_again_seconds": max(math.ceil(looks), 1),
-        "pool": "" if awaits == "input" else POOL,
-        "places": 0 if awaits == "input" else config.load().concurrency.get(POOL, 0),
-        "longest_seconds": math.ceil(attempts * seconds + pauses + 2 * longest) + QUEUE_SECONDS + START_SECONDS,
+        "pool": "" if wait.awaits == "input" else POOL,
+        "places": 0 if wait.awaits == "input" else config.load().concurrency.get(POOL, 0),
+        "longest_seconds": math.ceil(attempts * seconds + pauses + 2 * wait.seconds) + QUEUE_SECONDS + START_SECONDS,
     }
 
 
@@ -169,7 +165,7 @@ def _row(pipeline: Pipeline) -> dict[str, Any]:
         "has_events": bool(bucket),
         "prefix": f"{path}/" if path else "",
         "marker": settings.landing.marker,
-        "is_scheduled": bool(settings.schedule.cron) and settings.orchestrator == "step_functions",
+        "is_scheduled": bool(settings.schedule.cron) and settings.orchestrator == ENGINE.id,
         "sla_seconds": max(math.ceil(settings.sla_seconds), 1),
     }
 

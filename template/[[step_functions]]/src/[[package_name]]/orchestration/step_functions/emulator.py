@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from ...platform import config, decisions, files
+from ...platform import config, decisions
 from ...platform.errors import ConfigError, PermanentError
 from .. import executions
 from ..containers import Container
-from . import alerts, cloud, definitions
+from . import ENGINE, alerts, cloud, definitions
 
 if TYPE_CHECKING:
     from ...platform.partitions import Partition
@@ -52,12 +52,8 @@ def backfill(pipeline: Pipeline, wanted: Sequence[Partition]) -> Iterator[RunSta
 
     Raises PermanentError when it is interrupted, which ends the runs: they are in this process.
     """
-    with started() as emulator:
-        try:
-            yield from emulator.backfill(pipeline, wanted)
-        except KeyboardInterrupt:
-            again = f"make backfill PIPELINE={pipeline.name} FROM={wanted[0]} TO={wanted[-1]} ONLY_MISSING=1"
-            raise PermanentError(f"interrupted, which ends the emulator's runs; to continue: {again}") from None
+    with started() as emulator, executions.ended_by_interrupt(pipeline, wanted):
+        yield from emulator.backfill(pipeline, wanted)
 
 
 @contextmanager
@@ -72,14 +68,11 @@ def started(*, people: bool = False) -> Iterator[Emulator]:
 
     from . import moto_patches
 
-    settings = config.load()
-    state = settings.state / "step_functions"
-    state.mkdir(parents=True, exist_ok=True)
     moto_log = logging.getLogger("moto")  # has a line for each error that a state catches; the executions have them too
     moto_log.addHandler(logging.NullHandler())
     moto_log.propagate = False
     before = os.environ.get(PASSED_OVER)
-    with files.open_log(state / "run.log") as log:
+    with executions.open_log(ENGINE.id) as log:
         emulator = Emulator(log, {PASSED_OVER: before or "false"}, people=people)
         os.environ[PASSED_OVER] = "true"
         moto_patches.apply(emulator.container)
@@ -253,7 +246,7 @@ class Emulator:
         execution = self._known.get(arn)
         if execution is None:
             started = _iso(described["startDate"])
-            execution = executions.Execution("step_functions", name, pipeline.name, partition.key, started)
+            execution = executions.Execution(ENGINE.id, name, pipeline.name, partition.key, started)
             self._known[arn] = execution
         if execution.state != "running":
             return execution

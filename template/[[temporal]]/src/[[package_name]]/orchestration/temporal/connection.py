@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import model_validator
 from temporalio.client import Client
 from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes
 from temporalio.runtime import Runtime, TelemetryConfig
@@ -65,17 +65,7 @@ class Connection(config.Section):
 
 def settings() -> Connection:
     """The connection of this environment. Raises ConfigError, naming the key, when it cannot be used."""
-    try:
-        return Connection.model_validate(config.load().orchestrators.get("temporal", {}))
-    except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        name = str(first["loc"][0]) if first["loc"] else ""
-        key = ".".join(part for part in ("orchestrators.temporal", name) if part)
-        place = f"config/{config.environment()}.toml, config/base.toml or APP_{key.replace('.', '__').upper()}"
-        if first["type"] == "extra_forbidden":
-            known = config.suggestion(name, sorted(Connection.model_fields))
-            raise ConfigError(f"unknown key {key} in {place}: {known}") from None
-        raise ConfigError(f"{key}: {first['msg'].removeprefix('Value error, ')}; see {place}") from None
+    return config.orchestrator("temporal", Connection)
 
 
 def local_address() -> str:

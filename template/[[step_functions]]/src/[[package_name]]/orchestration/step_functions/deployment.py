@@ -1,4 +1,4 @@
-"""What Terraform cannot read itself, for one environment: ``python -m <package>.orchestration.step_functions.deploy``.
+"""What Terraform cannot read, for one environment: ``python -m <package>.orchestration.step_functions.deployment``.
 
 It writes deploy/terraform/machines/<env>.json: policies of the steps, schedules, landing places, and the permissions of
 each machine. `--check` says whether the file is current.
@@ -6,60 +6,16 @@ each machine. `--check` says whether the file is current.
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from ...platform import config
 from ...platform.errors import ConfigError
 from ...platform.pipelines import PACKAGE, Pipeline
-from . import definitions, permissions
+from ..deployment_file import DeploymentFile
+from . import ENGINE, definitions, permissions
 
 NAMES = {"minutes": 60, "hours": 24, "days": 31, "months": 12, "weekdays": 7}  # and how many values each field has
-
-
-def main() -> int:
-    """Write or check the file; the return value is the exit code."""
-    if "--check" in sys.argv:
-        wrong = outdated()
-        for env in wrong:
-            shown = f"deploy/terraform/machines/{env}.json"
-            print(f"error: {shown} is not what the configuration says: make machines ENV={env}", file=sys.stderr)
-        return 1 if wrong else 0
-    path = file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text(), encoding="utf-8")
-    print(f"wrote {path.relative_to(config.load().root)}")
-    return 0
-
-
-def outdated() -> list[str]:
-    """Environments whose file is no longer what the configuration and the definitions say."""
-    return [env for env in config.environments() if _is_outdated(env)]
-
-
-def _is_outdated(env: str) -> bool:
-    before = os.environ.get("APP_ENV")
-    os.environ["APP_ENV"] = env
-    config.load.cache_clear()
-    try:
-        return file().exists() and file().read_text(encoding="utf-8") != text()
-    finally:
-        os.environ.pop("APP_ENV") if before is None else os.environ.update(APP_ENV=before)
-        config.load.cache_clear()
-
-
-def text() -> str:
-    """The content of the file."""
-    return json.dumps(values(), indent=2) + "\n"
-
-
-def file() -> Path:
-    settings = config.load()
-    return settings.root / "deploy" / "terraform" / "machines" / f"{settings.env}.json"
 
 
 def values() -> dict[str, Any]:
@@ -76,7 +32,7 @@ def values() -> dict[str, Any]:
 def _schedules(pipeline: Pipeline) -> dict[str, dict[str, str]]:
     """The pipeline's schedules by name; two where a cron means either a day of the month or one of the week."""
     schedule = pipeline.settings.schedule
-    if not schedule.cron or pipeline.settings.orchestrator != "step_functions":
+    if not schedule.cron or pipeline.settings.orchestrator != ENGINE.id:
         return {}
     written = expressions(schedule.cron)
     names = [pipeline.name, f"{pipeline.name}-weekdays"][: len(written)]
@@ -112,8 +68,7 @@ def expressions(cron: str) -> list[str]:
     return [of_week] if fields["days"] == "*" else [of_month, of_week]
 
 
+FILE = DeploymentFile("machines", values)
+
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except ConfigError as error:
-        sys.exit(f"error: {error}")
+    sys.exit(FILE.main())
