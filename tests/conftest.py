@@ -59,9 +59,9 @@ def template(tmp_path_factory) -> Path:
 def compiled_once() -> Iterator[None]:
     """What renders of this process need not do each time.
 
-    They compile the same texts, ask git about every file, and work out the answers and the name of their file for each path,
-    although no answer changes while files are written. Together that is most of their time. What git is asked matters only
-    where it ignores the executable bit.
+    They compile the same texts, ask git about every file, and work out the answers and the name of their file for each
+    path, although no answer changes while files are written. Together that is most of their time. What git is asked
+    matters only where it ignores the executable bit.
     """
     compiled: dict[tuple, object] = {}
     compile_text = jinja2.Environment.compile

@@ -213,11 +213,9 @@ def support(project: Path) -> str:
     sampled = {shape for manifest in manifests().values() for shape in manifest.get("shapes", [])}
     versions, samples, hosted, tried = [], [], [], []
     newer = sorted({version for manifest in manifests().values() for version in manifest.get("pythons", {})})
-    for name, manifest in sorted(manifests().items()):
-        if "shapes" not in manifest:
-            continue
-        # Of one that runs in its cloud alone: what emulates it on this machine.
-        required = [*manifest["dependencies"], *manifest.get("dev_dependencies", [])][0]
+    ours = [(name, manifest) for name, manifest in manifests().items() if "shapes" in manifest]
+    for name, manifest in sorted(ours, key=lambda each: ("port" not in each[1], each[1]["name"])):
+        required = manifest["dependencies"][0]
         package = re.match(r"[\w-]+", required)[0]
         constraints = (ROOT / "template" / f"[[{name}]]" / "constraints.txt").read_text(encoding="utf-8")
         pinned = re.search(rf"^{package}==(\S+)", constraints, re.MULTILINE)[1]
@@ -227,14 +225,18 @@ def support(project: Path) -> str:
         own = ("yes" if shape in manifest["shapes"] else "" for shape in shapes.values() if shape in sampled)
         samples.append([manifest["name"], *own])
         for variant in sorted(systems[name]["variants"], key=lambda variant: variant["rank"]):
-            places = manifest.get("variants", {}).get(variant["id"], {}).get("places", [])
-            hosted.append([manifest["name"], variant["name"], f"`{variant['id']}`", ", ".join(places) or "none yet"])
+            row = manifest.get("variants", {}).get(variant["id"], {})
+            version = row.get("versions", pinned) if "port" in manifest else ""
+            files = ", ".join(place for place in row.get("places", []) if "_" not in place) or "none yet"
+            hosted.append([manifest["name"], variant["name"], f"`{variant['id']}`", version, files])
     pythons = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
     return f"""\
 # Support
 
 This version of the template goes with these versions of the orchestrators. A newer one comes with a release of the
 template, after this repository's tests have run with it. A project may move within the range by itself: `make lock`.
+A managed service that brings a version of its own has it in [the last table](#hosting-variants). A cloud's own service
+has no version; its row names the client that a project uses.
 
 {table(["orchestrator", "package", "tested version", "range of a project"], versions)}
 Projects accept Python `{pythons}`. The tests of the template run on Python 3.11 and Linux. On 26 November 2026, a
@@ -256,7 +258,7 @@ Where the orchestrator has no sample of the shape that was answered, the project
 What stands under files is tested as [hosting variants](hosting.md) says. Where it says `none yet`, the project has no
 deployment files.
 
-{table(["orchestrator", "variant", "answer `hosting_variant`", "files for"], hosted)}
+{table(["orchestrator", "variant", "answer `hosting_variant`", "version", "files for"], hosted)}
 ## Updates
 
 From 1.0 on, only a major version asks more of existing projects than `make update`. Before, a minor version may, and

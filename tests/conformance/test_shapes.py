@@ -174,7 +174,8 @@ def test_a_day_of_tables_is_published_with_the_figures_of_its_files(stack, evide
     succeed(stack, DAYS[1])
     figures = carriers(stack, DAYS[1])
     assert figures == counted(stack, DAYS[1]) != []
-    evidence(f"{len(figures)} carriers and their {sum(count for _, count in figures)} flights equal those of the file")
+    flights = sum(count for _, count in figures)
+    evidence(f"{stack.version}: {len(figures)} carriers and their {flights} flights equal those of the file")
 
 
 @products
@@ -292,7 +293,7 @@ def test_a_month_of_models_is_published_with_both_outcomes_of_the_gate(stack, ev
     succeed(stack, MONTHS[0])
     verdicts = dict(rows(stack, "SELECT origin, verdict FROM airport_delays_models"))
     assert verdicts == {"EWR": "promoted", "JFK": "promoted", "LGA": "rejected"}
-    evidence("3 airports of the data: 2 models promoted, 1 rejected")
+    evidence(f"{stack.version}: 3 airports of the data, 2 models promoted, 1 rejected")
 
 
 @models
