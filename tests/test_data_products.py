@@ -179,7 +179,7 @@ def check_what_prefect_shows(folder: Path) -> None:
     """Of a day that is published: a task run for each model, among those of the steps."""
     with contextlib.closing(sqlite3.connect(folder / "var" / "dev" / "prefect" / "prefect.db")) as con:
         ended = dict(con.execute("SELECT name, state_type FROM task_run").fetchall())
-    models = {path.stem for path in (folder / DBT / "models").rglob("*.sql")}
+    models = {re.sub(r"_v(\d+)$", r".v\1", path.stem) for path in (folder / DBT / "models").rglob("*.sql")}
     assert {name: ended.get(name) for name in models} == dict.fromkeys(models, "COMPLETED")
 
 
