@@ -316,7 +316,8 @@ def pyproject(start: Start) -> str:
     manifest = yaml.safe_load((ROOT / "template" / f"[[{start.orchestrator}]]" / "manifest.yml").read_text())
     packages = manifest["dependencies"][:1] + manifest.get("dev_dependencies", [])[:1]
     if start.shape == "data_products":
-        tool = tomllib.loads((ROOT / "template/[[shared]]/environments/dbt/pyproject.toml").read_text())
+        environment = ROOT / "template/[[shared]]/[[with_data_products]]/environments/dbt/pyproject.toml"
+        tool = tomllib.loads(environment.read_text())
         packages = tool["project"]["dependencies"]
     elif start.shape != "batch_etl":
         packages = manifest["shape_dependencies"][start.shape]

@@ -57,12 +57,15 @@ def template(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_once() -> Iterator[None]:
-    """What renders of this process need not do each time: compile the same texts, and ask git about every file.
+    """What renders of this process need not do each time.
 
-    Together that is two thirds of their time. What git is asked matters only where it ignores the executable bit.
+    They compile the same texts, ask git about every file, and work out the answers and the name of their file for each
+    path, although no answer changes while files are written. Together that is most of their time. What git is asked
+    matters only where it ignores the executable bit.
     """
     compiled: dict[tuple, object] = {}
     compile_text = jinja2.Environment.compile
+    render_template = copier_main.Worker._render_template
 
     def cached(self, source, *arguments, **options):
         key = (type(self), source, arguments, tuple(sorted(options.items())))
@@ -70,8 +73,17 @@ def compiled_once() -> Iterator[None]:
             compiled[key] = compile_text(self, source, *arguments, **options)
         return compiled[key]
 
+    def with_fixed_answers(self):
+        combined, remembered, path = self.answers.combined, self._answers_to_remember(), self.answers_relpath
+        with pytest.MonkeyPatch.context() as fixed:
+            fixed.setattr(type(self.answers), "combined", property(lambda _: dict(combined)))
+            fixed.setattr(copier_main.Worker, "_answers_to_remember", lambda _: dict(remembered))
+            fixed.setattr(copier_main.Worker, "answers_relpath", property(lambda _: path))
+            return render_template(self)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jinja2.Environment, "compile", cached)
+        patch.setattr(copier_main.Worker, "_render_template", with_fixed_answers)
         patch.setattr(copier_main.Worker, "_sync_git_index_executable_bit", lambda *_: None, raising=False)
         yield
 

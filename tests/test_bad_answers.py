@@ -139,3 +139,10 @@ def test_good_schedules_are_accepted(render, schedule):
         f'cron = "{schedule}"'
         in (render(schedule=schedule) / "config" / "pipelines" / "flights_daily.toml").read_text()
     )
+
+
+def test_two_agents_in_one_project_are_refused(files, tmp_path):
+    members = {"airflow": "mwaa", "dagster": "dagster_plus_ecs", "prefect": "prefect_cloud_ecs"}
+    last = refused(files, tmp_path / "project", pipeline_shape="mixed", member_hosting_variants=members)
+    assert last.startswith(f"{LAST_LINE_STARTS}'member_hosting_variants': Dagster and Prefect would each have an agent")
+    assert "choose another hosting variant for one of them" in last

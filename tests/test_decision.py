@@ -238,6 +238,24 @@ def test_shapes_teams_networks_and_hosting(shape, team):
                 assert "vendor_runs_code" not in variant
 
 
+@pytest.mark.parametrize("cloud", CHOICES["cloud"])
+def test_models_are_hosted_where_dbt_can_run(cloud):
+    """Where managed hosting is asked for and only a service without dbt remains, a caution says so."""
+    for vpc, hosting in itertools.product(CHOICES["vpc"], ["no_preference", "managed"]):
+        if (vpc, hosting) == ("isolated", "managed"):
+            continue
+        decision = decide(pipeline_shape="data_products", cloud=cloud, vpc=vpc, hosting=hosting)
+        for entry in decision["ranking"]:
+            if not entry["members"] and without_dbt(entry["variant"]["id"]):
+                assert all(without_dbt(each["id"]) or each["problem"] for each in entry["variants"])
+                [warned] = [each for each in decision["cautions"] if each["id"] == "models-without-dbt"]
+                assert entry["variant"]["id"] in warned["variants"]
+
+
+def without_dbt(variant):
+    return any(each["id"] == variant and "without_dbt" in each for s in CATALOGUE for each in s.get("variants", []))
+
+
 @pytest.mark.parametrize("shape", CHOICES["pipeline_shape"])
 def test_a_clouds_service_remains_only_on_its_cloud(shape):
     homes = {"step_functions": "aws", "gcp_workflows": "gcp", "data_factory": "azure"}

@@ -20,7 +20,7 @@ IRRELEVANT = data("irrelevant")
 HOMES = {"step_functions": "aws", "gcp_workflows": "gcp", "data_factory": "azure"}
 # What these needs speak of is the hosting, so they may rule a system out although it meets them in another variant.
 NEEDS_OF_HOSTING = {"no_servers", "open_source_only"}
-QUICK = settings(max_examples=150, deadline=None, derandomize=True)
+QUICK = settings(max_examples=80, deadline=None, derandomize=True)
 # Answers that only rank, whatever they are: no requirement rests on them.
 PREFERENCES = ("matters_most",)
 

@@ -162,7 +162,7 @@ def test_the_candidates_are_compared_at_a_glance_and_by_their_health(record):
 def test_the_evaluation_plan_names_two_candidates_and_what_would_overturn_it(record):
     answers = {"current_orchestrator": "airflow", "pipeline_count": "over_100", "pipeline_shape": "data_products"}
     plan = section(record(**answers), "Evaluation plan")
-    assert "Candidates: Apache Airflow (Amazon MWAA) and Dagster (Dagster+ Serverless)" in plan
+    assert "Candidates: Apache Airflow (Astronomer) and Dagster (Dagster+ Serverless)" in plan
     assert "Two to three weeks" in plan
     assert "It overturns this decision if Dagster" in plan
 

@@ -22,7 +22,7 @@ from typing import ClassVar
 import botocore.session
 import pytest
 from botocore.validate import ParamValidator
-from combinations import MANIFESTS, VARIANTS, answers_for_variant
+from combinations import DECIDED, MANIFESTS, VARIANTS, answers_for_variant
 from packaging.requirements import Requirement
 from projects import UV, python_of
 from repository import ROOT, git
@@ -77,6 +77,22 @@ def test_most_of_what_the_service_has_stays_as_it_is():
         given = pins((folder / f"constraints-{version}.txt").read_text())
         other = {name for name, pin in given.items() if name in there and there[name] != pin}
         assert len(other) < 10, other
+
+
+BRINGS_DBT = [
+    name for name in PACKAGED if "image" not in VARIANTS[name]["places"] and "without_dbt" not in DECIDED[name]
+]
+
+
+@pytest.mark.parametrize("variant", BRINGS_DBT)
+def test_a_package_brings_the_versions_of_dbt(render, tmp_path, variant):
+    answers = answers_for_variant(variant) | {"pipeline_shape": "data_products"}
+    project = committed(Path(shutil.copytree(render(**answers), tmp_path / "project")))
+    done = make_package(project)
+    assert done.returncode == 0, done.stderr
+    [given] = (project / done.stdout.strip()).rglob("dbt.txt")
+    assert {"dbt-core", "dbt-duckdb", "dbt-postgres"} <= pins(given.read_text()).keys()
+    assert "--hash=sha256:" in given.read_text()
 
 
 @pytest.fixture(params=[*BRINGS_AIRFLOW, "mwaa data_plane"])
@@ -610,9 +626,10 @@ print(*sorted(job.name for job in defs().get_repository_def().get_all_jobs()))
 
 
 @pytest.mark.project
-def test_the_image_of_dagster_plus_serverless_loads_the_definitions(render, tmp_path):
-    """Installed as the Dockerfile of Dagster+'s program does it, from the package's folder."""
-    answers = answers_for_variant("dagster_plus_serverless")
+@pytest.mark.parametrize("shape", ["batch_etl", "data_products"])
+def test_the_image_of_dagster_plus_serverless_loads_the_definitions(render, tmp_path, shape):
+    """Installed as the Dockerfile of Dagster+'s program does it, from the package's folder; dbt by the last script."""
+    answers = answers_for_variant("dagster_plus_serverless") | {"pipeline_shape": shape}
     project = committed(Path(shutil.copytree(render(**answers), tmp_path / "project")))
     done = make_package(project)
     assert done.returncode == 0, done.stderr
@@ -624,7 +641,23 @@ def test_the_image_of_dagster_plus_serverless_loads_the_definitions(render, tmp_
         done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "venv/bin/dagster-cloud").exists(), "the Dockerfile asks for it"
+    after = home / "dagster_cloud_post_install.sh"
+    assert after.exists() == (shape == "data_products"), "only pipelines with models need dbt"
+    if after.exists():
+        interpreter = Path(python_of("3.11") or sys.executable).parent
+        path = {"PATH": f"{interpreter}:{os.environ['PATH']}"}
+        done = subprocess.run(
+            ["./dagster_cloud_post_install.sh"],
+            cwd=home,
+            env=os.environ | path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
     environment = {"APP_ENV": "prod", "APP_ROOT": str(home), "APP_PATHS__STATE": str(tmp_path / "state")}
+    # dbt's profile asks for the password; nothing connects.
+    environment |= {"APP_SECRETS__BACKEND": "environment", "APP_SECRET_PROD_WAREHOUSE_PASSWORD": "example"}
     done = subprocess.run(
         [tmp_path / "venv/bin/python", "-W", "ignore", "-c", DEFINITIONS],
         env={"PATH": os.environ["PATH"], **environment},

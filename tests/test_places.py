@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import chart_values
+import check_charts
 import copier
 import psutil
 import psycopg
@@ -25,7 +26,7 @@ from allpairspy import AllPairs
 from combinations import CI_PROVIDERS, CLOUD_OF, DECIDED, PLACES, VARIANTS, files_in
 from projects import RUN_SECONDS, SET_UP_SECONDS, UV, Project, processes_of
 from releases import owner, owners
-from repository import QUESTIONS, git
+from repository import QUESTIONS, ROOT, git
 from servers import free_port
 
 BIN = Path(sys.executable).parent
@@ -160,6 +161,21 @@ def test_what_the_deployment_sets_is_a_key_of_the_chart():
                         assert known in ("any", "array"), (chart["release"], path)
                         break
                     known = known[0] if key.isdigit() else known[key]
+
+
+def test_the_check_of_charts_fills_every_mark_that_the_deployment_fills():
+    deploy = (ROOT / "template/[[shared]]/[[kubernetes]]/deploy/kubernetes/deploy.sh.jinja").read_text()
+    assert set(re.findall(r"s\|@([A-Z_]+)@\|", deploy)) == check_charts.DEPLOYED.keys()
+    texts = [
+        (row, chart.get(key, ""))
+        for row in VARIANTS.values()
+        for chart in row.get("charts", [])
+        for key in ("set", "then")
+    ]
+    for row, text in texts:
+        assert not re.search("@[A-Z_]+@", check_charts.filled(text, row))
+    with pytest.raises(KeyError, match="ELSEWHERE"):
+        check_charts.filled("name=@ELSEWHERE@", row)
 
 
 def containers(node: Any) -> Iterable[dict]:

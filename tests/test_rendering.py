@@ -69,6 +69,12 @@ def template_files(folder: str, shape: str = "batch_etl", places: Iterable[str] 
     return {re.sub(r"\[\[\w+\]\]", lambda part: names[part[0]], name).removesuffix(SUFFIX) for name in found}
 
 
+def places_answered(project: Path) -> list[str]:
+    """The places of the hosting variant that the project was made for: not every one can run every shape."""
+    answers = yaml.safe_load((project / ".copier-answers.yml").read_text())
+    return places_of(answers["hosting_variant"], answers["cloud"])
+
+
 def expected_files(
     names: tuple[str, ...],
     environments: list[str],
@@ -78,7 +84,14 @@ def expected_files(
 ) -> set[str]:
     """Without places, they are those of the variant that default answers have."""
     places = places_of(DEFAULT_VARIANT.get(names[0], ""), "aws") if places is None else places
-    places = [*places, *(["cloud_services"] if set(names) - set(SERVED) else [])]
+    shapes = {each for name in names for each in MANIFESTS[name]["shapes"]}
+    also = {
+        "cloud_services": set(names) - set(SERVED),
+        "several": len(names) > 1,
+        "by_file": any("shapes_by_file" in MANIFESTS[name] for name in names),
+        **{f"with_{shape}": shape in shapes for shape in SHAPES},
+    }
+    places = [*places, *(folder for folder, needed in also.items() if needed)]
     folders = ["[[shared]]", *(f"[[{name}]]" for name in names)]
     folders += [f"[[{ci_provider}]]"] if ci_provider != "none" else []
     found = set().union(*(template_files(folder, shape, places) for folder in folders))
@@ -102,7 +115,7 @@ def test_defaults_alone_make_a_good_project(copie, template):
 )
 def test_the_shape_that_is_asked_for_is_rendered(render, name, shape):
     project = render(**{**answers_for((name,)), "pipeline_shape": shape, "accept_exclusion": "yes"})
-    assert files_in(project) == expected_files((name,), ["staging", "prod"], "github", shape)
+    assert files_in(project) == expected_files((name,), ["staging", "prod"], "github", shape, places_answered(project))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -183,7 +196,7 @@ def test_no_delimiter_is_left(sample):
         assert not LEFTOVER.search(path.as_posix()), path
 
 
-class UniqueKeys(yaml.SafeLoader):
+class UniqueKeys(yaml.CSafeLoader):
     """YAML whose mappings have no key twice, of which PyYAML keeps the last."""
 
     def construct_mapping(self, node, deep=False):

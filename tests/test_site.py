@@ -105,6 +105,8 @@ def test_the_pages_made_from_sources_name_each_question_and_orchestrator(render)
     for name in ORCHESTRATORS:
         shown = MANIFESTS[name]["name"]
         assert re.search(rf"^\| {shown} \| `[\w-]+` \| [\w.]+ \| `[<>=\d.,]+` \|$", page, re.MULTILINE)
+        tried = [MANIFESTS[name].get("pythons", {}).get(version, "not tried") for version in ("3.12.1", "3.13.0")]
+        assert f"\n| {shown} | {' | '.join(tried)} |\n" in page
 
 
 def test_every_page_has_one_place_in_the_navigation():

@@ -144,6 +144,48 @@ def test_a_planted_mistake_is_noticed(render, stand_ins, tmp_path, variant, clou
     assert says in " ".join(re.sub(r"[\n│]", " ", done.stderr).split())
 
 
+KEPT = """
+mock_provider "aws" {
+  mock_data "aws_availability_zones" {
+    defaults = { names = ["eu-central-1a", "eu-central-1b", "eu-central-1c"] }
+  }
+}
+variables {
+  environment = "prod"
+  region = "eu-central-1"
+  image = "registry.example.com/flight-marts@sha256:0"
+}
+run "kept" {
+  assert {
+    condition = aws_cloudwatch_log_group.runs.retention_in_days == %s
+    error_message = "kept for ${aws_cloudwatch_log_group.runs.retention_in_days} days"
+  }
+}
+"""
+
+
+@pytest.mark.deep
+def test_logs_on_aws_are_kept_as_long_as_history_or_the_next_longer_time_there_is(render, stand_ins, tmp_path):
+    made = infrastructure(render, "dagster_plus_ecs", "aws", "open").parents[1]
+    folder = Path(shutil.copytree(made, tmp_path / "project"))
+    base, prod = (folder / "config" / f"{name}.toml" for name in ("base", "prod"))
+    before, own = base.read_text(), prod.read_text()
+    shutil.rmtree(folder / "deploy/terraform/tests")
+    test = folder / "deploy/terraform/kept.tftest.hcl"
+    for days, more, kept in (
+        (90, "", 90),
+        (100, "", 120),
+        (0, "", 0),
+        (9999, "", 0),
+        (90, "[retention]\ndays = 7.5\n", 14),
+    ):
+        base.write_text(before.replace("[retention]\ndays = 90", f"[retention]\ndays = {days}"))
+        prod.write_text(f"{own}\n{more}")
+        test.write_text(KEPT % kept)
+        done = terraform(folder / "deploy" / "terraform", stand_ins, "test")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 IS_CLOSED = "public_network_access_enabled     = false"
 
 

@@ -42,20 +42,10 @@ MOVED = {
 # Pages that are made from sources.
 MADE = ("questions", "commands", "settings", "support", "examples")
 NAVIGATION = re.compile(r": ([\w/-]+\.md)$", re.MULTILINE)
-# A line of a page that is only a link to a file of Python beside it; the site shows the file.
-SHOWN = re.compile(r"^\[`[^`]+`\]\(([\w/]+\.py)\)$", re.MULTILINE)
+# A line of a page that is only a link to a file of code beside it; the site shows the file.
+SHOWN = re.compile(r"^\[`[^`]+`\]\(([\w./]+\.(?:json|py|yaml))\)$", re.MULTILINE)
 FORM_PLACE = re.compile(r"<!-- the form .*?-->")
 TARGET = re.compile(r"^([a-z-]+):[^#\n]*## (.*)$", re.MULTILINE)
-# By hand, from tests/test_python_versions.py: orchestrators on Python 3.12.1 and 3.13.0.
-TRIED = [
-    ["Apache Airflow", "passed", "passed"],
-    ["Dagster", "passed", "passed"],
-    ["Google Cloud Workflows", "passed", "passed"],
-    ["Prefect", "passed", "passed"],
-    ["AWS Step Functions", "ran a day", "ran a day"],
-    ["Temporal", "passed", "passed"],
-    ["all others", "not tried", "not tried"],
-]
 # Places whose projects have commands of their own, see docs/building.md.
 HOSTED = {
     "vm": "that is hosted on one machine",
@@ -82,7 +72,8 @@ def stage() -> None:
 
 
 def shown(file: Path) -> str:
-    return f'```python title="{file.name}"\n{file.read_text(encoding="utf-8")}```'
+    language = "python" if file.suffix == ".py" else file.suffix[1:]
+    return f'```{language} title="{file.name}"\n{file.read_text(encoding="utf-8")}```'
 
 
 def moved(text: str) -> str:
@@ -220,34 +211,38 @@ def support(project: Path) -> str:
     systems = {system["id"]: system for system in data("systems")}
     shapes = QUESTIONS["pipeline_shape"]["choices"]
     sampled = {shape for manifest in manifests().values() for shape in manifest.get("shapes", [])}
-    versions, samples, hosted = [], [], []
-    for name, manifest in sorted(manifests().items()):
-        if "shapes" not in manifest:
-            continue
-        # Of one that runs in its cloud alone: what emulates it on this machine.
-        required = [*manifest["dependencies"], *manifest.get("dev_dependencies", [])][0]
+    versions, samples, hosted, tried = [], [], [], []
+    newer = sorted({version for manifest in manifests().values() for version in manifest.get("pythons", {})})
+    ours = [(name, manifest) for name, manifest in manifests().items() if "shapes" in manifest]
+    for name, manifest in sorted(ours, key=lambda each: ("port" not in each[1], each[1]["name"])):
+        required = manifest["dependencies"][0]
         package = re.match(r"[\w-]+", required)[0]
         constraints = (ROOT / "template" / f"[[{name}]]" / "constraints.txt").read_text(encoding="utf-8")
         pinned = re.search(rf"^{package}==(\S+)", constraints, re.MULTILINE)[1]
         allowed = required.removeprefix(package)
         versions.append([manifest["name"], f"`{package}`", pinned, f"`{allowed}`"])
+        tried.append([manifest["name"], *(manifest.get("pythons", {}).get(version, "not tried") for version in newer)])
         own = ("yes" if shape in manifest["shapes"] else "" for shape in shapes.values() if shape in sampled)
         samples.append([manifest["name"], *own])
         for variant in sorted(systems[name]["variants"], key=lambda variant: variant["rank"]):
-            places = manifest.get("variants", {}).get(variant["id"], {}).get("places", [])
-            hosted.append([manifest["name"], variant["name"], f"`{variant['id']}`", ", ".join(places) or "none yet"])
+            row = manifest.get("variants", {}).get(variant["id"], {})
+            version = row.get("versions", pinned) if "port" in manifest else ""
+            files = ", ".join(place for place in row.get("places", []) if "_" not in place) or "none yet"
+            hosted.append([manifest["name"], variant["name"], f"`{variant['id']}`", version, files])
     pythons = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
     return f"""\
 # Support
 
 This version of the template goes with these versions of the orchestrators. A newer one comes with a release of the
 template, after this repository's tests have run with it. A project may move within the range by itself: `make lock`.
+A managed service that brings a version of its own has it in [the last table](#hosting-variants). A cloud's own service
+has no version; its row names the client that a project uses.
 
 {table(["orchestrator", "package", "tested version", "range of a project"], versions)}
 Projects accept Python `{pythons}`. The tests of the template run on Python 3.11 and Linux. On 26 November 2026, a
 project with the default sample was installed, ran a day and passed its own `make test` on newer ones:
 
-{table(["orchestrator", "Python 3.12.1", "Python 3.13.0"], TRIED)}
+{table(["orchestrator", *(f"Python {version}" for version in newer)], tried)}
 Where it says `ran a day`, its tests were not run to the end. Where it says `not tried`, it is what the orchestrator
 itself supports. `tests/test_python_versions.py` tries each of them where such an interpreter is installed.
 
@@ -263,7 +258,7 @@ Where the orchestrator has no sample of the shape that was answered, the project
 What stands under files is tested as [hosting variants](hosting.md) says. Where it says `none yet`, the project has no
 deployment files.
 
-{table(["orchestrator", "variant", "answer `hosting_variant`", "files for"], hosted)}
+{table(["orchestrator", "variant", "answer `hosting_variant`", "version", "files for"], hosted)}
 ## Updates
 
 From 1.0 on, only a major version asks more of existing projects than `make update`. Before, a minor version may, and

@@ -25,13 +25,17 @@ from decision_engine import ROOT, manifests
 UV = Path(sys.executable).with_name("uv")
 KUBERNETES = os.environ.get("KUBERNETES", "1.35")
 VALIDATOR = ["kubernetes-validate==1.37.0"]
-# What `make deploy` puts in place of a mark.
+COMMIT, REPOSITORY, DIGEST = "0" * 40, "registry.example.com/data/flight-marts", "sha256:" + "0" * 64
+# What `make deploy` puts in place of a mark, besides the `variables` of the hosting variant.
 DEPLOYED = {
-    "@REPOSITORY@": "registry.example.com/data/flight-marts",
-    "@DIGEST@": "sha256:" + "0" * 64,
-    "@TAG@": "1.2.3",
-    "@ENV@": "prod",
-    "[[project_name]]": "flight-marts",
+    "REPOSITORY": REPOSITORY,
+    "DIGEST": DIGEST,
+    "TAG": f"{COMMIT}@{DIGEST}",
+    "IMAGE": f"{REPOSITORY}@{DIGEST}",
+    "COMMIT": COMMIT,
+    "ENV": "prod",
+    "IDENTITY": "",
+    "SECRETS_LOCATION": "",
 }
 
 
@@ -46,34 +50,42 @@ def main(folder: str) -> str | None:
     takers = list(_takers(about["name"]))
     if not takers:
         return f"error: no hosting variant takes the chart {about['name']}"
-    for engine, variant, chart in takers:
-        for vpc in ("open", "isolated"):
+    for engine, variant, row, chart in takers:
+        # A vendor's service is outside of an isolated network.
+        for vpc in ["open"] if "control_plane" in row else ["open", "isolated"]:
             with tempfile.TemporaryDirectory() as work:
-                problem, kinds = _problem(helm, Path(folder), engine, variant, chart, vpc, Path(work))
+                problem, kinds = _problem(helm, Path(folder), engine, variant, row, chart, vpc, Path(work))
             if problem:
                 return f"error: {about['name']} {about['version']} with the values of {variant}, {vpc}:\n{problem}"
             print(f"{about['name']} {about['version']}, {variant}, {vpc}: {kinds}")
     return None
 
 
-def _takers(name: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Engine, hosting variant and its entry, for each variant that takes the chart."""
+def _takers(name: str) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
+    """Engine, hosting variant, what the manifest says of it and of the chart, for each variant that takes the chart."""
     for engine, manifest in manifests().items():
         for variant, row in manifest.get("variants", {}).items():
-            yield from ((engine, variant, chart) for chart in row.get("charts", []) if chart["chart"] == name)
+            yield from ((engine, variant, row, chart) for chart in row.get("charts", []) if chart["chart"] == name)
 
 
-def _problem(helm: str, folder: Path, engine: str, variant: str, chart: dict, vpc: str, work: Path) -> tuple[str, str]:
+def filled(text: str, variant: dict[str, Any]) -> str:
+    """A text of the manifest as `make deploy` fills it in. Raises KeyError with the name of a mark that it does not."""
+    values = DEPLOYED | {name: f"a-{name.lower().replace('_', '-')}" for name in variant.get("variables", {})}
+    text = re.sub(r"\[\[ ?project_name ?\]\]", "flight-marts", text)
+    return re.sub(r"@([A-Z_]+)@", lambda mark: values[mark[1]], text)
+
+
+def _problem(
+    helm: str, folder: Path, engine: str, variant: str, row: dict, chart: dict, vpc: str, work: Path
+) -> tuple[str, str]:
     """What is wrong, empty when nothing is; and what was rendered."""
-    own = {} if vpc == "isolated" else {"hosting": "self_host"}
+    own = {} if vpc == "isolated" else {"hosting": "managed" if "control_plane" in row else "self_host"}
     own |= {"orchestrator": engine, "hosting_variant": variant, "accept_exclusion": "yes"}
     answers = {"vpc": vpc, "cloud": "aws"}
     with warnings.catch_warnings(action="ignore"):  # that the working tree has changes
         copier.run_copy(str(ROOT), work / "project", data=answers | own, defaults=True, quiet=True, vcs_ref="HEAD")
     options = ["--values", str(work / "project" / "deploy" / "kubernetes" / f"{chart['release']}.yml")]
-    text = chart.get("set", "")
-    for mark, value in DEPLOYED.items():
-        text = text.replace(mark, value)
+    text = filled(chart.get("set", ""), row)
     options += [part for each in text.split() for part in ("--set", each)]
     command = [helm, "template", chart["release"], str(folder), "--namespace", "flight-marts-prod", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

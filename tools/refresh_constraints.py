@@ -66,7 +66,7 @@ def resolved() -> dict[Path, str]:
                 row["versions"] for row in manifests()[name].get("variants", {}).values() if "versions" in row
             }:
                 texts |= _for_services(project, name, version, packages)
-    for environment in sorted((ROOT / "template" / "[[shared]]" / "environments").glob("*/pyproject.toml")):
+    for environment in sorted((ROOT / "template" / "[[shared]]").glob("*/environments/*/pyproject.toml")):
         texts[environment] = _refreshed(environment)
     return texts
 

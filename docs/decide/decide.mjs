@@ -377,13 +377,18 @@ function section(title, ...parts) {
   return content.length && el("section", {}, el("h3", {}, title), ...content);
 }
 
+/** What stands between backticks as code. */
+function coded(text) {
+  return text.split("`").map((part, index) => (index % 2 ? el("code", {}, part) : part));
+}
+
 function list(lines) {
-  return lines.length ? el("ul", {}, ...lines.map((line) => el("li", {}, line))) : null;
+  return lines.length ? el("ul", {}, ...lines.map((line) => el("li", {}, ...coded(line)))) : null;
 }
 
 function named_list(rows) {
   return rows.length
-    ? [el("dl", {}, ...rows.flatMap(([name, text]) => [el("dt", {}, name), el("dd", {}, sentence(text))]))]
+    ? [el("dl", {}, ...rows.flatMap(([name, text]) => [el("dt", {}, name), el("dd", {}, ...coded(sentence(text)))]))]
     : [];
 }
 

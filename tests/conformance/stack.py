@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
 import psycopg
+from combinations import MANIFESTS
 from projects import Project
 
 from conformance import flights
@@ -37,6 +40,13 @@ class Stack:
     proxy: WarehouseProxy
     receiver: AlertReceiver
     warehouse_url: str
+
+    @property
+    def version(self) -> str:
+        """The orchestrator's package and its version, as the project has installed it."""
+        package = re.match(r"[\w-]+", MANIFESTS[self.engine.name]["dependencies"][0])[0]
+        locked = tomllib.loads((self.project.folder / "uv.lock").read_text())["package"]
+        return " ".join([package, *(each["version"] for each in locked if each["name"] == package)])
 
     def land(self, day: date, **how: int | bool) -> date:
         flights.land(self.landing, day, **how)

@@ -46,7 +46,7 @@ def test_a_day_is_published_with_the_figures_of_its_file(stack, evidence):
     day = stack.land(january(4))
     stack.engine.wait(stack.engine.trigger(day), "success", seconds=RUN_SECONDS)
     assert_one_exact_copy(stack, day)
-    evidence(f"{flights.counted(day)['flights']} rows equal those counted in the file")
+    evidence(f"{stack.version}: {flights.counted(day)['flights']} rows equal those counted in the file")
 
 
 @pytest.mark.behaviour("B2")

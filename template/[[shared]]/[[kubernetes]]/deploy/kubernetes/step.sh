@@ -15,25 +15,28 @@ fail() { # the last line of what this prints is the reason
 
 command -v kubectl >/dev/null || fail "kubectl is not installed where this step runs: add it to the image"
 [ -n "${IMAGE:-}" ] || fail "set IMAGE to the image of the project, such as registry.example.com/name@sha256:..."
-pipeline=$1 step=$2
-all="$*"
-attempt=1 item=
-while [ $# -gt 0 ]; do
-	case $1 in
-	--item) item=$2 ;;
-	--attempt) attempt=$2 ;;
-	esac
-	shift
-done
-# One name for each attempt of a step of a run, so that nothing runs twice.
-name="step-$(printf '%s' "$all" | sha256sum | cut -c 1-20)-$attempt"
-quoted=$(for word in $all; do printf '"%s", ' "$word"; done)
+# One name for each attempt of a step of a run, so that nothing runs twice: of all words, each with its end.
+name=step-$(printf '%s\0' "$@" | sha256sum | cut -c 1-20)
+
+# step.yml with these values. Items come from data, so each word is quoted as JSON, which is YAML too, and a dollar is doubled where
+# Kubernetes would put a variable in its place.
+FILL='
+import json, re, sys
+file, name, image, environment, seconds, *words = sys.argv[1:]
+options = dict(zip(words[2::2], words[3::2]))
+values = {"NAME": name, "IMAGE": image, "ENV": environment, "PIPELINE": words[0], "STEP": words[1], "ITEM": options["--item"]}
+quoted = json.JSONEncoder(ensure_ascii=False).encode
+text = {key: quoted(value) for key, value in values.items()}
+text |= {"WORDS": ", ".join(quoted(word.replace("$", "$$")) for word in words), "SECONDS": str(int(seconds))}
+print(re.sub("\"@([A-Z]+)@\"", lambda match: text[match[1]], open(file, encoding="utf-8").read()))
+'
+job=$(python3 -X utf8 -c "$FILL" "$folder/step.yml" "$name" "$IMAGE" "${APP_ENV:-dev}" "${STEP_SECONDS:-3600}" "$@") ||
+	fail "step.yml cannot be filled in, see above"
 
 remove() { $kubectl delete job "$name" --ignore-not-found --wait=false >/dev/null 2>&1 || true; }
 trap 'remove; exit 143' TERM INT HUP # the orchestrator ends the step: the pod goes too
 
-sed -e "s|@NAME@|$name|g" -e "s|@IMAGE@|$IMAGE|g" -e "s|@ENV@|${APP_ENV:-dev}|g" -e "s|: SECONDS |: ${STEP_SECONDS:-3600} |g" \
-	-e "s|\"@WORDS@\"|${quoted%, }|g" -e "s|@PIPELINE@|$pipeline|g" -e "s|@STEP@|$step|g" -e "s|@ITEM@|$item|g" "$folder/step.yml" |
+printf '%s\n' "$job" |
 	$kubectl apply --filename - >&2 || { code=$transient fail "the cluster did not take the job $name, see above"; }
 
 pod="--selector=job-name=$name"

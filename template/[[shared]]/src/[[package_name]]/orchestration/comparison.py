@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .. import orchestration
-from ..platform import config, decisions, landing
+from ..platform import config, data_contracts, decisions, landing
 from ..platform.errors import OK, PERMANENT, ConfigError, PermanentError
 from ..platform.partitions import Partition
 from ..platform.pipelines import Pipeline
@@ -61,6 +61,7 @@ def compare(pipeline: Pipeline, partitions: Sequence[Partition], tolerance: str 
             f"this project has only {names[0]}; add another orchestrator: "
             "make update ANSWERS='also_orchestrators=[...]', then make setup"
         )
+    refuse_tolerance(pipeline, allowed)
     compared = config.load().root / "var" / "compare"
     shutil.rmtree(compared, ignore_errors=True)
     for name in names:
@@ -77,6 +78,24 @@ def compare(pipeline: Pipeline, partitions: Sequence[Partition], tolerance: str 
         if pipeline.held_step:
             return max(_show_requests(con, pipeline, partition, names) for partition in partitions)
         return _show(con, pipeline, partitions, names, allowed)
+
+
+def refuse_tolerance(pipeline: Pipeline, allowed: Sequence[differences.Tolerance]) -> None:
+    """Raise ConfigError, before anything runs, when a tolerance means nothing by the contracts of the tables."""
+    if allowed and pipeline.held_step:
+        raise ConfigError(
+            f"{pipeline.name} waits for a decision, so only its evidence is compared, which must be identical: "
+            "leave TOLERANCE out"
+        )
+    known = dict.fromkeys(pipeline.tables)
+    if any(each.column for each in allowed):
+        for name, contract in data_contracts.made(pipeline, "").items():
+            columns = contract["schema"][0]["properties"]
+            known[name] = {each["name"]: each["logicalType"] in ("integer", "number") for each in columns}
+    quarantine = f"{pipeline.tables[0]}_quarantine"  # under no contract
+    for each in allowed:
+        named = {quarantine: None} if each.table else {}
+        differences.check(known | named, [each])
 
 
 def _lay_out(folder: Path) -> None:
@@ -122,7 +141,7 @@ def _show(
 ) -> int:
     first, *others = names
     tables = (*pipeline.tables, f"{pipeline.tables[0]}_quarantine")
-    differences.check(con, first, tables, allowed)
+    differences.check(differences.numbers(con, first, tables), allowed)
     table, by_column = _columns("table", *names, "differ"), _columns("column", "rows", "largest difference")
     for heading in ("between", "partitions", "such as"):
         by_column.add_column(heading, overflow="fold")

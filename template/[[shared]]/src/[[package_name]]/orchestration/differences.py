@@ -7,7 +7,7 @@ rows apart, whole rows are counted, with decimals rounded.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import duckdb
@@ -133,17 +133,31 @@ def between(
     return Difference(only_first, only_other, missing, differing, changed)
 
 
-def check(con: duckdb.DuckDBPyConnection, database: str, tables: Sequence[str], allowed: Sequence[Tolerance]) -> None:
-    """Raise ConfigError when a tolerance names a table or a column that is not there, or that has no numbers."""
-    known = {table: columns(con, database, table) for table in tables if rows(con, database, table) is not None}
+def check(numbers: Mapping[str, Mapping[str, bool] | None], allowed: Sequence[Tolerance]) -> None:
+    """Raise ConfigError when a tolerance names a table or a column that is not there, or that has no numbers.
+
+    numbers: of each table its columns, and whether they hold numbers; None where the columns are not known.
+    """
     for each in allowed:
-        if each.table and each.table not in known:
-            raise ConfigError(f"TOLERANCE names the table {each.table}: use one of {', '.join(known)}")
-        kinds = [known[table].get(each.column) for table in ([each.table] if each.table else known)]
-        if each.column and not any(kinds):
+        if each.table and each.table not in numbers:
+            raise ConfigError(f"TOLERANCE names the table {each.table}: use one of {', '.join(numbers)}")
+        concerned = [numbers[table] for table in ([each.table] if each.table else numbers)]
+        if not each.column or None in concerned:
+            continue
+        matches = [known[each.column] for known in concerned if each.column in known]
+        if not matches:
             raise ConfigError(f"TOLERANCE names the column {each.column}, which no published table has")
-        if each.column and not any(kind and _is_number(kind) for kind in kinds):
+        if not any(matches):
             raise ConfigError(f"TOLERANCE names the column {each.column}, which has no numbers")
+
+
+def numbers(con: duckdb.DuckDBPyConnection, database: str, tables: Sequence[str]) -> dict[str, dict[str, bool]]:
+    """Of each of these tables that is there, its columns, and whether they hold numbers."""
+    return {
+        table: {name: _is_number(kind) for name, kind in columns(con, database, table).items()}
+        for table in tables
+        if rows(con, database, table) is not None
+    }
 
 
 def columns(con: duckdb.DuckDBPyConnection, database: str, table: str) -> dict[str, str]:

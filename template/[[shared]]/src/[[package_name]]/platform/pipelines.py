@@ -89,7 +89,15 @@ def get(name: str) -> Pipeline:
     """The pipeline of this name. Raises ConfigError, which names the pipelines, when it does not exist."""
     if name not in names():
         raise ConfigError(f"there is no pipeline {name}: {config.suggestion(name, names())}")
-    declared = getattr(import_module(f"{PACKAGE}.pipelines.{name}"), "PIPELINE", None)
+    try:
+        declared = getattr(import_module(f"{PACKAGE}.pipelines.{name}"), "PIPELINE", None)
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith(f"{PACKAGE}.platform."):
+            raise
+        raise ConfigError(
+            f"pipelines/{name} needs {error.name}, which only projects have whose orchestrators run such pipelines: "
+            "delete the pipeline, or add such an orchestrator: make update ANSWERS='also_orchestrators=[...]'"
+        ) from error
     if not isinstance(declared, Pipeline) or declared.name != name:
         raise ConfigError(f'pipelines/{name}/__init__.py must declare PIPELINE = Pipeline(name="{name}", ...)')
     return declared

@@ -108,7 +108,8 @@ def step(pipeline: Pipeline, name: str, partition: Partition) -> Iterator[StepRe
                 openlineage.failed(pipeline.name, partition.key, run, report.detail)
             raise
         else:
-            log.info("step finished", seconds=round(time.perf_counter() - start, 3), **report.rows)
+            detail = {"detail": masking.mask(report.detail)} if report.detail else {}
+            log.info("step finished", seconds=round(time.perf_counter() - start, 3), **report.rows, **detail)
             if report.publishes:
                 openlineage.completed(pipeline, partition, report.rows)
         finally:

@@ -92,7 +92,7 @@ resource "aws_sfn_alias" "launch" {
 
 resource "aws_cloudwatch_log_group" "machines" {
   name              = "/aws/vendedlogs/states/${local.name}"
-  retention_in_days = 90
+  retention_in_days = local.log_days
   kms_key_id        = aws_kms_key.this.arn
 }
 

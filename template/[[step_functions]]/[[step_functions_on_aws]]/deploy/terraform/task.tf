@@ -76,7 +76,7 @@ resource "aws_ecs_task_definition" "step" {
 
 resource "aws_cloudwatch_log_group" "steps" {
   name              = "/${local.name}/steps"
-  retention_in_days = 90
+  retention_in_days = local.log_days
   kms_key_id        = aws_kms_key.this.arn
 }
 

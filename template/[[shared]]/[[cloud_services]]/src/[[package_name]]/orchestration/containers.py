@@ -108,7 +108,7 @@ def _report(line: Mapping[str, Any]) -> steps.StepReport:
         line["step"],
         seconds=line.get("seconds", 0.0),
         rows={} if failed else rows,
-        detail=line.get("reason", "") if failed else "",
+        detail=line.get("reason" if failed else "detail", ""),
         failed=failed,
         error=line.get("error", ""),
     )
