@@ -671,6 +671,29 @@ def test_images_and_releases_have_dbt_when_a_pipeline_has_models(render, tmp_pat
     assert ("lock --quiet --project environments/dbt" in planned.stdout) == has_dbt, planned.stderr
 
 
+@pytest.mark.deep
+def test_members_that_are_deployed_in_different_ways_have_targets_of_their_own(render, tmp_path):
+    """Airflow on machines, Dagster and Prefect by packages and images: what the rules recommend for these answers."""
+    project = render(pipeline_shape="mixed", cloud="azure", vpc="data_plane")
+    assert {"vm.mk", "package.mk", "image.mk"} <= {file.name for file in (project / "deploy").glob("*.mk")}
+
+    def planned(*arguments: str) -> str:
+        command = ["make", f"UV={UV}", "--dry-run", *arguments]
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
+        assert "overriding" not in done.stderr, "two files have the same target"
+        return done.stdout
+
+    ways = {"airflow": "vm", "dagster": "package", "prefect": "package"}
+    for name, way in ways.items():
+        assert f"sh deploy/{way}/deploy.sh plan" in planned("plan", f"ORCHESTRATOR={name}")
+    assert "sh deploy/vm/deploy.sh plan" in planned("plan")
+    images = re.findall(r"build-arg ORCHESTRATOR=\"(\w+)\"", planned("image"))
+    assert images == ["dagster", "prefect"]
+    release = (project / ".github/workflows/release.yml").read_text()
+    assert re.findall(r"make \"\$COMMAND\" .*?ORCHESTRATOR=(\w+)", release) == ["dagster", "prefect"]
+    assert "${SERVICES:-airflow}" in (project / "deploy/vm/install.sh").read_text()
+
+
 @contextlib.contextmanager
 def served(project: Path, name: str, settings: dict[str, str]) -> Iterator[subprocess.Popen]:
     """Services as systemd starts them on a machine with these settings, which are kept in the project here."""
