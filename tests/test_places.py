@@ -639,6 +639,17 @@ def test_places_have_a_folder():
     assert {"image", "kubernetes", "vm"} <= set(PLACES)
 
 
+def test_the_build_of_an_image_may_read_what_it_copies(projects):
+    for _, project in projects:
+        if (project / "Dockerfile").exists():
+            lines = (project / ".dockerignore").read_text().splitlines()
+            let_in = [line.removeprefix("!") for line in lines if line.startswith("!")]
+            for source in re.findall(r"^COPY (?!--from)(.+) \S+$", (project / "Dockerfile").read_text(), re.MULTILINE):
+                for path in source.split():
+                    assert any(f"{path}/".startswith(f"{each}/") for each in let_in), (project, path)
+                    assert (project / path).exists() or path == "uv.lock", (project, path)
+
+
 @pytest.mark.parametrize(("shape", "has_dbt"), [("batch_etl", False), ("data_products", True)])
 def test_images_and_releases_have_dbt_when_a_pipeline_has_models(render, tmp_path, shape, has_dbt):
     row = {"hosting_variant": "dagster_docker", "vpc": "open", "cloud": "aws", "secrets_backend": "environment"}
