@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +18,7 @@ import yaml
 from combinations import files_in
 from projects import RUN_SECONDS, SET_UP_SECONDS, STOP_SECONDS, TEST_SECONDS, UV, Project
 from servers import free_port, receiver, watched_network
-from test_rendering import expected_files
+from test_rendering import expected_files, places_answered
 
 ENGINES = {"airflow": "dags", "dagster": "src/flight_marts/defs", "prefect": "flows", "temporal": "workflows"}
 DAY = "2013-01-02"
@@ -28,7 +31,8 @@ RUN_OF_DBT = 2 * RUN_SECONDS  # it parses the models before each build
 def test_the_shape_that_is_answered_is_rendered(render, engine):
     folder = render(orchestrator=engine, **SHAPE)
     assert yaml.safe_load((folder / ".copier-answers.yml").read_text())["sample_shape"] == "data_products"
-    assert files_in(folder) == expected_files((engine,), ["staging", "prod"], "github", "data_products")
+    places = places_answered(folder)
+    assert files_in(folder) == expected_files((engine,), ["staging", "prod"], "github", "data_products", places)
     file = folder / ENGINES[engine] / "flights_daily.py"
     assert re.search(r'(steps|models)\.build\(|run_step\(PIPELINE, "build"', file.read_text())
     assert not (folder / "src/flight_marts/pipelines/flights_daily/transform.py").exists()
@@ -136,6 +140,61 @@ CARRIERS = """
 """
 
 
+IN_DAGSTER = """
+import json, dagster as dg
+from flight_marts.definitions import defs
+from flight_marts.orchestration.dagster import instance
+
+asset, model = dg.AssetKey("carrier_daily_v2"), dg.AssetKey(["flights_daily", "carrier_daily_v2"])
+graph = defs().resolve_asset_graph()
+with instance.opened() as opened:
+    made, kpi = (opened.get_latest_materialization_event(key).asset_materialization.metadata for key in (
+        asset, dg.AssetKey("on_time_share")))
+    built = opened.get_latest_materialization_event(model).asset_materialization.metadata
+    keys = graph.asset_check_keys
+    checks = opened.event_log_storage.get_latest_asset_check_execution_by_key(list(keys))
+made_of = built["dagster/column_lineage"].value.deps_by_column["on_time"]
+print(json.dumps({
+    "rows": made["dagster/partition_row_count"].value,
+    "kpi": kpi["on_time_share"].value,
+    "made of": [[*each.asset_key.path, each.column_name] for each in made_of],
+    "owners": list(graph.get(asset).owners),
+    "fresh": graph.get(asset).freshness_policy is not None,
+    "checks": len(keys),
+    "passed": sum(each.status.value == "SUCCEEDED" for each in checks.values()),
+    "tests": sorted(key.name for key in keys if key.asset_key == model),
+}))
+"""
+
+
+def check_what_dagster_shows(folder: Path) -> None:
+    """Of a day that is published: figures, columns, owners and freshness of a table, and each test as a check."""
+    command = [UV, "run", "--quiet", "--no-sync", "--env-file", "deploy/local/dagster.env", "python", "-c", IN_DAGSTER]
+    environment = {**os.environ, "APP_ROOT": str(folder), "APP_ENV": "dev", "ORCHESTRATOR": "dagster"}
+    environment.pop("VIRTUAL_ENV", None)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(done.stdout.splitlines()[-1])
+    assert shown["rows"] > 10
+    assert 0.5 < shown["kpi"] < 1
+    assert ["flights_daily", "stg_flights", "arr_delay_min"] in shown["made of"]
+    assert shown["owners"]
+    assert shown["fresh"]
+    assert shown["passed"] == shown["checks"] > 30
+    assert "unique_carrier_daily_v2_carrier" in shown["tests"]
+
+
+def check_what_prefect_shows(folder: Path) -> None:
+    """Of a day that is published: a task run for each model, among those of the steps."""
+    with contextlib.closing(sqlite3.connect(folder / "var" / "dev" / "prefect" / "prefect.db")) as con:
+        ended = dict(con.execute("SELECT name, state_type FROM task_run").fetchall())
+    models = {re.sub(r"_v(\d+)$", r".v\1", path.stem) for path in (folder / DBT / "models").rglob("*.sql")}
+    assert {name: ended.get(name) for name in models} == dict.fromkeys(models, "COMPLETED")
+
+
+SHOWN = {"dagster": check_what_dagster_shows, "prefect": check_what_prefect_shows}
+
+
 def check_events_of_a_run(events: list[dict], engine: str) -> None:
     """What a catalogue of lineage hears of a run that has published."""
     assert [event["eventType"] for event in events] == ["START", "RUNNING", "COMPLETE"]
@@ -175,6 +234,8 @@ def test_each_orchestrator_publishes_what_the_files_say_and_stops_at_a_failing_t
     assert [row[5] for row in got] == pytest.approx([row[5] for row in want])
     assert published(project, "SELECT count(*) FROM fct_flights") == [(943,)]
     check_events_of_a_run(of_the_run, project.orchestrators[0])
+    if look := SHOWN.get(project.orchestrators[0]):
+        look(project.folder)
 
     good = file.read_text()
     file.write_text(good.replace(",B6,", ",ZZ,"))  # a carrier that airlines.csv does not list

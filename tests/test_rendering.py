@@ -69,6 +69,12 @@ def template_files(folder: str, shape: str = "batch_etl", places: Iterable[str] 
     return {re.sub(r"\[\[\w+\]\]", lambda part: names[part[0]], name).removesuffix(SUFFIX) for name in found}
 
 
+def places_answered(project: Path) -> list[str]:
+    """The places of the hosting variant that the project was made for: not every one can run every shape."""
+    answers = yaml.safe_load((project / ".copier-answers.yml").read_text())
+    return places_of(answers["hosting_variant"], answers["cloud"])
+
+
 def expected_files(
     names: tuple[str, ...],
     environments: list[str],
@@ -109,7 +115,7 @@ def test_defaults_alone_make_a_good_project(copie, template):
 )
 def test_the_shape_that_is_asked_for_is_rendered(render, name, shape):
     project = render(**{**answers_for((name,)), "pipeline_shape": shape, "accept_exclusion": "yes"})
-    assert files_in(project) == expected_files((name,), ["staging", "prod"], "github", shape)
+    assert files_in(project) == expected_files((name,), ["staging", "prod"], "github", shape, places_answered(project))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

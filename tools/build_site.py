@@ -42,8 +42,8 @@ MOVED = {
 # Pages that are made from sources.
 MADE = ("questions", "commands", "settings", "support", "examples")
 NAVIGATION = re.compile(r": ([\w/-]+\.md)$", re.MULTILINE)
-# A line of a page that is only a link to a file of Python beside it; the site shows the file.
-SHOWN = re.compile(r"^\[`[^`]+`\]\(([\w/]+\.py)\)$", re.MULTILINE)
+# A line of a page that is only a link to a file of code beside it; the site shows the file.
+SHOWN = re.compile(r"^\[`[^`]+`\]\(([\w./]+\.(?:json|py|yaml))\)$", re.MULTILINE)
 FORM_PLACE = re.compile(r"<!-- the form .*?-->")
 TARGET = re.compile(r"^([a-z-]+):[^#\n]*## (.*)$", re.MULTILINE)
 # Places whose projects have commands of their own, see docs/building.md.
@@ -72,7 +72,8 @@ def stage() -> None:
 
 
 def shown(file: Path) -> str:
-    return f'```python title="{file.name}"\n{file.read_text(encoding="utf-8")}```'
+    language = "python" if file.suffix == ".py" else file.suffix[1:]
+    return f'```{language} title="{file.name}"\n{file.read_text(encoding="utf-8")}```'
 
 
 def moved(text: str) -> str:

@@ -50,21 +50,22 @@ def main(folder: str) -> str | None:
     takers = list(_takers(about["name"]))
     if not takers:
         return f"error: no hosting variant takes the chart {about['name']}"
-    for engine, variant, chart in takers:
-        for vpc in ("open", "isolated"):
+    for engine, variant, row, chart in takers:
+        # A vendor's service is outside of an isolated network.
+        for vpc in ["open"] if "control_plane" in row else ["open", "isolated"]:
             with tempfile.TemporaryDirectory() as work:
-                problem, kinds = _problem(helm, Path(folder), engine, variant, chart, vpc, Path(work))
+                problem, kinds = _problem(helm, Path(folder), engine, variant, row, chart, vpc, Path(work))
             if problem:
                 return f"error: {about['name']} {about['version']} with the values of {variant}, {vpc}:\n{problem}"
             print(f"{about['name']} {about['version']}, {variant}, {vpc}: {kinds}")
     return None
 
 
-def _takers(name: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Engine, hosting variant and its entry, for each variant that takes the chart."""
+def _takers(name: str) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
+    """Engine, hosting variant, what the manifest says of it and of the chart, for each variant that takes the chart."""
     for engine, manifest in manifests().items():
         for variant, row in manifest.get("variants", {}).items():
-            yield from ((engine, variant, chart) for chart in row.get("charts", []) if chart["chart"] == name)
+            yield from ((engine, variant, row, chart) for chart in row.get("charts", []) if chart["chart"] == name)
 
 
 def filled(text: str, variant: dict[str, Any]) -> str:
@@ -74,15 +75,17 @@ def filled(text: str, variant: dict[str, Any]) -> str:
     return re.sub(r"@([A-Z_]+)@", lambda mark: values[mark[1]], text)
 
 
-def _problem(helm: str, folder: Path, engine: str, variant: str, chart: dict, vpc: str, work: Path) -> tuple[str, str]:
+def _problem(
+    helm: str, folder: Path, engine: str, variant: str, row: dict, chart: dict, vpc: str, work: Path
+) -> tuple[str, str]:
     """What is wrong, empty when nothing is; and what was rendered."""
-    own = {} if vpc == "isolated" else {"hosting": "self_host"}
+    own = {} if vpc == "isolated" else {"hosting": "managed" if "control_plane" in row else "self_host"}
     own |= {"orchestrator": engine, "hosting_variant": variant, "accept_exclusion": "yes"}
     answers = {"vpc": vpc, "cloud": "aws"}
     with warnings.catch_warnings(action="ignore"):  # that the working tree has changes
         copier.run_copy(str(ROOT), work / "project", data=answers | own, defaults=True, quiet=True, vcs_ref="HEAD")
     options = ["--values", str(work / "project" / "deploy" / "kubernetes" / f"{chart['release']}.yml")]
-    text = filled(chart.get("set", ""), manifests()[engine]["variants"][variant])
+    text = filled(chart.get("set", ""), row)
     options += [part for each in text.split() for part in ("--set", each)]
     command = [helm, "template", chart["release"], str(folder), "--namespace", "flight-marts-prod", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -79,6 +79,19 @@ def markdown(found: Found) -> str:
     return "\n".join(lines) + "\n"
 
 
+def read(text: str) -> Found:
+    """What `markdown` has written, without the cells of what was not run."""
+    header, _, *lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.strip().splitlines()]
+    found: Found = {name: {} for name in header[1:]}
+    for title, *cells in lines:
+        behaviour = title.split()[0] if title.split()[0] in BEHAVIOURS else title
+        for name, cell in zip(found, cells, strict=True):
+            outcome, _, seen = cell.removeprefix("**").partition("**; ")
+            if outcome != "not run**":
+                found[name][behaviour] = {"outcome": outcome.removesuffix("**"), "seen": [seen] if seen else []}
+    return found
+
+
 def file_of(folder: Path, shape: str) -> Path:
     return folder / f"{shape}.json"
 
@@ -112,14 +125,16 @@ def orchestrators(shape: str) -> list[str]:
 def show(file: Path, page: Path) -> None:
     """Write the results of a shape as a table into the page, between the two comments there.
 
-    What its tests are marked with and no run has shown says so. Without results, the table stays as it is.
+    What another machine has run stays, and what no run has shown says so. Without results, the table stays as it is.
     """
     if not file.exists():
         return
     begin, end = (each.format(file.stem) for each in (BEGIN, END))
     before, rest = page.read_text().split(begin)
-    after = rest.partition(end)[2]
-    found: Found = json.loads(file.read_text())
+    known, _, after = rest.partition(end)
+    found = read(known)
+    for name, cells in json.loads(file.read_text()).items():
+        found[name] = found.get(name, {}) | cells
     for name in orchestrators(file.stem) if file.stem in SHAPES.values() else ():
         cells = found.setdefault(name, {})
         for behaviour in marked(file.stem):

@@ -109,16 +109,15 @@ def state(pipeline: Pipeline) -> Path:
 def executable() -> str:
     """The program: DBT_EXECUTABLE, or that of `.venv-dbt`, or the one on the path. Raises ConfigError without one."""
     given = os.environ.get("DBT_EXECUTABLE")
-    places = [Path(given)] if given else [config.load().root / ".venv-dbt" / "bin" / "dbt"]
-    for path in places:
-        if os.access(path, os.X_OK):
-            return str(path)
-    if not given and (known := shutil.which("dbt")):
-        return known
+    path = Path(given) if given else config.load().root / ".venv-dbt" / "bin" / "dbt"
+    if os.access(path, os.X_OK):
+        return str(path)
     if given:
         raise ConfigError(
             f"DBT_EXECUTABLE={given} is no program: give the path of dbt, or unset it and run: make setup"
         )
+    if known := shutil.which("dbt"):
+        return known
     raise ConfigError("dbt is not installed: install .venv-dbt with make setup, or set DBT_EXECUTABLE to its path")
 
 

@@ -151,10 +151,13 @@ def report_late(context: Mapping[str, Any]) -> None:
 
 def not_ready(pipeline: Pipeline, key: str) -> InputNotReady:
     """The error of a run whose wait has timed out. Airflow itself says only that its sensor timed out."""
-    settings = pipeline.settings
-    place = key
+    settings, partition, place = pipeline.settings, pipeline.partition(key), key
     if settings.landing.url:
-        place = landing.of(pipeline).shown(pipeline.partition(key), settings.landing.marker)
+        place = landing.of(pipeline).shown(partition, settings.landing.marker)
+    elif settings.providers:
+        from ...platform import providers  # which loads what no other task needs
+
+        place = " and ".join(each.describe(pipeline, partition) for each in providers.of(pipeline))
     return InputNotReady(f"no input: {place} has not arrived after {settings.input_wait.timeout_seconds:,.0f} s")
 
 
