@@ -16,7 +16,10 @@ from terraform_stand_in import prepare, terraform
 ANSWERS = {"orchestrator": "data_factory", "cloud": "azure", "accept_exclusion": "yes"}
 VALUES = {
     "environment": "prod",
-    "permissions": ["Microsoft.App/jobs/executions/read", "Microsoft.App/jobs/start/action"],
+    "permissions": {
+        "step_job": ["Microsoft.App/jobs/executions/read", "Microsoft.App/jobs/start/action"],
+        "factory": ["Microsoft.DataFactory/factories/pipelines/createrun/action"],
+    },
     "global_parameters": {
         "poll_seconds": {"type": "Int", "value": "30"},
         "settings": {"type": "Object", "value": "{}"},
@@ -28,6 +31,7 @@ VALUES = {
             "waits_for_files": True,
             "waits_for_people": True,
             "landing_container": "landing",
+            "late_files": {"begins_with": "/landing/blobs/flights_daily/", "ends_with": "/_SUCCESS"},
         }
     },
 }
@@ -74,12 +78,15 @@ def test_terraform_takes_the_files_and_they_keep_what_they_promise(infrastructur
         ("main.tf", "var.pipelines[each.key].first_window", '"2013-01-01T00:00:00Z"', "test", "has windows from"),
         ("main.tf", "var.pipelines[each.key].sla", '"0.09:00:00"', "test", "late runs counts from the SLA"),
         ("main.tf", "  = jsonencode(each.value.activities)\n  monitor", '  = "[]"\n  monitor', "test", "of its file"),
-        ("iam.tf", "actions = var.permissions", 'actions = ["*"]', "test", "exactly the derived permissions"),
+        ("iam.tf", "actions = each.value", 'actions = ["*"]', "test", "exactly the derived permissions"),
+        ("main.tf", "= false # markers", "= true # markers", "test", "markers are empty"),
+        ("main.tf", "local.shared.platform_late_file.concurrency", "5", "test", "one late file is worked on at a time"),
+        ("main.tf", "each.value.ends_with", '".csv"', "test", "and no other files"),
         ("main.tf", "var.decisions_table != null", "var.decisions_table == null", "test", "waits for people"),
         ("iam.tf", "Storage Table Data Contributor", "Reader", "test", "into the table of decisions"),
         ("iam.tf", "Key Vault Secrets User", "Key Vault Administrator", "test", "read the secrets of their vault"),
         ("alerts.tf", '"PipelineFailedRuns"', '"PipelineCancelledRuns"', "test", "watch the metrics of failed"),
-        ("alerts.tf", '"pl_${name}"', '"${name}"', "test", "only the pipelines' own definitions alert"),
+        ("alerts.tf", '"pl_${name}"', '"${name}"', "test", "only definitions that no other one starts alert"),
         ("values.tfvars.json", '"landing"', '""', "test", "set landing.url of the pipeline"),
     ],
 )  # fmt: skip

@@ -254,6 +254,9 @@ def test_each_orchestrator_publishes_what_the_files_say_and_stops_at_a_failing_t
     assert done.returncode == 0, done.stdout + done.stderr
     days = published(project, "SELECT flight_date::VARCHAR, count(*) FROM fct_flights GROUP BY 1 ORDER BY 1")
     assert days == [("2013-01-01", 842), ("2013-01-02", 943), ("2013-01-03", 914)]
+    done = project.make("dbt", "ARGS=source freshness", timeout=RUN_OF_DBT)
+    assert "PASS freshness of landed.flights" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0
     done = project.make("impact", "TABLE=flights", "COLUMN=arr_delay", timeout=RUN_SECONDS)
     assert "carrier_daily_v2 (arrived, mean_arr_delay_min, on_time)" in done.stdout, done.stdout + done.stderr
 

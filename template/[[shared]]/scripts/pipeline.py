@@ -480,6 +480,7 @@ def render(name: str, facts: dict, answers: dict) -> None:
                 "package_name": answers["package_name"],
                 "owning_team": answers["owning_team"],
                 "owner_contact": answers["owner_contact"],
+                "cloud": answers.get("cloud", "aws"),
             },
             answers_file=f"config/pipelines/{name}.answers.yml",
             vcs_ref=answers.get("_commit"),

@@ -45,8 +45,8 @@ variable "environment" {
 }
 
 variable "permissions" {
-  type        = list(string)
-  description = "What the factory may do with the job of the steps: derived from the definitions"
+  type        = map(list(string))
+  description = "What the factory may do with the job of the steps (step_job) and with itself (factory): derived from the definitions"
 }
 
 variable "global_parameters" {
@@ -61,6 +61,7 @@ variable "pipelines" {
     waits_for_files   = bool
     waits_for_people  = bool
     landing_container = string
+    late_files        = optional(object({ begins_with = string, ends_with = string }))
   }))
   description = "Pipelines by name, with what the configuration says of them"
 

@@ -31,7 +31,7 @@ run "definitions_are_published_as_they_are" {
     error_message = "a pipeline's activities are those of its file"
   }
   assert {
-    condition     = jsonencode(sort(concat(["platform_run_container", "platform_await_decision", "platform_run_held_step"], keys(azurerm_data_factory_pipeline.platform)))) == jsonencode(sort([for file in fileset("../../factory", "pipeline/platform_*.json") : trimsuffix(basename(file), ".json")]))
+    condition     = jsonencode(sort(concat(local.later, keys(azurerm_data_factory_pipeline.platform)))) == jsonencode(sort([for file in fileset("../../factory", "pipeline/platform_*.json") : trimsuffix(basename(file), ".json")]))
     error_message = "every definition of the platform is published"
   }
 }
@@ -77,8 +77,27 @@ run "the_role_holds_the_derived_permissions" {
   command = plan
 
   assert {
-    condition     = jsonencode(sort(azurerm_role_definition.factory.permissions[0].actions)) == jsonencode(var.permissions)
-    error_message = "the factory's role is exactly the derived permissions"
+    condition     = jsonencode({ for about, role in azurerm_role_definition.factory : about => sort(role.permissions[0].actions) }) == jsonencode(var.permissions)
+    error_message = "the factory's roles are exactly the derived permissions"
+  }
+}
+
+run "a_late_file_is_looked_at" {
+  command = plan
+
+  assert {
+    condition = jsonencode({ for name, each in azurerm_data_factory_trigger_blob_event.late : name => [each.blob_path_begins_with, each.blob_path_ends_with] }) == jsonencode({
+      for name, each in var.pipelines : name => [each.late_files.begins_with, each.late_files.ends_with] if each.late_files != null
+    })
+    error_message = "markers of the pipelines that are republished start a look, and no other files"
+  }
+  assert {
+    condition     = alltrue([for each in azurerm_data_factory_trigger_blob_event.late : !each.ignore_empty_blobs && each.activated])
+    error_message = "markers are empty, and a trigger that is not activated starts nothing"
+  }
+  assert {
+    condition     = azurerm_data_factory_pipeline.late.concurrency == 1
+    error_message = "one late file is worked on at a time: of an event that comes twice, the second then finds nothing late"
   }
 }
 
@@ -112,7 +131,7 @@ run "runs_that_fail_or_are_late_are_reported_once" {
     error_message = "alerts watch the metrics of failed and of late runs"
   }
   assert {
-    condition     = alltrue([for each in azurerm_monitor_metric_alert.this["failed"].criteria[0].dimension[0].values : startswith(each, "pl_")])
-    error_message = "only the pipelines' own definitions alert: those of the platform fail within them"
+    condition     = alltrue([for each in azurerm_monitor_metric_alert.this["failed"].criteria[0].dimension[0].values : startswith(each, "pl_") || each == "platform_late_file"])
+    error_message = "only definitions that no other one starts alert: those of the platform fail within them"
   }
 }

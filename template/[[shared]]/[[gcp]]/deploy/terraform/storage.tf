@@ -1,5 +1,6 @@
 # Buckets, one for each name in local.buckets. Their names are one list for all projects of Google Cloud.
 resource "google_storage_bucket" "this" {
+  # checkov:skip=CKV_GCP_62: who reads and writes is in Cloud Audit Logs, where the project has them.
   for_each                    = local.buckets
   name                        = "${local.name}-${each.key}-${substr(sha256("${var.google_project}/${var.region}"), 0, 8)}"
   location                    = var.region

@@ -72,6 +72,11 @@ def of_pipeline(pipeline: Pipeline) -> list[LateInput]:
     return late
 
 
+def is_late(pipeline: Pipeline, partition: Partition) -> bool:
+    """Whether to run a partition again of which a marker has landed. As `to_republish`, but its files are all there."""
+    return any(each.partition == partition for each in _republished(pipeline))
+
+
 def to_republish(pipeline: Pipeline) -> list[LateInput]:
     """The late partitions that an orchestrator runs again by itself; none unless ``[late_input] republish`` is on.
 
@@ -79,11 +84,19 @@ def to_republish(pipeline: Pipeline) -> list[LateInput]:
     published before inputs were noted, as a copy of the landing place makes all of that look late, and pipelines whose
     runs ask for a decision.
     """
-    settings = pipeline.settings
-    if not settings.late_input.republish or pipeline.held_step:
+    settled = datetime.now(UTC) - timedelta(seconds=pipeline.settings.input_wait.poll_seconds)
+    return [each for each in _republished(pipeline) if each.changed <= settled]
+
+
+def _republished(pipeline: Pipeline) -> list[LateInput]:
+    if not is_republished(pipeline):
         return []
-    settled = datetime.now(UTC) - timedelta(seconds=settings.input_wait.poll_seconds)
-    return [each for each in of_pipeline(pipeline) if each.noted and each.changed <= settled]
+    return [each for each in of_pipeline(pipeline) if each.noted]
+
+
+def is_republished(pipeline: Pipeline) -> bool:
+    """Whether its late partitions are run again by an orchestrator; not those that people decide about."""
+    return pipeline.settings.late_input.republish and not pipeline.held_step
 
 
 def is_watched(pipeline: Pipeline, orchestrator: str) -> bool:

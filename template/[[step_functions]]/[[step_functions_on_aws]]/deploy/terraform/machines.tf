@@ -60,6 +60,7 @@ locals {
 }
 
 resource "aws_sfn_state_machine" "this" {
+  # checkov:skip=CKV_AWS_284: the history of an execution shows each step with its time.
   # checkov:skip=CKV_AWS_285: payloads hold names only, and an error's text may hold more.
   for_each = local.definitions
   name     = "${local.name}-${each.key}"
@@ -91,6 +92,7 @@ resource "aws_sfn_alias" "launch" {
 }
 
 resource "aws_cloudwatch_log_group" "machines" {
+  # checkov:skip=CKV_AWS_338: how long logs are kept is yours to say: it costs.
   name              = "/aws/vendedlogs/states/${local.name}"
   retention_in_days = local.log_days
   kms_key_id        = aws_kms_key.this.arn
@@ -133,6 +135,7 @@ resource "aws_iam_role_policy" "machine" {
 
 # Tokens of runs that wait for input, and places of shared limits. Everything in it may be lost: runs look again.
 resource "aws_dynamodb_table" "executions" {
+  # checkov:skip=CKV_AWS_119: it holds names of runs, under a key of AWS.
   name         = "${local.name}-executions"
   billing_mode = "PAY_PER_REQUEST"
   hash_key     = "id"

@@ -75,6 +75,7 @@ resource "aws_ecs_task_definition" "step" {
 }
 
 resource "aws_cloudwatch_log_group" "steps" {
+  # checkov:skip=CKV_AWS_338: how long logs are kept is yours to say: it costs.
   name              = "/${local.name}/steps"
   retention_in_days = local.log_days
   kms_key_id        = aws_kms_key.this.arn

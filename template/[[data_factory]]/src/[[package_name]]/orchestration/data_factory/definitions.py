@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator
 from tzlocal.windows_tz import tz_win
 
-from ...platform import config, pipelines
+from ...platform import config, late_input, pipelines
 from ...platform.errors import ConfigError
 from ...platform.pipelines import Pipeline
 from ...platform.schedules import ticks
@@ -27,8 +27,9 @@ from . import ENGINE
 
 FOLDER = Path("factory")
 KINDS = ("pipeline", "trigger", "linkedService", "dataset")
-# Global parameters that a definition may name, and their types. Terraform gives the first three their values.
+# Global parameters that a definition may name, and their types. Terraform gives the first four their values.
 GLOBAL_PARAMETERS = {
+    "factory": "String",
     "step_job": "String",
     "container": "Object",
     "decisions_table": "String",
@@ -127,8 +128,22 @@ def settings(pipeline: Pipeline, *, people: bool = True) -> dict[str, Any]:
         "input_timeout_seconds": math.ceil(whole.input_wait.timeout_seconds),
         "input_timeout": span(whole.input_wait.timeout_seconds),
         "decision_timeout_seconds": math.ceil(whole.approval.expire_after_seconds),
+        "first_step": pipeline.steps[0],
         "steps": {step: _limits(pipeline, step, people) for step in pipeline.steps},
     }
+
+
+def late_files(pipeline: Pipeline) -> dict[str, str] | None:
+    """Begin and end of the paths of the markers that tell of late files; None where they start nothing.
+
+    As Blob Storage writes the paths in its events: ``/landing/blobs/orders/``.
+    """
+    place = settings(pipeline)
+    if not (late_input.is_republished(pipeline) and pipeline.settings.is_landed and place["container"]):
+        return None
+    folder = place["folder"].removesuffix("{partition}").strip("/")
+    begin = "/".join(part for part in (place["container"], "blobs", folder) if part)
+    return {"begins_with": f"/{begin}/", "ends_with": f"/{place['marker']}"}
 
 
 def global_parameters(*, people: bool = True) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """What Terraform takes from the project, as JSON on standard output: `make deploy` hands it over as variables.
 
-``permissions``: of the factory's identity on the job of the steps. ``global_parameters``: those that the configuration
+``permissions``: of the factory's identity, by what it has them on. ``global_parameters``: those that the configuration
 decides. ``pipelines``: of each one when its first window begins, empty where nothing starts it here; its SLA as a span;
 whether it waits for people; whether its definition looks for files, and the container of Blob Storage that they land
-in, empty for another place.
+in, empty for another place; the paths of the files that start a look for late ones.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ def _of(pipeline: Pipeline) -> dict[str, Any]:
         "waits_for_people": bool(pipeline.held_step),
         "waits_for_files": _waits_for_files(pipeline),
         "landing_container": definitions.settings(pipeline)["container"],
+        "late_files": definitions.late_files(pipeline) if is_own else None,
     }
 
 

@@ -14,12 +14,23 @@ from ...platform.errors import ConfigError
 from . import definitions
 
 MANAGEMENT = "https://management.azure.com/"
-JOB = "https://management.azure.com*"
-# Of each call the action that it needs on the job of the steps. Who may start it may run any command in its image.
+JOB, FACTORY = (
+    f"https://management.azure.com@{{pipeline().globalParameters.{name}}}" for name in ("step_job", "factory")
+)
+# Of each call what it is about, and the actions that it needs there. Who may start the job may run any command in it.
 ACTIONS = {
-    ("POST", f"{JOB}/start"): ("Microsoft.App/jobs/start/action",),
-    ("POST", f"{JOB}/executions/*/stop"): ("Microsoft.App/jobs/stop/execution/action",),
-    ("GET", f"{JOB}/executions/*"): ("Microsoft.App/jobs/execution/read", "Microsoft.App/jobs/executions/read"),
+    ("POST", f"{JOB}/start"): ("step_job", "Microsoft.App/jobs/start/action"),
+    ("POST", f"{JOB}/executions/*/stop"): ("step_job", "Microsoft.App/jobs/stop/execution/action"),
+    ("GET", f"{JOB}/executions/*"): (
+        "step_job",
+        "Microsoft.App/jobs/execution/read",
+        "Microsoft.App/jobs/executions/read",
+    ),
+    ("POST", f"{FACTORY}/pipelines/pl_*/createRun"): (
+        "factory",
+        "Microsoft.DataFactory/factories/pipelines/createrun/action",
+    ),
+    ("GET", f"{FACTORY}/pipelineruns/*"): ("factory", "Microsoft.DataFactory/factories/pipelineruns/read"),
 }
 
 # A WebHook writes into one table, for which Terraform has a role of its own.
@@ -38,9 +49,12 @@ def activities(value: Any) -> Iterator[Mapping[str, Any]]:
             yield from activities(each)
 
 
-def of(wholes: list[Mapping[str, Any]]) -> list[str]:
-    """The actions that these pipelines need on the job. Raises ConfigError for a call that the table has not."""
-    needed = set()
+def of(wholes: list[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The actions that these pipelines need: on ``step_job``, the job of the steps, and on ``factory``, the factory.
+
+    Raises ConfigError for a call that the table has not.
+    """
+    needed: dict[str, set[str]] = {"step_job": set(), "factory": set()}
     for whole in wholes:
         for each in activities(whole["properties"]["activities"]):
             if each["type"] == "WebHook" and each["typeProperties"]["url"] != DECISIONS:
@@ -54,12 +68,13 @@ def of(wholes: list[Mapping[str, Any]]) -> list[str]:
                 raise ConfigError(
                     f"{where}: no permission is known for {method} {url}: add a row to {__name__}.ACTIONS"
                 )
-            needed.update(ACTIONS[method, url])
-    return sorted(needed)
+            about, *actions = ACTIONS[method, url]
+            needed[about].update(actions)
+    return {about: sorted(actions) for about, actions in needed.items()}
 
 
-def needed() -> list[str]:
-    """The actions that the project's definitions need on the job of the steps. Raises ConfigError as `of`."""
+def needed() -> dict[str, list[str]]:
+    """The actions that the project's definitions need, as `of`."""
     return of([definitions.read(file) for file in definitions.files("pipeline")])
 
 
@@ -73,6 +88,7 @@ def problems() -> list[str]:
 
 
 def _path(given: Mapping[str, Any]) -> str:
-    """The URL of a call, with a star for each expression in it and without its query."""
+    """The URL of a call without its query, with a star for each expression but the one that says what it is about."""
     url = given["url"]["value"] if isinstance(given["url"], Mapping) else given["url"]
-    return re.sub(r"@\{[^}]*\}", "*", url).partition("?")[0]
+    about = next((each for each in (JOB, FACTORY) if url.startswith(each)), "")
+    return about + re.sub(r"@\{[^}]*\}", "*", url.removeprefix(about)).partition("?")[0]

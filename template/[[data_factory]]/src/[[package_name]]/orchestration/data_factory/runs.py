@@ -51,7 +51,7 @@ def run(
     execution = executions.Execution(ENGINE.id, uuid4().hex, pipeline.name, "", executions.now())
     execution.partition = parameters.get("partition", "")
     machine = Machine(pipeline, execution, log)
-    values = {"step_job": JOB, "container": CONTAINER, "decisions_table": table}
+    values = {"factory": "", "step_job": JOB, "container": CONTAINER, "decisions_table": table}
     values |= definitions.global_parameters(people=people)
     whole = runner.Run(machine, values, execution.id, execution.note_state)
     with execution.recorded(machine.stop):

@@ -1,7 +1,7 @@
 """Executions in the emulator: the definition as it is deployed, with connectors that act on this machine.
 
-A container of the job is a process of the project's command. Locks are files. The alert of a failed execution, which a
-policy of Cloud Monitoring sends in the cloud, is sent by the command.
+A container of the job is a process of the project's command. Locks and markers are files. The alert of a failed
+execution, which a policy of Cloud Monitoring sends in the cloud, is sent by the command.
 """
 
 from __future__ import annotations
@@ -138,8 +138,11 @@ class Machine:
         return {"name": given["name"], "generation": str(generation + 1)}
 
     def get_object(self, given: Mapping[str, Any]) -> Any:
-        """What is known of an object, or its content."""
-        content = json.loads(self._object(given["object"]).read_text())
+        """What is known of an object, or its content. Raises the connector's HttpError when there is none."""
+        file = self._object(given["object"])
+        if not file.exists():
+            raise emulator.error("there is no such object", "HttpError", code=404)
+        content = json.loads(file.read_text())
         return content["body"] if given.get("alt") == "media" else {"generation": str(content["generation"])}
 
     def open_callback(self, given: Mapping[str, Any]) -> dict[str, Any]:
