@@ -243,7 +243,8 @@ def test_pods_get_the_tokens_of_their_identity_on_azure(render, variant, cloud):
 # Names that are read by nobody: an identifier of a schema, a page for people.
 NAMES = ("docs.renovatebot.com", "external-secrets.io")
 INSIDE = re.compile(r"(^|\.)(example\.com|example\.internal|localhost)$")
-HOST = re.compile(r"(?<![\w.])(?!ext:)[a-z][a-z0-9+.-]*://([a-z0-9-]+(?:\.[a-z0-9-]+)+)", re.IGNORECASE)
+# `principal:` names an identity, no address.
+HOST = re.compile(r"(?<![\w.])(?!ext:|principal:)[a-z][a-z0-9+.-]*://([a-z0-9-]+(?:\.[a-z0-9-]+)+)", re.IGNORECASE)
 IMAGE = re.compile(
     r"^\s*(?:- )?(?:image|repository|registry|services|ARG BASE|FROM|TRIVY|COSIGN)\b[ :?=\[\"]+(.*)$", re.MULTILINE
 )
@@ -280,7 +281,7 @@ LEAVES = {
     "the project's image": r"deploy/terraform/tests/.*: image (?:\d+\.dkr\.ecr\.|[\w-]+-docker\.pkg\.dev/).*",
     "Python packages of the service": r"deploy/package/\w+/Dockerfile: image .*",
     "code of CI's own steps": r"\.(?:github|azure)/.*: runner|azure-pipelines\.yml: runner"
-    r"|deploy/terraform/registry\.tf: (?:gitlab\.com|token\.actions\.githubusercontent\.com)",  # who signs their tokens
+    r"|deploy/terraform/\w+\.tf: (?:gitlab\.com|token\.actions\.githubusercontent\.com)",  # who signs their tokens
     "runs: pipelines, partitions and steps, times, errors, logs": r"deploy/terraform/starts\.tf: \w+\.googleapis\.com"
     r"|factory/pipeline/.*: (?:management|storage)\.azure\.com"
     r"|deploy/data_factory/tests/.*: \w+\.table\.core\.windows\.net",  # who waits for a decision

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Stand-ins of the public images that a project's image and stack need, made of Debian's packages and rclone, for a machine that reaches
 # a package index and no registry of images. An image that is there stays. They have the names that the project's files use:
-#   images.sh BASE POSTGRES STORE
+#   images.sh BASE POSTGRES STORE [TEMPORAL]
 set -eu
 here=$(dirname "$0")
 missing() { ! docker image inspect "$1" >/dev/null 2>&1 && ! docker pull --quiet "$1" >/dev/null 2>&1; }
@@ -18,3 +18,4 @@ if missing "$base"; then
 fi
 ! missing "$2" || build "$2" postgres
 ! missing "$3" || build "$3" store
+[ -z "${4:-}" ] || ! missing "$4" || build "$4" temporal

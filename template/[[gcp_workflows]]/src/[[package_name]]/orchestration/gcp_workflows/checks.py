@@ -29,6 +29,13 @@ STANDARD = {
 }
 # What every connector takes besides the parameters of its method.
 OF_CONNECTORS = ("body", "connector_params")
+# https://cloud.google.com/workflows/docs/reference/syntax/error-types
+TAGS = (
+    *("AuthError", "ConnectionError", "ConnectionFailedError", "HttpError", "IndexError", "KeyError", "NotFound"),
+    *("OperationError", "ParallelNestingError", "RecursionError", "ResourceLimitError", "ResponseTypeError"),
+    *("SystemError", "TimeoutError", "TypeError", "UnhandledBranchError", "ValueError", "ZeroDivisionError"),
+)
+OWN_TAGS = ("PermanentError", "ContractError", "InputNotReady", "TransientError", "ConfigError", "ProcessDied", "Late")
 Steps = Sequence[Mapping[str, Mapping[str, Any]]]
 
 
@@ -70,6 +77,9 @@ def of_source(source: str) -> Iterator[str]:
     for name, workflow in workflows.items():
         yield from _of_steps(workflow["steps"], [], name, workflows)
         for text in _texts(workflow):
+            for tag in re.findall(r'"(\w+)" in \w+\.tags', text):
+                if tag not in (*TAGS, *OWN_TAGS):
+                    yield f"{name}: no error has the tag {tag}{config.meant(tag, (*TAGS, *OWN_TAGS))}"
             for expression in re.findall(r"\$\{(.*)\}", text, re.DOTALL):
                 if len(expression) > EXPRESSION_CHARACTERS:
                     yield (

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -80,7 +82,7 @@ PAYLOAD_FIELDS = {"pipeline", "partition", "run", "run_id", "step", "policy", "i
 
 def main() -> int:
     """Print what is wrong; the return value is the exit code."""
-    wrong = problems()
+    wrong = problems() + validated(sorted(definitions.folder().rglob("*.asl.json")))
     for each in wrong:
         print(f"error: {each}", file=sys.stderr)
     return 1 if wrong else 0
@@ -97,6 +99,20 @@ def problems() -> list[str]:
         return [problem for file, steps in files for problem in of_file(file, steps)]
     except ConfigError as error:
         return [str(error)]
+
+
+def validated(files: Sequence[Path]) -> list[str]:
+    """What asl-validator says of definitions, such as broken JSONata; nothing where Node.js has no such program."""
+    program = shutil.which("asl-validator")
+    if not program:
+        return []
+    wrong = []
+    for file in files:
+        done = subprocess.run([program, "--json-path", file], capture_output=True, text=True, check=False)
+        if done.returncode:
+            lines = filter(None, map(str.strip, (done.stdout + done.stderr).splitlines()))
+            wrong.append(f"asl-validator: {' '.join(dict.fromkeys(lines))}")
+    return wrong
 
 
 def of_file(file: Path, steps: tuple[str, ...] = ()) -> list[str]:

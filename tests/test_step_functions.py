@@ -1,0 +1,130 @@
+"""AWS Step Functions: a file, its event and the machine that it starts, on an emulator that has all three.
+
+What the definitions do in moto's emulator is tested within a project: tests/integration/step_functions in the template.
+ministack starts machines by events, which moto does not. It has an environment of its own, because it needs other
+versions of what moto needs, and takes no part in `make test`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from projects import SET_UP_SECONDS, UV, Project
+from servers import free_port
+
+MINISTACK = "ministack==1.5.33"
+KEY = '[{ wildcard = "${each.value.prefix}*${each.value.marker}" }]'  # the key of an object, in the rule of triggers.tf
+ARRIVAL = """
+import json, sys, time
+import boto3
+from flight_marts.orchestration.step_functions import definitions
+from flight_marts.platform import pipelines
+
+own = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "eu-central-1"}
+s3, events, machines, tables = (
+    boto3.client(name, endpoint_url=sys.argv[1], **own) for name in ("s3", "events", "stepfunctions", "dynamodb")
+)
+[row], pipeline = definitions.table(), pipelines.get("flights_daily")
+role, of = "arn:aws:iam::000000000000:role/any", "arn:aws:states:eu-central-1:000000000000:stateMachine:"
+prefix = of + definitions.prefix()
+tables.create_table(
+    TableName=definitions.table_name(), BillingMode="PAY_PER_REQUEST",
+    KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+    AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+)
+values = definitions.platform_values(
+    table=definitions.table_name(), cluster="c", task_definition="t", subnets=["s"], security_group="g",
+    machine_prefix=prefix, deadline_arn=prefix + "platform-deadline", report_arn=prefix + "platform-report",
+)
+made = {f"platform-{name}": (definitions.platform_file(name), values) for name in definitions.PLATFORM}
+made[pipeline.name] = (
+    definitions.file_of(pipeline), definitions.step_values(prefix + "platform-run_step", pipeline)
+)
+for name, (file, of_file) in made.items():
+    machines.create_state_machine(
+        name=definitions.prefix() + name, definition=definitions.fill(file, of_file), roleArn=role
+    )
+s3.create_bucket(Bucket=row["bucket"], CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+s3.put_bucket_notification_configuration(
+    Bucket=row["bucket"], NotificationConfiguration={"EventBridgeConfiguration": {}}
+)
+key = [{"wildcard": row["prefix"] + "*" + row["marker"]}]
+detail = {"bucket": {"name": [row["bucket"]]}, "object": {"key": key}}
+rule = {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": detail}
+events.put_rule(Name="arrival", EventPattern=json.dumps(rule))
+events.put_targets(Rule="arrival", Targets=[{"Id": "1", "Arn": prefix + "platform-launch", "RoleArn": role}])
+
+
+def executions(name):
+    return machines.list_executions(stateMachineArn=prefix + name)["executions"]
+
+
+for file in ("flights_daily/2013-01-02/flights.csv", "other/2013-01-03/_SUCCESS", "flights_daily/2013-01-02/_SUCCESS"):
+    s3.put_object(Bucket=row["bucket"], Key=file, Body=b"")
+until = time.monotonic() + 60
+while not executions("flights_daily") and time.monotonic() < until:
+    time.sleep(0.2)
+launched = [each["executionArn"] for each in executions("platform-launch")]
+inputs = [json.loads(machines.describe_execution(executionArn=each)["input"]) for each in launched]
+started = [each["executionArn"] for each in executions("flights_daily")]
+print(json.dumps({
+    "events": [each["detail"]["object"]["key"] for each in inputs],
+    "runs": [json.loads(machines.describe_execution(executionArn=each)["input"]) for each in started],
+    "names": [each["name"] for each in executions("flights_daily")],
+}))
+"""
+
+
+@pytest.fixture
+def ministack(tmp_path) -> Iterator[str]:
+    """The address of the emulator, which ends with the test."""
+    subprocess.run([UV, "venv", "--quiet", tmp_path / "ministack"], check=True)
+    python = tmp_path / "ministack" / "bin" / "python"
+    subprocess.run([UV, "pip", "install", "--quiet", "--python", python, MINISTACK], check=True)
+    port = free_port()
+    variables = os.environ | {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1"}
+    with (tmp_path / "ministack.log").open("w") as log:
+        server = subprocess.Popen(
+            [python.with_name("ministack")], env=variables, cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT
+        )
+    url, until = f"http://127.0.0.1:{port}", time.monotonic() + 60
+    try:
+        while time.monotonic() < until:
+            with suppress(OSError):
+                urllib.request.urlopen(url, timeout=5).close()
+                break
+            time.sleep(0.2)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+@pytest.mark.project
+@pytest.mark.deep
+def test_a_marker_that_lands_starts_the_run_of_its_partition(render, tmp_path, ministack):
+    folder = Path(shutil.copytree(render(orchestrator="step_functions", cloud="aws"), tmp_path / "project"))
+    assert KEY in (folder / "deploy" / "terraform" / "triggers.tf").read_text()
+    project = Project(folder, ("step_functions",))
+    assert project.make("setup", timeout=SET_UP_SECONDS).returncode == 0
+    variables = {
+        "APP_PIPELINES__FLIGHTS_DAILY__LANDING__URL": "s3://landing/flights_daily",
+        "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__CRON": "",  # what has a schedule is started by that alone
+    }
+    command = [folder / ".venv" / "bin" / "python", "-c", ARRIVAL, ministack]
+    done = subprocess.run(command, cwd=folder, env=os.environ | variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "events": ["flights_daily/2013-01-02/_SUCCESS"],
+        "runs": [{"pipeline": "flights_daily", "partition": "2013-01-02"}],
+        "names": ["flights_daily-2013-01-02"],
+    }
