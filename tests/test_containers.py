@@ -7,7 +7,6 @@ made of Debian's packages take the place of the public ones (tests/machine/image
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import time
@@ -134,7 +133,7 @@ def test_the_image_publishes_a_day_as_a_user_on_a_read_only_root(project, engine
     assert done.stdout.splitlines()[0] == "10001"
     assert "Read-only file system" in done.stderr
     if engine == "temporal":
-        assert re.search(r"step finished.*publish.*943|publish.*step finished.*943", done.stderr), done.stderr[-3000:]
+        assert "fact_flights=943" in done.stderr
     else:
         assert "2013-01-02  943       943" in done.stdout
 
