@@ -22,6 +22,7 @@ from projects import SET_UP_SECONDS, UV, Project
 from servers import free_port
 
 MINISTACK = "ministack==1.5.33"
+LINTER = "asl-validator@4.0.0"
 KEY = '[{ wildcard = "${each.value.prefix}*${each.value.marker}" }]'  # the key of an object, in the rule of triggers.tf
 ARRIVAL = """
 import json, sys, time
@@ -109,13 +110,20 @@ def ministack(tmp_path) -> Iterator[str]:
         server.wait(30)
 
 
+@pytest.fixture(scope="module")
+def project(render, tmp_path_factory) -> Project:
+    rendered = render(orchestrator="step_functions", cloud="aws")
+    made = Project(Path(shutil.copytree(rendered, tmp_path_factory.mktemp("asl") / "project")), ("step_functions",))
+    done = made.make("setup", timeout=SET_UP_SECONDS)
+    assert done.returncode == 0, done.stderr
+    return made
+
+
 @pytest.mark.project
 @pytest.mark.deep
-def test_a_marker_that_lands_starts_the_run_of_its_partition(render, tmp_path, ministack):
-    folder = Path(shutil.copytree(render(orchestrator="step_functions", cloud="aws"), tmp_path / "project"))
+def test_a_marker_that_lands_starts_the_run_of_its_partition(project, ministack):
+    folder = project.folder
     assert KEY in (folder / "deploy" / "terraform" / "triggers.tf").read_text()
-    project = Project(folder, ("step_functions",))
-    assert project.make("setup", timeout=SET_UP_SECONDS).returncode == 0
     variables = {
         "APP_PIPELINES__FLIGHTS_DAILY__LANDING__URL": "s3://landing/flights_daily",
         "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__CRON": "",  # what has a schedule is started by that alone
@@ -128,3 +136,15 @@ def test_a_marker_that_lands_starts_the_run_of_its_partition(render, tmp_path, m
         "runs": [{"pipeline": "flights_daily", "partition": "2013-01-02"}],
         "names": ["flights_daily-2013-01-02"],
     }
+
+
+@pytest.mark.project
+@pytest.mark.deep
+@pytest.mark.skipif(not shutil.which("npm"), reason="install Node.js with npm")
+def test_the_definitions_pass_the_linter_that_projects_use_where_it_is_installed(project, tmp_path):
+    subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", tmp_path, LINTER], check=True)
+    variables = os.environ | {"PATH": f"{tmp_path}/node_modules/.bin:{os.environ['PATH']}"}
+    tests = "tests/integration/step_functions/test_definitions.py"
+    command = [project.folder / ".venv" / "bin" / "python", "-m", "pytest", "-q", tests, "-k", "jsonata"]
+    done = subprocess.run(command, cwd=project.folder, env=variables, capture_output=True, text=True, check=False)
+    assert "1 passed" in done.stdout, done.stdout
