@@ -669,6 +669,27 @@ def test_several_machines_get_it_one_after_the_other(on_a_machine):
     assert hosts == ["main", "worker"]
 
 
+def test_in_ci_a_machine_is_known_and_the_key_is_gone_at_the_end(on_a_machine):
+    project, log, environment = on_a_machine
+    kept = log.with_name("kept")
+    ssh = Path(environment["PATH"].partition(":")[0]) / "ssh"
+    ssh.write_text(ssh.read_text() + f'ls -l "$2" > {kept}; cat "$2" "${{6#*=}}" >> {kept}\n')
+    folder = log.with_name("temporary")
+    folder.mkdir()
+    given = {"SSH_KEY": "the key\n", "SSH_KNOWN_HOSTS": "the machine\n"}
+    given = {name: base64.b64encode(text.encode()).decode() for name, text in given.items()}
+    done = deploy_script(on_a_machine, "deploy", "prod", YES="1", MACHINE="main worker", TMPDIR=str(folder), **given)
+    assert done.returncode == 0, done.stderr
+    assert "StrictHostKeyChecking=yes" in log.read_text()
+    assert kept.read_text().startswith("-rw------- ")
+    assert kept.read_text().endswith("\nthe key\nthe machine\n")
+    assert not list(folder.iterdir())
+    assert "the key" not in done.stdout + done.stderr
+    for missing in ({"SSH_KEY": "$(SSH_KEY)"}, {"SSH_KNOWN_HOSTS": ""}):
+        done = deploy_script(on_a_machine, "deploy", "prod", YES="1", **(given | missing))
+        assert re.fullmatch(rf"error: set {next(iter(missing))} to .*\n", done.stderr), done.stderr
+
+
 def test_places_have_a_folder():
     assert {"image", "kubernetes", "vm"} <= set(PLACES)
 
