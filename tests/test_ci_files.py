@@ -49,7 +49,7 @@ def test_github_workflows_have_no_mistake_that_a_linter_sees(render):
 
 
 def deployments(project: Path, provider: str, file: str = "release") -> dict[str, tuple[str, str, bool]]:
-    """Of the file of that name, by environment, in their order: the job before it, its command, and whether the provider asks its approvers."""
+    """By environment, in order: the job before it, its command, and whether the provider asks its approvers."""
     if provider == "github":
         jobs = yaml.safe_load((project / ".github" / "workflows" / f"{file}.yml").read_text())["jobs"]
         return {
