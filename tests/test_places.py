@@ -398,6 +398,16 @@ def test_a_channel_outside_is_refused_in_isolation(template, tmp_path):
         copier.run_copy(str(template), tmp_path / "project", data=given, defaults=True, quiet=True)
 
 
+def test_an_accepted_orchestrator_of_another_cloud_says_what_is_missing(template, tmp_path, capsys):
+    given = {"orchestrator": "gcp_workflows", "cloud": "aws", "accept_exclusion": "yes"}
+    copier.run_copy(str(template), tmp_path / "project", data=given, defaults=True)
+    message = " ".join(capsys.readouterr().err.split())
+    assert "no files for Terraform: Google Cloud Workflows needs cloud=gcp, and your answer is aws." in message
+    page = (tmp_path / "project" / "docs" / "deployment.md").read_text()
+    assert '`make update ANSWERS="cloud=gcp"` adds them' in page
+    assert not (tmp_path / "project" / "deploy" / "terraform").exists()
+
+
 def test_the_page_says_what_leaves_the_network(projects):
     for row, project in projects:
         page = (project / "docs" / "deployment.md").read_text()
