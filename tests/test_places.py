@@ -603,6 +603,29 @@ def test_each_orchestrator_gets_the_image_that_ci_made_for_it(render, tmp_path, 
         assert "IMAGE is the image of one orchestrator" in done.stderr
 
 
+@pytest.mark.deep
+def test_charts_are_rendered_and_validated_before_they_are_deployed(deployable):
+    """With what stands for Helm; kubernetes-validate is real."""
+    _, log, environment = deployable
+    manifest = log.with_name("manifest.yml")
+    helm = Path(environment["PATH"].partition(":")[0]) / "helm"
+    helm.write_text(helm.read_text() + f"[ -e {manifest} ] && cat {manifest}\n")
+    manifest.write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: b}\n")
+    done = make(deployable, "charts-check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    pulled = re.findall(r"template (\S+) \S+ --repo https://\S+ --version (\S+) ", log.read_text())
+    assert pulled == [("prefect-server", "2026.8.x"), ("prefect-worker", "2026.8.x")]
+    assert "kubectl" not in log.read_text()
+    manifest.write_text(manifest.read_text().replace("\ndata:", "\ndate:"))
+    done = make(deployable, "charts-test")
+    assert done.returncode != 0
+    assert "'date' was unexpected" in done.stdout + done.stderr
+    assert "error: Kubernetes 1.35 would not take this, see above" in done.stderr
+    manifest.unlink()
+    assert "error: a chart cannot be rendered with its values" in make(deployable, "charts-test").stderr
+    assert "deploy.sh check prod" in make(deployable, "--dry-run", "ci").stdout
+
+
 def test_without_agreement_nothing_is_changed(deployable):
     done = make(deployable, "deploy", "ENV=prod")
     assert done.returncode != 0
