@@ -141,6 +141,22 @@ def test_good_schedules_are_accepted(render, schedule):
     )
 
 
+@pytest.mark.parametrize(
+    ("members", "sentence"),
+    [
+        ({"airflw": "mwaa"}, 'name only airflow, dagster, prefect, which the project has; "airflw" is not one of them'),
+        ({"temporal": "temporal_cloud"}, '"temporal" is not one of them'),
+        ({"airflow": "dagster_docker"}, '; "dagster_docker" is no hosting variant of airflow'),
+        ({"prefect": "nonsense"}, "use one of prefect_"),
+        (["mwaa"], "write a hosting variant for each of airflow, dagster, prefect"),
+    ],
+)
+def test_a_variant_of_no_member_is_refused(files, tmp_path, members, sentence):
+    last = refused(files, tmp_path / "project", pipeline_shape="mixed", member_hosting_variants=members)
+    assert last.startswith(f"{LAST_LINE_STARTS}'member_hosting_variants': ")
+    assert sentence in last
+
+
 def test_two_agents_in_one_project_are_refused(files, tmp_path):
     members = {"airflow": "mwaa", "dagster": "dagster_plus_ecs", "prefect": "prefect_cloud_ecs"}
     last = refused(files, tmp_path / "project", pipeline_shape="mixed", member_hosting_variants=members)

@@ -48,27 +48,27 @@ def test_github_workflows_have_no_mistake_that_a_linter_sees(render):
     assert done.returncode == 0, done.stdout
 
 
-def deployments(project: Path, provider: str) -> dict[str, tuple[str, str, bool]]:
-    """By environment, in their order: the job before it, its command, and whether the provider asks its approvers."""
+def deployments(project: Path, provider: str, file: str = "release") -> dict[str, tuple[str, str, bool]]:
+    """By environment, in order: the job before it, its command, and whether the provider asks its approvers."""
     if provider == "github":
-        jobs = yaml.safe_load((project / ".github" / "workflows" / "release.yml").read_text())["jobs"]
+        jobs = yaml.safe_load((project / ".github" / "workflows" / f"{file}.yml").read_text())["jobs"]
         return {
             name: (job["needs"][0], job["steps"][-1]["run"], job["environment"] == name)
             for name, job in jobs.items()
             if name in ("staging", "prod")
         }
     if provider == "gitlab":
-        jobs = yaml.safe_load((project / ".gitlab" / "release.yml").read_text())
+        jobs = yaml.safe_load((project / ".gitlab" / f"{file}.yml").read_text())
         return {
             name: (
-                jobs[f"release-{name}"]["needs"][0].removeprefix("release-"),
-                jobs[f"release-{name}"]["script"][-1],
-                jobs[f"release-{name}"]["environment"]["name"] == name
-                and (name != "prod" or jobs["release-prod"]["rules"][0]["when"] == "manual"),
+                jobs[f"{file}-{name}"]["needs"][0].removeprefix(f"{file}-"),
+                jobs[f"{file}-{name}"]["script"][-1],
+                jobs[f"{file}-{name}"]["environment"]["name"] == name
+                and (name != "prod" or jobs[f"{file}-prod"]["rules"][0]["when"] == "manual"),
             )
             for name in ("staging", "prod")
         }
-    stages = yaml.safe_load((project / ".azure" / "release.yml").read_text())["stages"]
+    stages = yaml.safe_load((project / ".azure" / f"{file}.yml").read_text())["stages"]
     found = {}
     for stage in stages:
         if stage["stage"] in ("staging", "prod"):
@@ -92,6 +92,22 @@ def test_a_package_goes_to_one_environment_after_the_other(render, provider, var
         assert jobs["prod"]["permissions"].get("contents") == ("read" if in_cloud else "write")
         assert ("id-token" in jobs["prod"]["permissions"]) == in_cloud
         assert jobs["test"]["permissions"] == {"contents": "read"}
+
+
+@pytest.mark.parametrize("provider", CI_FILES)
+@pytest.mark.parametrize("variant", ["airflow_celery", "prefect_process"])
+def test_a_release_goes_to_the_machines_of_one_environment_after_the_other(render, provider, variant):
+    project = render(**answers_for_variant(variant), ci_provider=provider)
+    assert deployments(project, provider, "machines") == {
+        "staging": ("test", "make deploy ENV=staging YES=1", True),
+        "prod": ("staging", "make deploy ENV=prod YES=1", True),
+    }
+    if provider == "github":
+        jobs = yaml.safe_load((project / ".github" / "workflows" / "machines.yml").read_text())["jobs"]
+        assert {str(job["permissions"]) for job in jobs.values()} == {"{'contents': 'read'}"}
+        assert jobs["prod"]["steps"][-1]["env"].keys() == {"MACHINE", "SSH_KEY", "SSH_KNOWN_HOSTS"}
+    if provider == "gitlab":
+        assert {"local": ".gitlab/machines.yml"} in yaml.safe_load((project / ".gitlab-ci.yml").read_text())["include"]
 
 
 @pytest.fixture

@@ -59,6 +59,20 @@ def test_each_of_several_services_is_described_deployed_and_recorded(render):
 
 
 @pytest.mark.deep
+@pytest.mark.parametrize("engine", ENGINES)
+def test_help_lists_each_target_once_as_the_orchestrator_has_it(render, engine):
+    members = {"airflow": "airflow_vm", "dagster": "dagster_kubernetes", "prefect": "prefect_cloud_managed"}
+    folder = render(**MIXED, member_hosting_variants=members)
+    command = ["make", "--no-print-directory", f"UV={UV}", "help", f"ORCHESTRATOR={engine}"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    targets = [line.split()[0] for line in done.stdout.splitlines()[1:]]
+    assert len(targets) == len(set(targets))
+    assert {"plan", "deploy", "deployments", "rollback"} <= set(targets)
+    assert ("MACHINE=name" in done.stdout) == (engine == "airflow")
+    assert not done.stderr
+
+
+@pytest.mark.deep
 def test_without_the_orchestrator_of_a_shape_the_project_starts_with_plain_etl(render):
     folder = render(**MIXED, needs=["many_integrations", "sensors"])
     answers = yaml.safe_load((folder / ".copier-answers.yml").read_text())

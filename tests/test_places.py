@@ -398,6 +398,16 @@ def test_a_channel_outside_is_refused_in_isolation(template, tmp_path):
         copier.run_copy(str(template), tmp_path / "project", data=given, defaults=True, quiet=True)
 
 
+def test_an_accepted_orchestrator_of_another_cloud_says_what_is_missing(template, tmp_path, capsys):
+    given = {"orchestrator": "gcp_workflows", "cloud": "aws", "accept_exclusion": "yes"}
+    copier.run_copy(str(template), tmp_path / "project", data=given, defaults=True)
+    message = " ".join(capsys.readouterr().err.split())
+    assert "no files for Terraform: Google Cloud Workflows needs cloud=gcp, and your answer is aws." in message
+    page = (tmp_path / "project" / "docs" / "deployment.md").read_text()
+    assert '`make update ANSWERS="cloud=gcp"` adds them' in page
+    assert not (tmp_path / "project" / "deploy" / "terraform").exists()
+
+
 def test_the_page_says_what_leaves_the_network(projects):
     for row, project in projects:
         page = (project / "docs" / "deployment.md").read_text()
@@ -449,17 +459,22 @@ def test_a_wrong_key_and_a_wrong_type_of_values_are_noticed(render):
 def deployable(render, tmp_path) -> tuple[Path, Path, dict[str, str]]:
     """A committed project, and programs on the PATH that stand for those that need a cluster and a registry."""
     row = {"hosting_variant": "prefect_kubernetes", "vpc": "open", "cloud": "aws", "secrets_backend": "environment"}
-    project = Path(shutil.copytree(render(**answers(row)), tmp_path / "project"))
+    image = "registry.example.com/data/flight-marts@sha256:" + "0" * 64
+    return with_stand_ins(render(**answers(row)), tmp_path, image)
+
+
+def with_stand_ins(made: Path, tmp_path: Path, image: str) -> tuple[Path, Path, dict[str, str]]:
+    """A committed copy of a project, a log of programs that stand for others, variables. The image may name $tag."""
+    project = Path(shutil.copytree(made, tmp_path / "project"))
     git("init", "--quiet", "--initial-branch=main", cwd=project)
     git("add", "--all", cwd=project)
     git("commit", "--quiet", "--message", "work", cwd=project)
     tools, log = tmp_path / "tools", tmp_path / "log"
     tools.mkdir()
-    image = "registry.example.com/data/flight-marts@sha256:" + "0" * 64
     programs = {
         "kubectl": 'case "$*" in *" diff "*) cat "${@: -1}" >> $LOG.diff; exit 1 ;; esac',
         "helm": ":",
-        "docker": f'case "$1" in pull) [ -z "$UNTESTED" ] ;; inspect) echo "{image}" ;; esac',
+        "docker": f'case "$1" in pull) [ -z "$UNTESTED" ] ;; inspect) tag=${{@: -1}}; echo "{image}" ;; esac',
     }
     for name, body in programs.items():
         (tools / name).write_text(f'#!/bin/bash\necho "{name} $*" >> $LOG\n{body}\n')
@@ -516,6 +531,99 @@ def test_deployment_is_planned_then_made_with_one_image(deployable):
     assert all("@sha256:000" in line and git("rev-parse", "HEAD", cwd=deployable[0]) in line for line in upgrades)
     assert "@IMAGE@" not in Path(f"{deployable[1]}.diff").read_text()
     assert 'image: "registry.example.com/data/flight-marts@sha256:0' in Path(f"{deployable[1]}.diff").read_text()
+
+
+def job_of(project: Path, provider: str, stage: str) -> tuple[str, dict[str, str]]:
+    """The last command of a job of the deployment, and its variables."""
+    if provider == "github":
+        jobs = yaml.safe_load((project / ".github/workflows/deploy.yml").read_text())["jobs"]
+        pushes = [each for each in jobs[stage]["steps"] if "image-push" in each.get("run", "")]
+        step = (pushes or jobs[stage]["steps"][-1:])[0]
+        return step["run"], step.get("env", {})
+    if provider == "gitlab":
+        script = yaml.safe_load((project / ".gitlab/deploy.yml").read_text())[stage]["script"]
+        return "\n".join(script).replace(
+            "registry-login image image-scan image-sbom image-push image-sign", "image-push"
+        ), {}
+    stages = {each["stage"]: each for each in yaml.safe_load((project / ".azure/deploy.yml").read_text())["stages"]}
+    step = [each for each in stages[stage]["jobs"][0]["strategy"]["runOnce"]["deploy"]["steps"] if "bash" in each][-1]
+    return step["bash"].replace("registry-login image image-scan image-sbom image-push image-sign", "image-push"), {}
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("provider", ["github", "gitlab", "azure_pipelines"])
+@pytest.mark.parametrize("airflow", ["airflow_vm", "airflow_kubernetes"])
+def test_each_orchestrator_gets_the_image_that_ci_made_for_it(render, tmp_path, provider, airflow):
+    """By CI's own commands: what one job pushes, the next gives to the charts of that orchestrator."""
+    members = {"airflow": airflow, "dagster": "dagster_kubernetes", "prefect": "prefect_kubernetes"}
+    given = {
+        "pipeline_shape": "mixed",
+        "orchestrator": "hybrid",
+        "member_hosting_variants": members,
+        "cloud": "on_premises",
+    }
+    made = render(**given, hosting="self_host", ci_provider=provider, accept_exclusion="yes")
+    place = with_stand_ins(
+        made, tmp_path, "registry.example.com/data/flight-marts@sha256:$(printf %s $tag | sha256sum | cut -c-64)"
+    )
+    project, log, _ = place
+    push, _ = job_of(project, provider, {"github": "image", "gitlab": "build-image"}.get(provider, "image"))
+    outputs = tmp_path / "outputs"
+    home = {"HOME": str(tmp_path), "GITHUB_OUTPUT": str(outputs)}
+    done = run(place, "bash", "-ec", push, **home)
+    assert done.returncode == 0, done.stderr
+    command, variables = job_of(project, provider, "staging")
+    if provider == "github":
+        made = dict(line.split("=", 1) for line in outputs.read_text().splitlines())
+        variables = {
+            name: re.sub(r"\${{ needs\.image\.outputs\.(\w+) }}", lambda each: made[each[1]], value)
+            for name, value in variables.items()
+        }
+    elif provider == "gitlab":
+        variables = dict(line.split("=", 1) for line in (project / "dist/image.env").read_text().splitlines())
+    else:
+        shutil.copytree(project / "dist", tmp_path / "image")
+        variables = {"PIPELINE_WORKSPACE": str(tmp_path)}
+    pushed = {name: (project / f"dist/image-{name}").read_text().strip() for name in members if name != "airflow"}
+    assert len(set(pushed.values())) == 2
+    done = run(place, "bash", "-ec", command, **(variables | home))
+    assert done.returncode == 0, done.stderr
+    upgrades = [line for line in log.read_text().splitlines() if " upgrade " in line]
+    charts = {"dagster": "dagster", "prefect-server": "prefect", "prefect-worker": "prefect"}
+    if airflow == "airflow_kubernetes":
+        charts = {"airflow": "airflow"} | charts
+        pushed["airflow"] = (project / "dist/image-airflow").read_text().strip()
+    assert [line.split(" upgrade --install ")[1].split()[0] for line in upgrades] == list(charts)
+    for line in upgrades:
+        digest = pushed[charts[line.split(" upgrade --install ")[1].split()[0]]].partition("@")[2]
+        assert set(re.findall(r"sha256:\w+", line)) == {digest}
+    assert pushed["prefect"] in Path(f"{log}.diff").read_text(), "of the Deployment that no chart has"
+    done = make(place, "deploy", "ENV=staging", "YES=1", "IMAGE=" + pushed["dagster"])
+    if airflow == "airflow_kubernetes":
+        assert "IMAGE is the image of one orchestrator" in done.stderr
+
+
+@pytest.mark.deep
+def test_charts_are_rendered_and_validated_before_they_are_deployed(deployable):
+    """With what stands for Helm; kubernetes-validate is real."""
+    _, log, environment = deployable
+    manifest = log.with_name("manifest.yml")
+    helm = Path(environment["PATH"].partition(":")[0]) / "helm"
+    helm.write_text(helm.read_text() + f"[ -e {manifest} ] && cat {manifest}\n")
+    manifest.write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: b}\n")
+    done = make(deployable, "charts-check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    pulled = re.findall(r"template (\S+) \S+ --repo https://\S+ --version (\S+) ", log.read_text())
+    assert pulled == [("prefect-server", "2026.8.x"), ("prefect-worker", "2026.8.x")]
+    assert "kubectl" not in log.read_text()
+    manifest.write_text(manifest.read_text().replace("\ndata:", "\ndate:"))
+    done = make(deployable, "charts-test")
+    assert done.returncode != 0
+    assert "'date' was unexpected" in done.stdout + done.stderr
+    assert "error: Kubernetes 1.35 would not take this, see above" in done.stderr
+    manifest.unlink()
+    assert "error: a chart cannot be rendered with its values" in make(deployable, "charts-test").stderr
+    assert "deploy.sh check prod" in make(deployable, "--dry-run", "ci").stdout
 
 
 def test_without_agreement_nothing_is_changed(deployable):
@@ -667,6 +775,27 @@ def test_several_machines_get_it_one_after_the_other(on_a_machine):
     assert done.returncode == 0, done.stderr
     hosts = re.findall(r"^ssh (\S+) .*install\.sh install", on_a_machine[1].read_text(), flags=re.MULTILINE)
     assert hosts == ["main", "worker"]
+
+
+def test_in_ci_a_machine_is_known_and_the_key_is_gone_at_the_end(on_a_machine):
+    _, log, environment = on_a_machine
+    kept = log.with_name("kept")
+    ssh = Path(environment["PATH"].partition(":")[0]) / "ssh"
+    ssh.write_text(ssh.read_text() + f'ls -l "$2" > {kept}; cat "$2" "${{6#*=}}" >> {kept}\n')
+    folder = log.with_name("temporary")
+    folder.mkdir()
+    given = {"SSH_KEY": "the key\n", "SSH_KNOWN_HOSTS": "the machine\n"}
+    given = {name: base64.b64encode(text.encode()).decode() for name, text in given.items()}
+    done = deploy_script(on_a_machine, "deploy", "prod", YES="1", MACHINE="main worker", TMPDIR=str(folder), **given)
+    assert done.returncode == 0, done.stderr
+    assert "StrictHostKeyChecking=yes" in log.read_text()
+    assert kept.read_text().startswith("-rw------- ")
+    assert kept.read_text().endswith("\nthe key\nthe machine\n")
+    assert not list(folder.iterdir())
+    assert "the key" not in done.stdout + done.stderr
+    for missing in ({"SSH_KEY": "$(SSH_KEY)"}, {"SSH_KNOWN_HOSTS": ""}):
+        done = deploy_script(on_a_machine, "deploy", "prod", YES="1", **(given | missing))
+        assert re.fullmatch(rf"error: set {next(iter(missing))} to .*\n", done.stderr), done.stderr
 
 
 def test_places_have_a_folder():
