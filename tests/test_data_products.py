@@ -84,7 +84,7 @@ def test_no_dbt_package_is_fetched_from_a_hub_and_usage_is_not_sent(template, re
 # The short run takes the one that needs a package for it.
 @pytest.mark.parametrize("engine", [pytest.param(e, marks=() if e == "dagster" else pytest.mark.deep) for e in ENGINES])
 def test_one_is_added_to_a_project_of_another_shape(render, engine, tmp_path):
-    folder = shutil.copytree(render(orchestrator=engine), tmp_path / "project")
+    folder = shutil.copytree(render(orchestrator=engine, accept_exclusion="yes"), tmp_path / "project")
     sample = tmp_path / "orders.csv"
     sample.write_text("id,day,order,amount\n" + "".join(f"{n},2013-01-0{n % 3 + 1},a{n},{n}.5\n" for n in range(30)))
     command = [

@@ -661,6 +661,16 @@ def test_an_image_without_a_digest_is_refused(deployable):
     assert "names no digest" in done.stderr
 
 
+def test_schemas_of_charts_are_not_asked_for_in_a_closed_network(render, tmp_path):
+    """Some refer to a public address."""
+    row = {"hosting_variant": "dagster_kubernetes", "vpc": "isolated", "cloud": "aws", "secrets_backend": "environment"}
+    place = with_stand_ins(render(**answers(row)), tmp_path, "registry.example.com/data/x@sha256:" + "0" * 64)
+    make(place, "plan", "ENV=prod")
+    calls = [line for line in place[1].read_text().splitlines() if line.startswith("helm") and " template " in line]
+    assert calls
+    assert all(" oci://" in call and " --skip-schema-validation " in call for call in calls), calls
+
+
 def test_rollback_and_history_are_helms(deployable):
     assert make(deployable, "rollback", "ENV=prod", "YES=1", "RELEASE=prefect-worker", "REVISION=3").returncode == 0
     assert make(deployable, "deployments", "ENV=prod").returncode == 0
