@@ -44,7 +44,7 @@ tables.create_table(
 )
 values = definitions.platform_values(
     table=definitions.table_name(), cluster="c", task_definition="t", subnets=["s"], security_group="g",
-    machine_prefix=prefix, deadline_arn=prefix + "platform-deadline", report_arn=prefix + "platform-report",
+    machine_prefix=prefix,
 )
 made = {f"platform-{name}": (definitions.platform_file(name), values) for name in definitions.PLATFORM}
 made[pipeline.name] = (
