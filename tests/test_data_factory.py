@@ -1,6 +1,7 @@
 """Azure Data Factory: its Terraform, with a stand-in for the provider.
 
-What its definitions do is tested within a project: tests/integration/data_factory in the template.
+What its definitions do is tested within a project: tests/integration/data_factory in the template. Here is what needs
+the template: a second pipeline.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import re
 import shutil
 from pathlib import Path
 
+import hours
 import pytest
+from projects import RUN_SECONDS, Project
 from terraform_stand_in import prepare, terraform
 
 ANSWERS = {"orchestrator": "data_factory", "cloud": "azure", "accept_exclusion": "yes"}
@@ -98,3 +101,31 @@ def test_a_planted_mistake_is_noticed(infrastructure, stand_ins, file, before, a
     done = terraform(infrastructure, stand_ins, command, *options)
     assert done.returncode != 0
     assert says in " ".join(re.sub(r"[\n│]", " ", done.stdout + done.stderr).split())
+
+
+def deployed(project: Project) -> dict[str, dict]:
+    """The pipelines of which Terraform makes definitions and windows."""
+    done = project.make("factory-values", timeout=RUN_SECONDS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads((project.folder / "var" / "dev" / "data_factory" / "values.tfvars.json").read_text())["pipelines"]
+
+
+@pytest.mark.deep
+@pytest.mark.project
+@pytest.mark.shows("B16", "E*")
+@pytest.mark.shows("B16", "D")
+def test_an_hourly_pipeline_comes_and_goes_beside_the_daily_one(render, tmp_path):
+    """Its hours are those of UTC, which has no change of clocks."""
+    project = hours.project_with_an_hourly_pipeline(render(**ANSWERS), tmp_path / "project", "data_factory")
+    factory = project.folder / "factory"
+    files = [factory / "pipeline" / "pl_weather.json", factory / "trigger" / "tr_weather.json"]
+    daily_windows = factory / "trigger" / "tr_flights_daily.json"
+    windows = [json.loads(file.read_text())["properties"]["typeProperties"] for file in (files[1], daily_windows)]
+    lengths = [each["interval"] for each in windows]
+    assert (lengths, all(file.exists() for file in files)) == ([1, 24], True)
+    own, daily = (deployed(project)[name] for name in ("weather", "flights_daily"))
+    assert own["first_window"] != daily["first_window"]
+    hours.each_hour_publishes_its_own_rows(project)
+    hours.remove(project)
+    assert not any(file.exists() for file in files)
+    assert deployed(project) == {"flights_daily": daily}

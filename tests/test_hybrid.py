@@ -169,6 +169,10 @@ def test_the_chain_goes_on_through_three_orchestrators_when_each_is_killed_once(
         again = [(name, days[1], 2, run["engine"]) for name, run in RUNS.items()]
         hybrid.wait(lambda: set(again) <= set(hybrid.published()), "what is published again is not worked on again")
         assert hybrid.published() == sorted([*first, *again]), "and no other day is"
+        listed = {line.split()[0]: line.split() for line in hybrid.type("pipelines").splitlines()[1:]}
+        assert listed.keys() == RUNS.keys(), "those of each orchestrator"
+        for name, run in RUNS.items():
+            assert {run["engine"], days[-1]} <= set(listed[name]), listed[name]
         for engine in ENGINES:
             memory = sum(process.memory_full_info().pss for process in hybrid.services(engine))
             print(f"{engine}: {memory / 1e6:.0f} MB of PSS")

@@ -51,7 +51,7 @@ RUN = {
         print("succeeded" if flow("DAY", return_state=True).is_completed() else "failed")
         """,
     "temporal": """
-        import asyncio, sys
+        import asyncio, os, sys
         from pathlib import Path
 
         import NAME
@@ -68,7 +68,8 @@ RUN = {
                         return "failed"
                     return "succeeded"
 
-        print(asyncio.run(run()))
+        print(asyncio.run(run()), flush=True)
+        os._exit(0)  # threads of the SDK may abort an interpreter that takes itself apart on a busy machine
         """,
     # Two executions: one that the schedule starts, and one for a day that a person names.
     "step_functions": """

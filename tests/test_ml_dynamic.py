@@ -283,6 +283,8 @@ def test_each_orchestrator_publishes_the_same_rows_and_all_or_nothing(project):
 @pytest.mark.deep
 def test_training_elsewhere_publishes_the_same(project):
     """In a process of its own, as a container does it."""
+    done = project.make("run", "DATE=2013-01", timeout=2 * RUN_SECONDS)
+    assert done.returncode == 0, done.stdout + done.stderr
     before = published(project)
     shutil.rmtree(project.folder / "var" / "dev")
     key = f"APP_PIPELINES__{NAME.upper()}__MODEL__RUNNER"

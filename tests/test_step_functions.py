@@ -146,6 +146,7 @@ def test_a_marker_that_lands_starts_its_partition_or_a_look_for_a_late_one(proje
 
 @pytest.mark.project
 @pytest.mark.deep
+@pytest.mark.shows("B16", "E")
 def test_an_hourly_pipeline_of_make_pipeline_runs_beside_the_daily_one_and_goes_alone(render, tmp_path):
     rendered = render(orchestrator="step_functions", cloud="aws")
     made = Project(Path(shutil.copytree(rendered, tmp_path / "project")), ("step_functions",))

@@ -1,7 +1,8 @@
 """The table of docs/conformance.md for orchestrators that run in their cloud alone: how each behaviour is shown.
 
-Their projects' own tests say so: ``@pytest.mark.shows("B2", "E")`` in template/<orchestrator>/tests. No cell is written
-by hand. ``--check`` only tells whether the page is current.
+Their projects' own tests say so: ``@pytest.mark.shows("B2", "E")`` in template/<orchestrator>/tests; where a test needs
+the template, in tests/test_<orchestrator>.py. No cell is written by hand. ``--check`` only tells whether the page is
+current.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ INPUTS = {
 def shown(orchestrator: Path) -> dict[str, set[str]]:
     """The letters of each behaviour, by the marks of the orchestrator's tests. Raises ValueError for an unknown one."""
     letters: dict[str, set[str]] = {}
-    for file in sorted((orchestrator / "tests").rglob("test_*")):
+    of_the_template = ROOT / "tests" / f"test_{orchestrator.name.strip('[]')}.py"
+    for file in [*sorted((orchestrator / "tests").rglob("test_*")), of_the_template]:
         for behaviour, letter in MARK.findall(file.read_text(encoding="utf-8")):
             if behaviour not in TITLES | INPUTS or letter not in LETTERS:
                 raise ValueError(f"{file.name}: shows({behaviour!r}, {letter!r}) is neither a behaviour nor a letter")

@@ -66,7 +66,7 @@ resource "google_cloud_scheduler_job" "deadlines" {
   }
 }
 
-# Every new object starts the workflow; what is not the marker of a partition ends there at once.
+# Every new object starts the workflow, and so does one that is written again; what is not the marker of a partition ends there at once.
 resource "google_eventarc_trigger" "arrivals" {
   for_each = local.arriving
 

@@ -76,6 +76,7 @@ def of_source(source: str) -> Iterator[str]:
         yield f"it has {len(source.encode())} bytes; Workflows takes {SOURCE_BYTES}"
     for name, workflow in workflows.items():
         yield from _of_steps(workflow["steps"], [], name, workflows)
+        yield from _of_scopes(name, workflow)
         for text in _texts(workflow):
             for tag in re.findall(r'"(\w+)" in \w+\.tags', text):
                 if tag not in (*TAGS, *OWN_TAGS):
@@ -117,6 +118,40 @@ def _of_steps(steps: Steps, outer: list[str], where: str, workflows: Mapping[str
                     yield from _of_call(part, at, workflows)
             for inner in _lists(body):
                 yield from _of_steps(inner, reachable, at, workflows)
+
+
+def _of_scopes(name: str, workflow: Mapping[str, Any]) -> Iterator[str]:
+    """Variables that are created in an except block or a loop, and so are not there for the steps after it."""
+    known = {each if isinstance(each, str) else next(iter(each)) for each in workflow.get("params", [])}
+    for step, kind, inner, before in _scopes(workflow["steps"], known):
+        outside = [text for text in _texts(workflow, without=inner) if text.startswith("${")]
+        for variable in sorted(set(_assigned(inner)) - before):
+            if any(re.search(rf"(?<![\w.\"]){variable}\b", text) for text in outside):
+                yield f"{name}.{step}: {variable} is created in its {kind}, and gone after it: assign it before"
+
+
+def _scopes(steps: Steps, known: set[str]) -> Iterator[tuple[str, str, Any, frozenset[str]]]:
+    """Each except block and loop with its step, and the variables that exist before it; adds to known on the way."""
+    for step in steps:
+        for name, body in step.items():
+            before = frozenset(known)
+            known.update(_assigned(body))
+            for kind in ("except", "for"):
+                if kind in body:
+                    yield name, kind, body[kind], before
+            for inner in _lists(body):
+                yield from _scopes(inner, set(before))
+
+
+def _assigned(value: Any) -> Iterator[str]:
+    """The variables that a part of a definition assigns."""
+    if isinstance(value, Mapping):
+        for each in value.get("assign", ()) if isinstance(value.get("assign"), list) else ():
+            yield from (re.split(r"[.\[]", key)[0] for key in each)
+        if isinstance(value.get("result"), str):
+            yield value["result"]
+    for each in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+        yield from _assigned(each)
 
 
 def _of_call(part: Mapping[str, Any], at: str, workflows: Mapping[str, Any]) -> Iterator[str]:
@@ -190,11 +225,14 @@ def _lists(body: Mapping[str, Any]) -> Iterator[Steps]:
             yield inner["steps"]
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: Any, without: Any = None) -> Iterator[str]:
+    """Every text in a definition, or a part of it; without: a part that is left out."""
+    if value is without:
+        return
     if isinstance(value, str):
         yield value
     for each in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
-        yield from _texts(each)
+        yield from _texts(each, without)
 
 
 def _unknown(given: Mapping[str, Any], known: Sequence[str], at: str) -> Iterator[str]:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ...platform import config, pipelines
+from ...platform import config, late_input, pipelines
 from ...platform.errors import ConfigError
+from ...platform.partitions import Grain
 from ...platform.pipelines import Pipeline
 from .. import waits
 
@@ -54,6 +55,8 @@ def settings(pipeline: Pipeline, *, people: bool = True) -> dict[str, Any]:
         "grain": str(pipeline.grain),
         "timezone": pipeline.calendar.zone.key,
         "marker": _marker(pipeline),
+        "republishes": pipeline.settings.is_landed and late_input.is_republished(pipeline),
+        "first_step": pipeline.steps[0],
         "steps": {step: _limits(pipeline, step, people) for step in pipeline.steps},
     }
 
@@ -102,4 +105,6 @@ def _marker(pipeline: Pipeline) -> str:
     """A regular expression for the name of an object that completes a partition."""
     landing = pipeline.settings.landing
     prefix = urlsplit(landing.url).path.strip("/")
-    return f"^{re.escape(prefix) + '/' if prefix else ''}[^/]+/{re.escape(landing.marker)}$"
+    folders = [re.escape(prefix)] if prefix else []
+    folders += [] if pipeline.grain == Grain.NONE else ["[^/]+"]
+    return f"^{'/'.join([*folders, re.escape(landing.marker)])}$"

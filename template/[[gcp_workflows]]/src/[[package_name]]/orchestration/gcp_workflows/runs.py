@@ -57,8 +57,7 @@ def run(pipeline: Pipeline, arguments: Mapping[str, Any], log: TextIO, *, people
     variables = _environment(pipeline, execution, people)
     with execution.recorded(machine.stop):
         try:
-            result = emulator.execute(definition, arguments, variables, machine.connectors, execution.note_state)
-            execution.partition = result if machine.begun else execution.partition
+            emulator.execute(definition, arguments, variables, machine.connectors, execution.note_state)
         except emulator.Failed as failed:
             tags = failed.payload.get("tags") or [""]
             execution.fail(str(failed.payload.get("step", "")), str(tags[0]), str(failed))

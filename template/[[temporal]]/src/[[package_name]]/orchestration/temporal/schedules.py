@@ -18,6 +18,7 @@ from temporalio.client import (
     ScheduleUpdate,
 )
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
+from temporalio.service import RPCError, RPCStatusCode
 
 from ...platform import config
 from ...platform import schedules as platform_schedules
@@ -41,7 +42,7 @@ async def deploy(client: Client, loaded: Iterable[Loaded], kept: Iterable[str]) 
     async for listed in await client.list_schedules():
         owner = await listed.memo_value(OWNER, default="", type_hint=str)
         if owner == policies.task_queue() and listed.id not in wanted and listed.id not in kept:
-            await client.get_schedule_handle(listed.id).delete()
+            await _delete(client, listed.id)
     for name, each in wanted.items():
         schedule = schedule_of(each)
         memo = {OWNER: policies.task_queue()}
@@ -51,6 +52,14 @@ async def deploy(client: Client, loaded: Iterable[Loaded], kept: Iterable[str]) 
             await client.get_schedule_handle(name).update(
                 lambda now, new=schedule: _changed(now.description.schedule, new)
             )
+
+
+async def _delete(client: Client, name: str) -> None:
+    try:
+        await client.get_schedule_handle(name).delete()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:  # the server's list is a moment behind
+            raise
 
 
 def _changed(now: Schedule, new: Schedule) -> ScheduleUpdate:
