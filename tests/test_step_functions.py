@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import duckdb
+import hours
 import pytest
-from projects import SET_UP_SECONDS, UV, Project
+from projects import RUN_SECONDS, SET_UP_SECONDS, UV, Project
 from servers import free_port
 
 MINISTACK = "ministack==1.5.33"
@@ -144,45 +144,31 @@ def test_a_marker_that_lands_starts_its_partition_or_a_look_for_a_late_one(proje
     assert runs == ([] if cron else [{"pipeline": "flights_daily", "partition": "2013-01-02"}])
 
 
+def deployed(project: Project, *names: str) -> dict[str, tuple[str, str]]:
+    """Expression and time zone of each schedule that Terraform makes, with these pipelines in New York."""
+    zones = {f"APP_PIPELINES__{name}__SCHEDULE__TIMEZONE".upper(): "America/New_York" for name in names}
+    done = project.make("machines", "ENV=prod", timeout=RUN_SECONDS, **zones)
+    assert done.returncode == 0, done.stderr
+    written = json.loads((project.folder / "deploy" / "terraform" / "machines" / "prod.json").read_text())
+    assert written["schedules"].keys() == written["policies"].keys() == {each["name"] for each in written["pipelines"]}
+    return {name: (each["expression"], each["timezone"]) for name, each in written["schedules"].items()}
+
+
 @pytest.mark.project
 @pytest.mark.deep
 @pytest.mark.shows("B16", "E")
-def test_an_hourly_pipeline_of_make_pipeline_runs_beside_the_daily_one_and_goes_alone(render, tmp_path):
+@pytest.mark.shows("B16", "D")
+def test_an_hourly_pipeline_comes_and_goes_beside_the_daily_one(render, tmp_path):
     rendered = render(orchestrator="step_functions", cloud="aws")
-    made = Project(Path(shutil.copytree(rendered, tmp_path / "project")), ("step_functions",))
-
-    def make(*arguments: str) -> None:
-        done = made.make(*arguments, timeout=SET_UP_SECONDS, APP_SCHEDULE__TIMEZONE="America/New_York")
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    def schedules() -> dict[str, tuple[str, str]]:
-        make("machines", "ENV=prod")
-        written = json.loads((made.folder / "deploy" / "terraform" / "machines" / "prod.json").read_text())
-        assert written["schedules"].keys() == written["policies"].keys()
-        assert {each["name"] for each in written["pipelines"]} == written["policies"].keys()
-        return {name: (each["expression"], each["timezone"]) for name, each in written["schedules"].items()}
-
-    def published() -> dict[str, list[tuple]]:
-        hours = 'SELECT hour("at"), count(*) FROM fact_weather GROUP BY 1 ORDER BY 1'
-        partitions = "SELECT pipeline, count(*) FROM platform.published GROUP BY 1 ORDER BY 1"
-        with duckdb.connect(made.folder / "var/dev/warehouse.duckdb", read_only=True) as con:
-            return {"hours": con.execute(hours).fetchall(), "partitions": con.execute(partitions).fetchall()}
-
-    make("setup")
-    before = schedules()
-    sample = tmp_path / "observations.csv"
-    lines = [f"JFK{n},2013-03-10T{hour:02}:{n:02}:00Z,{hour}.5" for hour in range(5, 10) for n in range(hour - 4)]
-    sample.write_text("\n".join(["station,at,temp", *lines]) + "\n")
-    make("pipeline", "NAME=weather", f"SAMPLE={sample}", "GRAIN=hour")
-    # From 06Z to 07Z clocks in New York go from 1:59 to 3:00.
-    make("backfill", "PIPELINE=weather", "FROM=2013-03-10T06Z", "TO=2013-03-10T08Z")
-    make("run", "PIPELINE=flights_daily", "DATE=2013-01-02")
-    assert schedules() == {**before, "weather": ("cron(10 * * * ? *)", "UTC")}
-    seen = published()
-    assert seen == {"hours": [(6, 2), (7, 3), (8, 4)], "partitions": [("flights_daily", 1), ("weather", 3)]}
-    make("pipeline-remove", "NAME=weather")
-    assert not (made.folder / "workflows" / "weather.asl.json").exists()
-    assert (schedules(), published()) == (before, seen)
+    project = hours.project_with_an_hourly_pipeline(rendered, tmp_path / "project", "step_functions")
+    definition = project.folder / "workflows" / "weather.asl.json"
+    both = deployed(project, "weather", "flights_daily")
+    assert both["weather"] == ("cron(10 * * * ? *)", "UTC")  # which misses no hour
+    assert (both["flights_daily"][1], definition.exists()) == ("America/New_York", True)
+    hours.each_hour_publishes_its_own_rows(project)
+    hours.remove(project)
+    assert not definition.exists()
+    assert deployed(project, "flights_daily") == {"flights_daily": both["flights_daily"]}
 
 
 @pytest.mark.project
