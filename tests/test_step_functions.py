@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import hours
 import pytest
-from projects import SET_UP_SECONDS, UV, Project
+from projects import RUN_SECONDS, SET_UP_SECONDS, UV, Project
 from servers import free_port
 
 MINISTACK = "ministack==1.5.33"
@@ -44,7 +45,7 @@ tables.create_table(
 )
 values = definitions.platform_values(
     table=definitions.table_name(), cluster="c", task_definition="t", subnets=["s"], security_group="g",
-    machine_prefix=prefix, deadline_arn=prefix + "platform-deadline", report_arn=prefix + "platform-report",
+    machine_prefix=prefix,
 )
 made = {f"platform-{name}": (definitions.platform_file(name), values) for name in definitions.PLATFORM}
 made[pipeline.name] = (
@@ -72,13 +73,15 @@ def executions(name):
 for file in ("flights_daily/2013-01-02/flights.csv", "other/2013-01-03/_SUCCESS", "flights_daily/2013-01-02/_SUCCESS"):
     s3.put_object(Bucket=row["bucket"], Key=file, Body=b"")
 until = time.monotonic() + 60
-while not executions("flights_daily") and time.monotonic() < until:
+while not executions("flights_daily") and not executions("platform-late_file") and time.monotonic() < until:
     time.sleep(0.2)
 launched = [each["executionArn"] for each in executions("platform-launch")]
 inputs = [json.loads(machines.describe_execution(executionArn=each)["input"]) for each in launched]
 started = [each["executionArn"] for each in executions("flights_daily")]
 print(json.dumps({
     "events": [each["detail"]["object"]["key"] for each in inputs],
+    "named": [bool(each["detail"]["object"].get("sequencer")) for each in inputs],
+    "looks": [each["name"].rpartition("-")[0] for each in executions("platform-late_file")],
     "runs": [json.loads(machines.describe_execution(executionArn=each)["input"]) for each in started],
     "names": [each["name"] for each in executions("flights_daily")],
 }))
@@ -121,21 +124,51 @@ def project(render, tmp_path_factory) -> Project:
 
 @pytest.mark.project
 @pytest.mark.deep
-def test_a_marker_that_lands_starts_the_run_of_its_partition(project, ministack):
+@pytest.mark.parametrize("cron", ["", "0 6 * * *"], ids=["without a schedule", "with one"])
+def test_a_marker_that_lands_starts_its_partition_or_a_look_for_a_late_one(project, ministack, cron):
+    """What has a schedule is started by that alone."""
     folder = project.folder
     assert KEY in (folder / "deploy" / "terraform" / "triggers.tf").read_text()
     variables = {
         "APP_PIPELINES__FLIGHTS_DAILY__LANDING__URL": "s3://landing/flights_daily",
-        "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__CRON": "",  # what has a schedule is started by that alone
+        "APP_PIPELINES__FLIGHTS_DAILY__SCHEDULE__CRON": cron,
+        "APP_LATE_INPUT__REPUBLISH": "true",
     }
     command = [folder / ".venv" / "bin" / "python", "-c", ARRIVAL, ministack]
     done = subprocess.run(command, cwd=folder, env=os.environ | variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {
-        "events": ["flights_daily/2013-01-02/_SUCCESS"],
-        "runs": [{"pipeline": "flights_daily", "partition": "2013-01-02"}],
-        "names": ["flights_daily-2013-01-02"],
-    }
+    seen, partition = json.loads(done.stdout), "flights_daily-2013-01-02"
+    assert (seen["events"], seen["named"]) == (["flights_daily/2013-01-02/_SUCCESS"], [True])
+    assert (seen["names"], seen["looks"]) == (([], [partition]) if cron else ([partition], []))
+    runs = [{name: each[name] for name in ("pipeline", "partition")} for each in seen["runs"]]
+    assert runs == ([] if cron else [{"pipeline": "flights_daily", "partition": "2013-01-02"}])
+
+
+def deployed(project: Project, *names: str) -> dict[str, tuple[str, str]]:
+    """Expression and time zone of each schedule that Terraform makes, with these pipelines in New York."""
+    zones = {f"APP_PIPELINES__{name}__SCHEDULE__TIMEZONE".upper(): "America/New_York" for name in names}
+    done = project.make("machines", "ENV=prod", timeout=RUN_SECONDS, **zones)
+    assert done.returncode == 0, done.stderr
+    written = json.loads((project.folder / "deploy" / "terraform" / "machines" / "prod.json").read_text())
+    assert written["schedules"].keys() == written["policies"].keys() == {each["name"] for each in written["pipelines"]}
+    return {name: (each["expression"], each["timezone"]) for name, each in written["schedules"].items()}
+
+
+@pytest.mark.project
+@pytest.mark.deep
+@pytest.mark.shows("B16", "E")
+@pytest.mark.shows("B16", "D")
+def test_an_hourly_pipeline_comes_and_goes_beside_the_daily_one(render, tmp_path):
+    rendered = render(orchestrator="step_functions", cloud="aws")
+    project = hours.project_with_an_hourly_pipeline(rendered, tmp_path / "project", "step_functions")
+    definition = project.folder / "workflows" / "weather.asl.json"
+    both = deployed(project, "weather", "flights_daily")
+    assert both["weather"] == ("cron(10 * * * ? *)", "UTC")  # which misses no hour
+    assert (both["flights_daily"][1], definition.exists()) == ("America/New_York", True)
+    hours.each_hour_publishes_its_own_rows(project)
+    hours.remove(project)
+    assert not definition.exists()
+    assert deployed(project, "flights_daily") == {"flights_daily": both["flights_daily"]}
 
 
 @pytest.mark.project

@@ -8,7 +8,7 @@ variable "alarm_topics" {
 locals {
   alarms = merge(
     {
-      for pair in setproduct(["launch", "report", "deadline"], ["ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"]) :
+      for pair in setproduct(["launch", "report", "deadline", "late_file"], ["ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"]) :
       "${pair[0]}-${pair[1]}" => { machine = "platform-${pair[0]}", metric = pair[1] }
     },
     { for name in keys(local.definitions) : "${name}-throttled" => { machine = name, metric = "ExecutionThrottled" } },

@@ -19,7 +19,7 @@ locals {
   account  = data.aws_caller_identity.current.account_id
   machines = jsondecode(file("${path.module}/${coalesce(var.machines_file, "machines/${var.environment}.json")}"))
   definitions = merge(
-    { for name in ["run_step", "report", "deadline", "launch", "backfill"] : "platform-${name}" => "../../workflows/platform/${name}.asl.json" },
+    { for name in ["run_step", "report", "deadline", "late_file", "launch", "backfill"] : "platform-${name}" => "../../workflows/platform/${name}.asl.json" },
     { for name in keys(local.machines.policies) : name => "${var.pipelines_folder}/${name}.asl.json" },
   )
   # Names, not references, as machines name each other.
@@ -37,6 +37,8 @@ locals {
     run_step_arn    = local.arns["platform-run_step"]
     report_arn      = local.arns["platform-report"]
     deadline_arn    = local.arns["platform-deadline"]
+    late_file_arn   = local.arns["platform-late_file"]
+    launch_arn      = local.arns["platform-launch"]
     # JSON within the texts of a JSON file.
     subnets   = replace(jsonencode(aws_subnet.private[*].id), "\"", "\\\"")
     pipelines = replace(jsonencode(local.machines.pipelines), "\"", "\\\"")

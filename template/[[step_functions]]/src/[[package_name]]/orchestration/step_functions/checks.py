@@ -58,6 +58,7 @@ SERVICE_OF_ERROR = {
 SDK_NAMES = {"sfn": "stepfunctions", "states": "stepfunctions"}
 # Errors that a service's model does not list: those of the integration, of every service, and of throttling.
 COMMON_ERRORS = re.compile(r"(Unknown|AmazonECS|\w*Throttl\w*|Server|InternalServerError)(Exception)?")
+THROTTLED = "StepFunctions.ThrottlingException"  # of a start, where an account has many at once
 OWN_ERRORS = {"ContractError", "InputNotReady", "ConfigError", "TransientError", "PermanentError", "TimeoutError"}
 MEMBERS = {
     "Task": {"Resource", "Arguments", "TimeoutSeconds", "HeartbeatSeconds", "Retry", "Catch", "Credentials"},
@@ -203,6 +204,10 @@ def _of_task(state: Mapping[str, Any]) -> Iterator[str]:
     if isinstance(arguments, Mapping):
         for name in arguments.keys() - parameters:
             yield f"{name} is no parameter of {action}"
+    if action == "states:startExecution":
+        tried = {error for rule in state.get("Retry", ()) for error in rule.get("ErrorEquals", ())}
+        if not tried & {THROTTLED, "States.TaskFailed", "States.ALL"}:
+            yield f"a start that is throttled fails the run: write a Retry for {THROTTLED}"
     if pattern == ".waitForTaskToken" and "Task.Token" not in json.dumps(arguments):
         yield "hands its token to nobody, so it waits until its time-out: pass $states.context.Task.Token"
 

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ...platform import config, pipelines
+from ...platform import config, late_input, pipelines
 from ...platform.errors import ConfigError
 from ...platform.partitions import Grain
 from ...platform.pipelines import PACKAGE, Pipeline
 from .. import waits
 from . import ENGINE
 
-PLATFORM = ("run_step", "report", "deadline", "launch", "backfill")  # in the order in which they need each other's ARN
+PLATFORM = ("run_step", "report", "deadline", "late_file", "launch", "backfill")
 POOL = "warehouse"  # the key of [concurrency] that all steps but the first one hold a place of
 LOOK_AGAIN_SECONDS = 900  # where an event says that a file has landed; one may be lost
 QUEUE_SECONDS = 86_400  # that a step may wait for places of a shared limit, with all its attempts
@@ -150,7 +150,7 @@ def bucket_of(pipeline: Pipeline) -> str:
 
 
 def table() -> list[dict[str, Any]]:
-    """What the launcher knows of the pipelines: where files land, and which partition a tick is for."""
+    """What the launcher knows of the pipelines: where files land, how it looks for late ones, a tick's partition."""
     return [_row(each) for each in defined()]
 
 
@@ -165,9 +165,16 @@ def _row(pipeline: Pipeline) -> dict[str, Any]:
         "has_events": bool(bucket),
         "prefix": f"{path}/" if path else "",
         "marker": settings.landing.marker,
+        "late": _look_for_late(pipeline) if late_input.is_republished(pipeline) else {},
         "is_scheduled": bool(settings.schedule.cron) and settings.orchestrator == ENGINE.id,
         "sla_seconds": max(math.ceil(settings.sla_seconds), 1),
     }
+
+
+def _look_for_late(pipeline: Pipeline) -> dict[str, Any]:
+    """How a container looks whether a partition is late of which a file has landed."""
+    step = pipeline.steps[0]
+    return {"step": step, "policy": _policy(pipeline, step, asks=False)}
 
 
 @lru_cache
@@ -202,6 +209,7 @@ def at_once(pipeline: Pipeline, partitions: int) -> int:
     return partitions if pipeline.held_step else config.load().concurrency.get(POOL, 1)
 
 
-def platform_values(**of_place: Any) -> dict[str, Any]:
-    """The values of the platform's definitions. of_place: ARNs and ids of where they are."""
-    return {"package": PACKAGE, "pipelines": table(), **of_place}
+def platform_values(machine_prefix: str, **of_place: Any) -> dict[str, Any]:
+    """The values of the platform's definitions. machine_prefix: of each ARN of a machine; of_place: other ARNs, ids."""
+    arns = {f"{name}_arn": f"{machine_prefix}platform-{name}" for name in PLATFORM}
+    return {"package": PACKAGE, "pipelines": table(), "machine_prefix": machine_prefix, **arns, **of_place}

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ...platform.errors import ConfigError
+from ...platform.partitions import Grain
 from ...platform.pipelines import PACKAGE, Pipeline
 from ..deployment_file import DeploymentFile
 from . import ENGINE, definitions, permissions
@@ -37,9 +38,17 @@ def _schedules(pipeline: Pipeline) -> dict[str, dict[str, str]]:
     written = expressions(schedule.cron)
     names = [pipeline.name, f"{pipeline.name}-weekdays"][: len(written)]
     return {
-        name: {"pipeline": pipeline.name, "expression": each, "timezone": schedule.timezone}
+        name: {"pipeline": pipeline.name, "expression": each, "timezone": _timezone(pipeline, each)}
         for name, each in zip(names, written, strict=True)
     }
+
+
+def _timezone(pipeline: Pipeline, expression: str) -> str:
+    """The schedule's own, or UTC for every hour: Scheduler runs a time once that comes twice when clocks go back."""
+    timezone = pipeline.settings.schedule.timezone
+    is_hourly = pipeline.grain is Grain.HOUR and expression.split()[1] == "*"
+    is_same = all(each["minutes"] % 60 == 0 for each in definitions.offsets(timezone))
+    return "UTC" if is_hourly and is_same else timezone
 
 
 def expressions(cron: str) -> list[str]:

@@ -131,8 +131,6 @@ class Emulator:
             subnets=[each.id for each in network.describe_subnets()],
             security_group=network.describe_security_groups()[0].id,
             machine_prefix=prefix,
-            deadline_arn=f"{prefix}platform-deadline",
-            report_arn=f"{prefix}platform-report",
         )
         for name in definitions.PLATFORM:
             self._create(f"platform-{name}", definitions.platform_file(name), values)
