@@ -25,6 +25,7 @@ from servers import free_port
 
 pytestmark = [pytest.mark.project, pytest.mark.deep]
 WAIT_SECONDS = 600  # a busy machine; no test asserts a time
+READING_SECONDS = 5  # Airflow loses an answer of the second in which the task pauses, and asks again
 NAME = "delay_model"
 APPROVED, REJECTED, ANSWERED, EXPIRED = (f"2013-0{month}" for month in range(1, 5))
 # What became of each request: its state, who decided, whether it was promoted, and the state of its run.
@@ -165,6 +166,7 @@ def on_airflow(services: Services, key: str, by: str) -> None:
         return task["state"] == "awaiting_input"
 
     until(is_asking, lambda: f"Airflow does not ask about {key}")
+    time.sleep(READING_SECONDS)
     body = {"chosen_options": ["Approve"], "params_input": {"reason": "seen in the UI"}}
     services.answer("PATCH", f"{path}/hitlDetails", body, Authorization=f"Bearer {token}")
 
