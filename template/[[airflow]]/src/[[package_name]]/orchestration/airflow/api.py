@@ -115,7 +115,8 @@ class Api:
             tasks = self.get(path)["task_instances"]
             if state == "running" and any(task["state"] in WAITING for task in tasks):
                 state = "waiting"
-            if state == "success" and _is_skipped(tasks, pipeline.steps[-1]):
+            # What follows a decision is skipped, too, unless it was approved.
+            if state == "success" and _is_skipped(tasks, pipeline.asking_step or pipeline.steps[-1]):
                 state, reason = "skipped", f"another orchestrator has the partition, see {self.url(run)}"
             if state == "failed":
                 failed = ", ".join(task["task_id"] for task in tasks if task["state"] == "failed")
