@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -21,6 +22,13 @@ def project_with_an_hourly_pipeline(rendered: Path, folder: Path, orchestrator: 
         done = project.make(*command, timeout=SET_UP_SECONDS)
         assert done.returncode == 0, done.stdout + done.stderr
     return project
+
+
+def deployed(project: Project, command: tuple[str, ...], file: str, **variables: str) -> dict:
+    """What this command writes into a file for Terraform."""
+    done = project.make(*command, timeout=RUN_SECONDS, **variables)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads((project.folder / file).read_text())
 
 
 def each_hour_publishes_its_own_rows(project: Project) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import hours
 import pytest
-from projects import RUN_SECONDS, Project
+from projects import Project
 from terraform_stand_in import prepare, terraform
 
 ANSWERS = {"orchestrator": "data_factory", "cloud": "azure", "accept_exclusion": "yes"}
@@ -105,9 +105,7 @@ def test_a_planted_mistake_is_noticed(infrastructure, stand_ins, file, before, a
 
 def deployed(project: Project) -> dict[str, dict]:
     """The pipelines of which Terraform makes definitions and windows."""
-    done = project.make("factory-values", timeout=RUN_SECONDS)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads((project.folder / "var" / "dev" / "data_factory" / "values.tfvars.json").read_text())["pipelines"]
+    return hours.deployed(project, ("factory-values",), "var/dev/data_factory/values.tfvars.json")["pipelines"]
 
 
 @pytest.mark.deep

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import hours
 import pytest
-from projects import RUN_SECONDS, Project
+from projects import Project
 from terraform_stand_in import prepare, terraform
 
 ANSWERS = {"orchestrator": "gcp_workflows", "cloud": "gcp", "accept_exclusion": "yes"}
@@ -67,9 +67,7 @@ def test_a_planted_mistake_is_noticed(infrastructure, stand_ins, file, before, a
 
 def deployed(project: Project) -> dict[str, dict]:
     """The pipelines of which Terraform makes workflows and schedules."""
-    done = project.make("workflows", timeout=RUN_SECONDS)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads((project.folder / "deploy" / "terraform" / "workflows" / "dev.json").read_text())["pipelines"]
+    return hours.deployed(project, ("workflows",), "deploy/terraform/workflows/dev.json")["pipelines"]
 
 
 @pytest.mark.deep

@@ -383,6 +383,13 @@ def test_going_back_to_what_was_never_deployed_is_refused(service):
 
 
 @pytest.mark.parametrize("service", ["composer"], indirect=True)
+def test_without_a_region_one_sentence_says_so(service):
+    done = service.deploy_script("plan", "prod", REGION="")
+    assert done.returncode == 1
+    assert done.stderr == "error: set REGION to the region of prod\n"
+
+
+@pytest.mark.parametrize("service", ["composer"], indirect=True)
 def test_going_back_after_a_failed_deployment_installs_the_earlier_packages(service):
     first = service.commit
     assert service.deploy_script("deploy", "staging").returncode == 0

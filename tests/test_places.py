@@ -780,6 +780,12 @@ def test_a_machine_of_production_gets_no_untested_commit(on_a_machine):
     assert "install.sh install" not in on_a_machine[1].read_text()
 
 
+def test_without_a_machine_one_sentence_says_what_to_type(on_a_machine):
+    done = deploy_script(on_a_machine, "plan", "prod", MACHINE="")
+    problem = "set MACHINE to the machine of prod, as ssh knows it: make plan ENV=prod MACHINE=name"
+    assert (done.returncode, done.stderr) == (1, f"error: {problem}\n")
+
+
 def test_several_machines_get_it_one_after_the_other(on_a_machine):
     done = deploy_script(on_a_machine, "deploy", "prod", YES="1", MACHINE="main worker")
     assert done.returncode == 0, done.stderr

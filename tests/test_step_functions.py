@@ -19,7 +19,7 @@ from pathlib import Path
 
 import hours
 import pytest
-from projects import RUN_SECONDS, SET_UP_SECONDS, UV, Project
+from projects import SET_UP_SECONDS, UV, Project
 from servers import free_port
 
 MINISTACK = "ministack==1.5.33"
@@ -147,9 +147,7 @@ def test_a_marker_that_lands_starts_its_partition_or_a_look_for_a_late_one(proje
 def deployed(project: Project, *names: str) -> dict[str, tuple[str, str]]:
     """Expression and time zone of each schedule that Terraform makes, with these pipelines in New York."""
     zones = {f"APP_PIPELINES__{name}__SCHEDULE__TIMEZONE".upper(): "America/New_York" for name in names}
-    done = project.make("machines", "ENV=prod", timeout=RUN_SECONDS, **zones)
-    assert done.returncode == 0, done.stderr
-    written = json.loads((project.folder / "deploy" / "terraform" / "machines" / "prod.json").read_text())
+    written = hours.deployed(project, ("machines", "ENV=prod"), "deploy/terraform/machines/prod.json", **zones)
     assert written["schedules"].keys() == written["policies"].keys() == {each["name"] for each in written["pipelines"]}
     return {name: (each["expression"], each["timezone"]) for name, each in written["schedules"].items()}
 
